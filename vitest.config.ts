@@ -1,0 +1,55 @@
+// Which tests run, and how. CAIRN_TESTS=deep|interop|all picks the slow suites; the default is the rest.
+import { existsSync } from "node:fs";
+import { defineConfig } from "vitest/config";
+import type { Reporter, TestModule } from "vitest/node";
+
+const suites: Readonly<Record<string, { include: string[]; exclude: string[] }>> = {
+  default: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/deep/**", "test/interop/**"],
+  },
+  deep: { include: ["test/deep/**/*.test.ts"], exclude: [] },
+  interop: { include: ["test/interop/**/*.test.ts"], exclude: [] },
+  all: { include: ["test/**/*.test.ts"], exclude: [] },
+};
+const suiteName = process.env["CAIRN_TESTS"] ?? "default";
+const suite = suites[suiteName];
+if (suite === undefined) {
+  throw new Error(`CAIRN_TESTS=${suiteName}: expected one of ${Object.keys(suites).join(", ")}`);
+}
+
+/** Ends the run with one plain line that any CI can read: `tests: 12 passed, 0 failed, 1 skipped`. */
+const closingLine: Reporter = {
+  onTestRunEnd(modules: readonly TestModule[]) {
+    const counts = { passed: 0, failed: 0, skipped: 0 };
+    for (const module of modules) {
+      let moduleTests = 0;
+      for (const test of module.children.allTests()) {
+        const state = test.result().state;
+        counts[state === "pending" ? "skipped" : state] += 1;
+        moduleTests += 1;
+      }
+      // A file that failed to load ran no test and is a failure all the same.
+      if (moduleTests === 0 && module.state() === "failed") {
+        counts.failed += 1;
+      }
+    }
+    const { passed, failed, skipped } = counts;
+    process.on("exit", () => {
+      process.stdout.write(`tests: ${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+    });
+  },
+};
+
+export default defineConfig({
+  test: {
+    include: suite.include,
+    exclude: ["**/node_modules/**", "dist/**", ...suite.exclude],
+    pool: "forks",
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 10_000,
+    passWithNoTests: !existsSync(`test/${suiteName}`) && suiteName !== "default",
+    reporters: ["default", closingLine],
+  },
+});
