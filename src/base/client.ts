@@ -1,0 +1,81 @@
+// What clients ask of one node and what it answers, as data: the service floor and the simulated
+// clients speak this; gRPC is made of it elsewhere.
+
+import type { Draft, Entry } from "./entry.ts";
+import type { Fault } from "./faults.ts";
+import type { Instant, LogIndex, NodeId, Offset, RequestId, Term } from "./ids.ts";
+
+export type ClientRequest =
+  /**
+   * Appends a batch of records as one entry, atomically. With a producer id in the draft it is
+   * idempotent: a repeated (producerId, epoch, sequence) is answered with its first offset.
+   */
+  | {
+      readonly kind: "append";
+      readonly requestId: RequestId;
+      readonly draft: Draft;
+      /** Appends only when the log ends exactly here; null for anywhere. */
+      readonly expectedEndOffset: Offset | null;
+    }
+  /**
+   * Committed entries from the one that holds `from` on, of this node's own log. At the end it waits
+   * for more when `wait`, else it is out of range. Control entries are left out.
+   */
+  | {
+      readonly kind: "fetch";
+      readonly requestId: RequestId;
+      readonly from: Offset;
+      readonly bytesMax: number;
+      readonly wait: boolean;
+    }
+  /** The linearizable end of the committed log: one quorum round (thesis 6.4). */
+  | { readonly kind: "check-tail"; readonly requestId: RequestId }
+  /** Takes back a waiting request; its answer is then a "cancelled" fault, unless it was just given. */
+  | { readonly kind: "cancel"; readonly requestId: RequestId };
+
+export type Answer =
+  | {
+      readonly kind: "appended";
+      readonly requestId: RequestId;
+      /** Of the first record. */
+      readonly offset: Offset;
+      readonly index: LogIndex;
+      readonly term: Term;
+      /** The batch was in the log before this request came. */
+      readonly duplicate: boolean;
+    }
+  | {
+      readonly kind: "fetched";
+      readonly requestId: RequestId;
+      /** Kind "records" only; never empty. The first may begin before `from`. */
+      readonly entries: readonly Entry[];
+      /** End of what is committed here, exclusive. */
+      readonly endOffset: Offset;
+    }
+  | { readonly kind: "tail"; readonly requestId: RequestId; readonly endOffset: Offset }
+  | { readonly kind: "fault"; readonly requestId: RequestId; readonly fault: Fault };
+
+/** A member as clients need to know it. */
+export interface MemberInfo {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly isLeader: boolean;
+}
+
+/** A snapshot for people, probes and GetServers; fresh at each call. */
+export interface NodeStatus {
+  readonly name: NodeId;
+  readonly clusterId: string;
+  readonly state: "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
+  readonly role: string;
+  readonly term: Term;
+  readonly leader: NodeId | null;
+  readonly commitIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly durableIndex: LogIndex;
+  readonly startOffset: Offset;
+  /** End of the committed records, exclusive. */
+  readonly endOffset: Offset;
+  readonly members: readonly MemberInfo[];
+  readonly at: Instant;
+}

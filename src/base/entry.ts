@@ -1,0 +1,147 @@
+// What an entry is, for every floor that passes one on: the numbers of its frame header, and the
+// frame's bytes, which no machine reads. The byte layout is src/log/frame.ts.
+
+import type { FrozenBytes } from "./bytes.ts";
+import type { LogIndex, NodeId, Offset, Term, WallMs, WriteId } from "./ids.ts";
+
+/** What a frame means. "marker" is node-local: it is on one disk, never in the log itself. */
+export type EntryKind =
+  | "noop"
+  | "records"
+  | "membership"
+  | "producer"
+  | "cursor"
+  | "fence"
+  | "trim"
+  | "compact"
+  | "feature-level"
+  | "command"
+  | "marker";
+
+/**
+ * The header of one entry. Invariants between neighbours, checked on append, on receipt and on
+ * recovery: next.index == index + 1, next.offset == offset + count, next.prevTerm == term,
+ * next.timestamp >= timestamp.
+ */
+export interface EntryHead {
+  readonly kind: EntryKind;
+  /** How the body is packed: 0 plain, 1 gzip. */
+  readonly codec: number;
+  /** A node that does not know the kind must stop rather than skip it. */
+  readonly critical: boolean;
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly prevTerm: Term;
+  /** Of the first record here, or of the next record for an entry without any. */
+  readonly offset: Offset;
+  /** Records inside; 0 for control entries. */
+  readonly count: number;
+  /** Log time: the leader stamps max(previous, its wall clock). */
+  readonly timestamp: WallMs;
+  readonly bodyLength: number;
+  /** CRC-32C of the body. */
+  readonly bodyCrc: number;
+  /** Length of the body when unpacked; equals bodyLength for codec 0. */
+  readonly rawLength: number;
+  /** 0 when the append was not idempotent. */
+  readonly producerId: number;
+  readonly epoch: number;
+  /** Of the first record here; a producer's next sequence is sequence + count. */
+  readonly sequence: number;
+}
+
+/** Every frame begins with a header of this length; src/log/frame.ts has its layout. */
+export const FRAME_HEADER_BYTES = 96;
+
+/** The body of a sealed entry: a view, nothing is copied. */
+export function bodyOf(entry: Entry): FrozenBytes {
+  return entry.frame.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + entry.bodyLength) as FrozenBytes;
+}
+
+/** A sealed entry: head and frame say the same, and neither changes again. */
+export interface Entry extends EntryHead {
+  /** Header and body, contiguous: the same bytes on disk, on the wire and in a reader's hands. */
+  readonly frame: FrozenBytes;
+}
+
+/**
+ * An entry before it has a place: what a proposer hands in. `bytes` is owned by the proposer until
+ * it is proposed, then by the log: FRAME_HEADER_BYTES of room, then the body.
+ */
+export interface Draft {
+  readonly kind: EntryKind;
+  readonly codec: number;
+  readonly critical: boolean;
+  readonly count: number;
+  /** The proposer's wall clock; never runs backwards in the log. */
+  readonly timestamp: WallMs;
+  readonly bodyCrc: number;
+  readonly rawLength: number;
+  readonly producerId: number;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Writes `head` into the room in front of the body and freezes the frame. Given to Raft by the node. */
+export type Seal = (head: EntryHead, bytes: Uint8Array) => FrozenBytes;
+
+/** What must survive every crash before anything said because of it is sent (paper, Figure 2). */
+export interface HardState {
+  readonly term: Term;
+  readonly votedFor: NodeId | null;
+}
+
+/**
+ * One durable step of the log, performed in this order: hard state, truncation, entries. Writes are
+ * performed in the order of their ids; `persisted(n)` says that all up to n are durable.
+ */
+export interface LogWrite {
+  readonly writeId: WriteId;
+  readonly hardState: HardState | null;
+  /** First index to drop, or null. */
+  readonly truncateFrom: LogIndex | null;
+  readonly entries: readonly Entry[];
+}
+
+/** The first index of a run of entries of one term. */
+export interface TermRun {
+  readonly term: Term;
+  readonly firstIndex: LogIndex;
+}
+
+/** The place just after an entry: what the next one must join on to. */
+export interface LogPoint {
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** Offset of the next record. */
+  readonly endOffset: Offset;
+  readonly timestamp: WallMs;
+}
+
+export const LOG_START: LogPoint = {
+  index: 0 as LogIndex,
+  term: 0 as Term,
+  endOffset: 0 as Offset,
+  timestamp: 0 as WallMs,
+};
+
+/** The point just after `entry`. */
+export function pointAfter(entry: EntryHead): LogPoint {
+  return {
+    index: entry.index,
+    term: entry.term,
+    endOffset: (entry.offset + entry.count) as Offset,
+    timestamp: entry.timestamp,
+  };
+}
+
+/** What is wrong with `entry` standing right after `before`, or null when the chain holds. */
+export function brokenLink(before: LogPoint, entry: EntryHead): string | null {
+  if (entry.index !== before.index + 1) return "index does not follow";
+  if (entry.offset !== before.endOffset) return "offset does not follow";
+  if (entry.prevTerm !== before.term) return "prevTerm does not match";
+  if (entry.term < before.term) return "term went back";
+  if (entry.timestamp < before.timestamp) return "timestamp went back";
+  return null;
+}

@@ -1,0 +1,110 @@
+// What the log hears and says: events in, disk operations and answers out. Types only.
+
+import type { FrozenBytes } from "../base/bytes.ts";
+import type { DiskOperation, DiskResult } from "../base/disk.ts";
+import type { Entry, EntryHead, HardState, LogPoint, LogWrite, TermRun } from "../base/entry.ts";
+import type { Damage, Fault } from "../base/faults.ts";
+import type { LogIndex, NodeId, Offset, OpId, WriteId } from "../base/ids.ts";
+
+/** Whose directory this is. A directory is never shared, renamed or moved between clusters. */
+export interface Identity {
+  /** 32 lower-case hex digits. */
+  readonly clusterId: string;
+  readonly nodeName: NodeId;
+  /** 32 lower-case hex digits, random, made with the directory. */
+  readonly instanceId: string;
+}
+
+export interface LogOptions {
+  /** instanceId is used only when the directory is new. */
+  readonly identity: Identity;
+  readonly segmentBytesMax: number;
+  /** Entries an index file has room for; a segment rolls before it is full. */
+  readonly indexEntriesMax: number;
+  /** Zeros written ahead of the active segment's end, so that a sync need not grow the file. */
+  readonly preallocateBytes: number;
+  /** Frames kept in memory behind the durable end, for followers and tailing readers. */
+  readonly cacheBytesMax: number;
+}
+
+export type LogEvent =
+  /** First event: recover. Answered by `opened`, or by `refused`. */
+  | { readonly kind: "open" }
+  /** Performed strictly after all earlier writes; answered by `persisted`. */
+  | { readonly kind: "write"; readonly write: LogWrite }
+  /** Forward read of whole entries; answered by one LogRead with this id. */
+  | {
+      readonly kind: "read";
+      readonly readId: number;
+      readonly from: ReadFrom;
+      /** No entry after this one is returned: the commit index for clients. */
+      readonly lastIndex: LogIndex;
+      /** Frame bytes; at least one entry is returned when there is one. */
+      readonly bytesMax: number;
+    }
+  /** State as of an applied, durable index; written aside and put in place atomically. */
+  | { readonly kind: "checkpoint"; readonly at: LogPoint; readonly state: FrozenBytes }
+  | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
+  /** Finish what is under way, mark the directory as cleanly stopped, then say `closed`. */
+  | { readonly kind: "close" };
+
+export type ReadFrom =
+  | { readonly kind: "index"; readonly index: LogIndex }
+  /** The entry that holds this record; control entries on the way are returned too. */
+  | { readonly kind: "offset"; readonly offset: Offset };
+
+export type LogRead =
+  /** Whole entries in order, chained; empty when `from` is beyond lastIndex. */
+  | { readonly kind: "entries"; readonly readId: number; readonly entries: readonly Entry[] }
+  | { readonly kind: "failed"; readonly readId: number; readonly fault: Fault };
+
+export interface LogOutput {
+  readonly operations: readonly DiskOperation[];
+  /** All writes up to and with this one are durable; null when nothing new is. */
+  readonly persisted: WriteId | null;
+  readonly reads: readonly LogRead[];
+  readonly opened: LogOpened | null;
+  /** Why the directory cannot be used; the machine does nothing more. */
+  readonly refused: OpenRefusal | null;
+  /** A write or sync failed: nothing more becomes durable until a restart. */
+  readonly poisoned: Fault | null;
+  /** A segment was rolled: a good moment for a checkpoint. */
+  readonly rolled: boolean;
+  readonly closed: boolean;
+}
+
+/** What recovery found; all of it is durable when it is said. */
+export interface LogOpened {
+  readonly identity: Identity;
+  readonly cleanStop: boolean;
+  readonly hardState: HardState;
+  readonly checkpoint: { readonly at: LogPoint; readonly state: FrozenBytes } | null;
+  /** First retained index and offset. */
+  readonly startIndex: LogIndex;
+  readonly startOffset: Offset;
+  /** Runs of terms over all retained entries, ascending. */
+  readonly termRuns: readonly TermRun[];
+  /** Heads of every entry after the checkpoint (after the log's start without one), ascending. */
+  readonly tail: readonly EntryHead[];
+  readonly end: LogPoint;
+  /** Bytes of a torn, never acknowledged tail that were cut. */
+  readonly tornBytes: number;
+}
+
+export type OpenRefusal =
+  | { readonly kind: "another-directory"; readonly found: Identity; readonly expected: Identity }
+  | { readonly kind: "newer-format"; readonly found: number; readonly known: number }
+  | { readonly kind: "damaged"; readonly damage: Damage }
+  | { readonly kind: "disk-failed"; readonly fault: Fault };
+
+export interface LogStatus {
+  readonly state: "new" | "opening" | "open" | "poisoned" | "closing" | "closed" | "refused";
+  readonly segments: number;
+  readonly startIndex: LogIndex;
+  readonly startOffset: Offset;
+  readonly writtenIndex: LogIndex;
+  readonly durableIndex: LogIndex;
+  readonly end: LogPoint;
+  readonly storeBytes: number;
+  readonly cachedBytes: number;
+}

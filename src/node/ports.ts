@@ -1,0 +1,44 @@
+// The ports of one node and the door it opens to its service: the signature that production
+// (src/main.ts) and simulation (sim/world.ts) share. Types only; createNode is in create-node.ts.
+
+import type { ClientRequest, NodeStatus } from "../base/client.ts";
+import type { Instant } from "../base/ids.ts";
+import type { Prng } from "../base/prng.ts";
+import type { LogStatus } from "../log/protocol.ts";
+import type { Clients } from "../ports/clients.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Disk } from "../ports/disk.ts";
+import type { Network } from "../ports/network.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import type { RaftStatus } from "../raft/protocol.ts";
+import type { NodeEvent, NodeOutput, Stopped } from "./protocol.ts";
+
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly network: Network;
+  readonly clients: Clients;
+  readonly telemetry: Telemetry;
+  readonly prng: Prng;
+  /** Hears every turn as it happened; null when nobody records. */
+  readonly recorder: Recorder | null;
+  /** Called once, when the node has stopped, cleanly or not. */
+  readonly stopped: (how: Stopped) => void;
+}
+
+export interface Recorder {
+  turn(now: Instant, events: readonly NodeEvent[], output: NodeOutput | null): void;
+}
+
+/** A running node, as its composition root sees it. */
+export interface NodeHost {
+  /** Opens the log; requests are refused until the node serves. */
+  start(): void;
+  /** False: the mailbox for such requests is full, nothing was taken, no answer will come. */
+  offer(request: ClientRequest): boolean;
+  /** Begins a clean stop; `stopped` is called when it is done. */
+  stop(): void;
+  status(): NodeStatus;
+  /** For checkers and tools; null until the log is open. */
+  look(): { readonly raft: RaftStatus | null; readonly log: LogStatus };
+}

@@ -1,0 +1,97 @@
+// What a node hears and says: the union of its ports, as data. A recorded run is a list of these
+// events; a replay compares these outputs. Types only.
+
+import type { FrozenBytes } from "../base/bytes.ts";
+import type { Answer, ClientRequest } from "../base/client.ts";
+import type { DiskOperation, DiskResult } from "../base/disk.ts";
+import type { LinkId, Micros, NodeId, OpId, WallMs } from "../base/ids.ts";
+import type { Notice } from "../base/notice.ts";
+import type { Lane } from "../ports/network.ts";
+
+export interface MemberAddress {
+  readonly id: NodeId;
+  /** host:port of the one port that serves peers and clients. */
+  readonly address: string;
+}
+
+export interface NodeOptions {
+  readonly name: NodeId;
+  /** 32 lower-case hex digits. */
+  readonly clusterId: string;
+  /** All members with their addresses, this node among them. */
+  readonly members: readonly MemberAddress[];
+  readonly electionTimeoutMin: Micros;
+  readonly electionTimeoutMax: Micros;
+  readonly heartbeatInterval: Micros;
+  readonly appendBytesMax: number;
+  readonly appendsInFlightMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly readsWaitingMax: number;
+  readonly segmentBytesMax: number;
+  readonly indexEntriesMax: number;
+  readonly preallocateBytes: number;
+  readonly cacheBytesMax: number;
+  /** One record's value; larger ones are refused before they are written. */
+  readonly recordBytesMax: number;
+  /** A batch body. */
+  readonly batchBytesMax: number;
+  /** Mail of one class (client writes, client reads, ...) before further mail is refused. */
+  readonly mailboxEventsMax: number;
+  /** Mail taken in one turn. */
+  readonly turnEventsMax: number;
+  /** Requests waiting for a verdict or for more records. */
+  readonly requestsWaitingMax: number;
+  readonly producersMax: number;
+  /** Redial after this long, doubled up to the second on each failure. */
+  readonly redialMin: Micros;
+  readonly redialMax: Micros;
+}
+
+export type NodeEvent =
+  | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
+  | {
+      readonly kind: "link-opened";
+      readonly link: LinkId;
+      readonly dialed: boolean;
+      readonly identity: readonly string[] | null;
+    }
+  | { readonly kind: "link-frame"; readonly link: LinkId; readonly frame: FrozenBytes }
+  | { readonly kind: "link-closed"; readonly link: LinkId; readonly why: string }
+  | { readonly kind: "request"; readonly request: ClientRequest; readonly wall: WallMs }
+  /** Shut down cleanly: refuse new requests, close the log, say `stopped`. */
+  | { readonly kind: "stop" }
+  | { readonly kind: "deadline" };
+
+export interface Dial {
+  readonly link: LinkId;
+  readonly peer: NodeId;
+  readonly address: string;
+  readonly lane: Lane;
+}
+
+export interface LinkSend {
+  readonly link: LinkId;
+  readonly parts: readonly Uint8Array[];
+}
+
+export interface LinkClose {
+  readonly link: LinkId;
+  readonly why: string;
+}
+
+/** Everything one turn decided; all of it may be performed at once, in any order between the lists. */
+export interface NodeOutput {
+  readonly operations: readonly DiskOperation[];
+  readonly dials: readonly Dial[];
+  readonly sends: readonly LinkSend[];
+  readonly closes: readonly LinkClose[];
+  readonly answers: readonly Answer[];
+  readonly notices: readonly Notice[];
+  /** Set once, when the node will say and do nothing more. */
+  readonly stopped: Stopped | null;
+}
+
+export type Stopped =
+  | { readonly kind: "clean" }
+  /** The directory cannot be used, or the disk failed: one line for the operator. */
+  | { readonly kind: "failed"; readonly why: string };
