@@ -1,0 +1,193 @@
+// An independent search for a linearization, after Wing and Gong (1993) with Lowe's memoisation (2017)
+// as in Porcupine: for small histories only, to be set against the order check of linearizability.ts,
+// with which it shares no rule. The model is S2's: the end of the log and a chained hash of its batches.
+
+import type { ClientHistory, FinalLog } from "./operations.ts";
+
+/** A sequential specification: what an operation may do to a state. */
+export interface Model<State, Operation> {
+  readonly initial: State;
+  /** All states after `operation`, none when it cannot come here. */
+  step(state: State, operation: Operation): readonly State[];
+  /** Equal strings for equal states. */
+  key(state: State): string;
+}
+
+export interface Timed<Operation> {
+  readonly operation: Operation;
+  readonly start: number;
+  /** Infinity when the operation never returned. */
+  readonly end: number;
+}
+
+export type SearchResult = "linearizable" | "not-linearizable" | "gave-up";
+
+/** One end of an operation in a doubly linked list of calls and returns, ordered by time. */
+interface Endpoint {
+  readonly operation: number;
+  /** The other end; null for a return. */
+  readonly answer: Endpoint | null;
+  before: Endpoint | null;
+  next: Endpoint | null;
+}
+
+/**
+ * Is there an order of the operations, each between its start and its end, that `model` allows? Gives up
+ * after `stepsMax` tried places.
+ */
+export function searchLinearization<State, Operation>(
+  model: Model<State, Operation>,
+  history: readonly Timed<Operation>[],
+  stepsMax: number,
+): SearchResult {
+  const head = linkEndpoints(history);
+  const seen = new Set<string>();
+  const taken = new Uint8Array(history.length);
+  const stack: { call: Endpoint; states: readonly State[] }[] = [];
+  let states: readonly State[] = [model.initial];
+  let at = head.next;
+  for (let steps = 0; head.next !== null; steps++) {
+    if (steps >= stepsMax) return "gave-up";
+    if (at === null || at.answer === null) {
+      // A return whose call has no place yet: undo the last choice and try the one after it.
+      const undone = stack.pop();
+      if (undone === undefined) return "not-linearizable";
+      taken[undone.call.operation] = 0;
+      putBack(undone.call);
+      states = undone.states;
+      at = undone.call.next;
+      continue;
+    }
+    const timed = history[at.operation] as Timed<Operation>;
+    const after = distinct(model, states.flatMap((state) => model.step(state, timed.operation)));
+    taken[at.operation] = 1;
+    const configuration = `${taken.join("")}|${after.map((state) => model.key(state)).join("|")}`;
+    if (after.length === 0 || seen.has(configuration)) {
+      taken[at.operation] = 0;
+      at = at.next;
+      continue;
+    }
+    seen.add(configuration);
+    stack.push({ call: at, states });
+    states = after;
+    liftOut(at);
+    at = head.next;
+  }
+  return "linearizable";
+}
+
+function distinct<State, Operation>(model: Model<State, Operation>, states: readonly State[]): State[] {
+  const byKey = new Map<string, State>();
+  for (const state of states) byKey.set(model.key(state), state);
+  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, state]) => state);
+}
+
+/** Calls before returns of the same instant: operations that touch are concurrent. */
+function linkEndpoints<Operation>(history: readonly Timed<Operation>[]): Endpoint {
+  const points: { at: number; isReturn: number; endpoint: Endpoint }[] = [];
+  history.forEach((timed, operation) => {
+    const answer: Endpoint = { operation, answer: null, before: null, next: null };
+    const call: Endpoint = { operation, answer, before: null, next: null };
+    points.push({ at: timed.start, isReturn: 0, endpoint: call });
+    points.push({ at: timed.end, isReturn: 1, endpoint: answer });
+  });
+  // Infinity - Infinity is NaN, so compare, do not subtract.
+  points.sort((a, b) => (a.at === b.at ? a.isReturn - b.isReturn : a.at < b.at ? -1 : 1));
+  const head: Endpoint = { operation: -1, answer: null, before: null, next: null };
+  let last = head;
+  for (const { endpoint } of points) {
+    last.next = endpoint;
+    endpoint.before = last;
+    last = endpoint;
+  }
+  return head;
+}
+
+function liftOut(call: Endpoint): void {
+  for (const end of [call, call.answer as Endpoint]) {
+    if (end.before !== null) end.before.next = end.next;
+    if (end.next !== null) end.next.before = end.before;
+  }
+}
+
+function putBack(call: Endpoint): void {
+  for (const end of [call.answer as Endpoint, call]) {
+    if (end.before !== null) end.before.next = end;
+    if (end.next !== null) end.next.before = end;
+  }
+}
+
+/** What S2's model keeps: constant size however long the log is. */
+export interface LogState {
+  readonly endOffset: number;
+  readonly hash: string;
+}
+
+export type LogOperation =
+  | {
+      readonly kind: "append";
+      readonly content: string;
+      readonly count: number;
+      readonly expectedEndOffset: number | null;
+      /** Where it was acknowledged; null while that is unknown. */
+      readonly offset: number | null;
+    }
+  | { readonly kind: "tail"; readonly endOffset: number }
+  /** A read of everything. */
+  | { readonly kind: "read"; readonly endOffset: number; readonly hash: string };
+
+const EMPTY_HASH = "0:0";
+
+/** Two 32-bit FNV-1a style lanes over the earlier hash and the batch: enough for histories of a test. */
+function chain(hash: string, content: string, count: number): string {
+  let low = 0x811c9dc5;
+  let high = 0x1b873593;
+  const text = `${hash}/${count}/${content}`;
+  for (let at = 0; at < text.length; at++) {
+    low = Math.imul(low ^ text.charCodeAt(at), 0x01000193) >>> 0;
+    high = Math.imul(high ^ text.charCodeAt(at), 0x85ebca6b) >>> 0;
+  }
+  return `${low}:${high}`;
+}
+
+export const LOG_MODEL: Model<LogState, LogOperation> = {
+  initial: { endOffset: 0, hash: EMPTY_HASH },
+  step(state, operation) {
+    if (operation.kind === "tail") return operation.endOffset === state.endOffset ? [state] : [];
+    if (operation.kind === "read") {
+      return operation.endOffset === state.endOffset && operation.hash === state.hash ? [state] : [];
+    }
+    const { content, count, offset, expectedEndOffset } = operation;
+    const after = { endOffset: state.endOffset + count, hash: chain(state.hash, content, count) };
+    const isAllowed = expectedEndOffset === null || expectedEndOffset === state.endOffset;
+    if (offset !== null) return isAllowed && offset === state.endOffset ? [after] : [];
+    return isAllowed ? [after, state] : [state];
+  },
+  key: (state) => `${state.endOffset}#${state.hash}`,
+};
+
+/**
+ * `history` as operations of LOG_MODEL, closed by a read of all of `log` after everything else. Made
+ * for histories in which every content is attempted once: retries are not in the model.
+ */
+export function operationsOf(history: ClientHistory, log: FinalLog): Timed<LogOperation>[] {
+  const timed: Timed<LogOperation>[] = [];
+  let last = 0;
+  for (const { content, count, expectedEndOffset, start, end, outcome } of history.appends) {
+    last = Math.max(last, start, end ?? 0);
+    if (outcome.kind === "refused") continue;
+    const offset = outcome.kind === "acked" ? outcome.offset : null;
+    const answered = outcome.kind === "acked" && end !== null ? end : Number.POSITIVE_INFINITY;
+    const operation: LogOperation = { kind: "append", content, count, expectedEndOffset, offset };
+    timed.push({ operation, start, end: answered });
+  }
+  for (const { start, end, endOffset } of history.tails) {
+    last = Math.max(last, end);
+    timed.push({ operation: { kind: "tail", endOffset }, start, end });
+  }
+  let hash = EMPTY_HASH;
+  for (const batch of log.batches) hash = chain(hash, batch.content, batch.count);
+  const read: LogOperation = { kind: "read", endOffset: log.endOffset, hash };
+  timed.push({ operation: read, start: last + 1, end: last + 2 });
+  return timed;
+}

@@ -1,0 +1,105 @@
+// What the clients of a run asked and were told, as one list in the order of their calls. Owns the
+// record and nothing else: who asks is sim/sim-client.ts, who judges is sim/checks.
+
+import type { FaultCode } from "../src/base/faults.ts";
+import type { Instant, LogIndex, NodeId, Offset, Term } from "../src/base/ids.ts";
+import { NEVER } from "../src/base/ids.ts";
+
+/** Names one record of the whole run: no two drafts carry the same. */
+export type RecordId = number;
+
+/** A record as a reader saw it; its value has already been checked against its own checksum. */
+export interface SeenRecord {
+  readonly offset: Offset;
+  readonly record: RecordId;
+}
+
+/** What was asked. */
+export type Question =
+  | {
+      readonly kind: "append";
+      readonly records: readonly RecordId[];
+      /** 0 without a producer: such an append is sent once and never again. */
+      readonly producerId: number;
+      readonly epoch: number;
+      /** Of the first record. */
+      readonly sequence: number;
+      readonly expectedEndOffset: Offset | null;
+    }
+  /** One fetch at one node. A stream reader is many of these, with one `stream` name. */
+  | {
+      readonly kind: "read";
+      readonly node: NodeId;
+      /** The life of the node that answered is in the facts. */
+      readonly from: Offset;
+      readonly wait: boolean;
+      /** Null for a read that stands alone; calls of one stream continue where the last one ended. */
+      readonly stream: number | null;
+    }
+  | { readonly kind: "check-tail" };
+
+/**
+ * How it ended. ok: it happened, as the facts say. fail: it did not happen and never will. unknown: the
+ * client cannot tell. pending: no outcome when the run ended.
+ */
+export type Outcome = "pending" | "ok" | "fail" | "unknown";
+
+/** What was told. */
+export type Facts =
+  | {
+      readonly kind: "appended";
+      readonly offset: Offset;
+      readonly index: LogIndex;
+      readonly term: Term;
+      readonly duplicate: boolean;
+    }
+  | {
+      readonly kind: "read";
+      readonly node: NodeId;
+      readonly life: number;
+      readonly records: readonly SeenRecord[];
+      readonly endOffset: Offset;
+    }
+  | { readonly kind: "tail"; readonly endOffset: Offset }
+  | { readonly kind: "fault"; readonly code: FaultCode };
+
+/** One call of one client; `end`, `outcome` and `facts` are set when it returns. */
+export interface Call {
+  readonly id: number;
+  /** A client has one call at a time. */
+  readonly client: number;
+  readonly question: Question;
+  readonly start: Instant;
+  /** NEVER while pending. */
+  end: Instant;
+  outcome: Outcome;
+  facts: Facts | null;
+  /** Requests it took, the first one included. */
+  attempts: number;
+}
+
+/** The calls of a run, in the order in which they began. */
+export class History {
+  readonly calls: Call[] = [];
+
+  begin(client: number, question: Question, at: Instant): Call {
+    const call: Call = {
+      id: this.calls.length,
+      client,
+      question,
+      start: at,
+      end: NEVER,
+      outcome: "pending",
+      facts: null,
+      attempts: 0,
+    };
+    this.calls.push(call);
+    return call;
+  }
+
+  finish(call: Call, outcome: Outcome, facts: Facts | null, at: Instant): void {
+    call.end = at;
+    call.outcome = outcome;
+    call.facts = facts;
+  }
+}

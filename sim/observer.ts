@@ -1,0 +1,102 @@
+// What the simulator shows to those who check a run, and how they stop it. Observers see everything
+// and change nothing: a run with them and a run without them have the same digest. The properties
+// themselves are in sim/checks; who calls these hooks is sim/world.ts.
+
+import type { FrozenBytes } from "../src/base/bytes.ts";
+import type { Answer, ClientRequest } from "../src/base/client.ts";
+import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
+import type { Instant, NodeId } from "../src/base/ids.ts";
+import type { NodeHost } from "../src/node/ports.ts";
+import type { Stopped } from "../src/node/protocol.ts";
+import type { Lane } from "../src/ports/network.ts";
+import type { RaftMessage } from "../src/raft/protocol.ts";
+import type { Call, History } from "./history.ts";
+import type { Plan } from "./plan.ts";
+
+/** A computer of the simulated cluster over all the lives of its node. */
+export interface Computer {
+  readonly name: NodeId;
+  /** Its place in the plan: 0 is the first node. */
+  readonly place: number;
+  /** 1 for the first start, one more at each restart. */
+  readonly life: number;
+  /** Null while it is down. */
+  readonly host: NodeHost | null;
+  readonly disk: DiskView;
+}
+
+/** A simulated disk as checkers may ask it; the answers hold for this very instant. */
+export interface DiskView {
+  /** True when losing the power now cannot change or take away bytes [start, end) of the file. */
+  survivesPowerLoss(file: string, start: number, end: number): boolean;
+  /** What the least lucky power loss would leave; copies, so ask rarely. */
+  durableImage(): ReadonlyMap<string, Uint8Array>;
+  /** What a process that starts now would read; copies, so ask rarely. */
+  cachedImage(): ReadonlyMap<string, Uint8Array>;
+}
+
+export type CrashKind = "process" | "power";
+
+/** What a crash did to a disk. */
+export interface CrashLoss {
+  /** Bytes of completed or submitted writes that are no longer readable. */
+  readonly lostBytes: number;
+  /** Writes of which some sectors survived and others did not. */
+  readonly tornWrites: number;
+  /** Creates, renames and unlinks that are undone. */
+  readonly lostNames: number;
+}
+
+/** What an observer can see at any time; `report` ends the run after the current event. */
+export interface Stage {
+  readonly plan: Plan;
+  readonly now: Instant;
+  readonly nodes: readonly Computer[];
+  readonly history: History;
+  report(violation: Violation): void;
+}
+
+/** A property that did not hold, with the facts that contradict each other. */
+export interface Violation {
+  /** Kebab-case, stable: runs are grouped and shrunk by it. */
+  readonly property: string;
+  /** One sentence each; two of them, as a rule, that cannot both be true. */
+  readonly facts: readonly string[];
+  readonly at: Instant;
+  readonly node: NodeId | null;
+}
+
+/** All hooks are optional; they are called in the order in which the observers were given. */
+export interface Observer {
+  /** Once, before the first node starts. */
+  attach?(stage: Stage): void;
+  nodeStarted?(node: Computer): void;
+  /** The node is gone (`host` is null) and its disk already is what the crash left. */
+  nodeCrashed?(node: Computer, kind: CrashKind, loss: CrashLoss): void;
+  /** The node said that it stopped; `host` still answers. */
+  nodeStopped?(node: Computer, how: Stopped): void;
+  /** A node took a turn and all its outputs have been performed. */
+  afterTurn?(node: Computer): void;
+  operationSubmitted?(node: Computer, operation: DiskOperation): void;
+  /** The operation took effect on the disk; the node hears of it next. */
+  operationCompleted?(node: Computer, operation: DiskOperation, result: DiskResult): void;
+  /**
+   * A frame leaves a node, before the network decides its fate. `message` is null for what is not
+   * Raft's (the hello) or cannot be decoded.
+   */
+  frameSent?(
+    from: Computer,
+    to: NodeId,
+    lane: Lane,
+    frame: FrozenBytes,
+    message: RaftMessage | null,
+  ): void;
+  /** A request was taken by a node's mailbox. */
+  offered?(node: Computer, request: ClientRequest): void;
+  /** An answer leaves a node, before the client's path decides its fate. */
+  answered?(node: Computer, answer: Answer): void;
+  /** A client's call has its outcome. */
+  returned?(call: Call): void;
+  /** Everything is healed and quiet; the last chance to report. */
+  atEnd?(): void;
+}

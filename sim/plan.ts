@@ -1,0 +1,255 @@
+// A run as data: everything that will be tried, with its instants, and the seed of every draw made on
+// the way. A plan and nothing else determines a run. Owns the form of plans and their codec; plans are
+// drawn from seeds in sim/swarm.ts and executed by sim/world.ts. Times are whole milliseconds.
+
+import { z } from "zod";
+
+const count = z.int().min(0);
+const perMille = z.int().min(0).max(1000);
+/** A node by its place, or whoever leads when the moment comes. */
+const target = z.union([count, z.literal("leader")]);
+const targets = z.array(target).min(1);
+
+const options = z
+  .strictObject({
+    electionTimeoutMinMs: z.int().min(1).default(150),
+    electionTimeoutMaxMs: z.int().min(2).default(300),
+    heartbeatIntervalMs: z.int().min(1).default(50),
+    appendBytesMax: z.int().min(1).default(65_536),
+    appendsInFlightMax: z.int().min(1).default(8),
+    uncommittedBytesMax: z.int().min(1).default(4_194_304),
+    readsWaitingMax: z.int().min(1).default(256),
+    segmentBytesMax: z.int().min(1024).default(65_536),
+    indexEntriesMax: z.int().min(16).default(1024),
+    preallocateBytes: count.default(16_384),
+    cacheBytesMax: count.default(65_536),
+    recordBytesMax: z.int().min(1).default(65_536),
+    batchBytesMax: z.int().min(1).default(262_144),
+    mailboxEventsMax: z.int().min(1).default(256),
+    turnEventsMax: z.int().min(1).default(64),
+    requestsWaitingMax: z.int().min(1).default(1024),
+    producersMax: z.int().min(1).default(1024),
+    redialMinMs: z.int().min(1).default(50),
+    redialMaxMs: z.int().min(1).default(1000),
+  })
+  .prefault({});
+
+const network = z
+  .strictObject({
+    delayMinMicros: count.default(200),
+    /** Added to the least delay: drawn from an integer table with this mean. */
+    delayMeanMicros: count.default(800),
+    dropPerMille: perMille.default(0),
+    duplicatePerMille: perMille.default(0),
+    /** Of the duplicates, those that come seconds later, perhaps terms later. */
+    replayPerMille: perMille.default(0),
+    /** Frames that may overtake, and be overtaken by, others of their link. */
+    reorderPerMille: perMille.default(0),
+    linkFramesMax: z.int().min(1).default(256),
+    /** Requests and answers of clients that are lost, each way. */
+    clientDropPerMille: perMille.default(0),
+    /** Requests and answers of clients that come up to a second late. */
+    clientLatePerMille: perMille.default(0),
+  })
+  .prefault({});
+
+const disk = z
+  .strictObject({
+    operationMeanMicros: count.default(40),
+    syncMeanMicros: count.default(1000),
+    /** Operations that take a hundred times as long. */
+    slowPerMille: perMille.default(0),
+  })
+  .prefault({});
+
+const client = count.max(255);
+
+/** What clients do. `times` repeats it, `everyMs` after the one before has begun at the earliest. */
+const operation = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("append"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    records: z.int().min(1).max(1000).default(1),
+    /** Of one record's value; at least 16 are used. */
+    bytes: count.max(1_048_576).default(100),
+    /** With a producer it is retried until its outcome is known; without, never. */
+    producer: z.boolean().default(true),
+    /** Appends only where the client believes the log ends. */
+    guarded: z.boolean().default(false),
+  }),
+  z.strictObject({
+    kind: z.literal("read"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    node: target,
+    /** Of the highest end offset that any client was told. */
+    fromPerMille: perMille.default(0),
+  }),
+  z.strictObject({
+    kind: z.literal("check-tail"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+  }),
+  /** Follows one node, waiting at the end of its log, until all is settled. */
+  z.strictObject({
+    kind: z.literal("stream"),
+    client,
+    atMs: count,
+    node: count,
+    fromPerMille: perMille.default(0),
+  }),
+]);
+
+/** Waits for the nth operation of that kind taking effect on the node's disk after `atMs`. */
+const effect = z.strictObject({
+  nth: z.int().min(1),
+  of: z.enum(["any", "create", "write-at", "sync", "sync-dir", "rename", "unlink"]),
+  edge: z.enum(["before", "after"]),
+});
+
+const mishap = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("crash"),
+    node: target,
+    how: z.enum(["process", "power"]),
+    atMs: count,
+    effect: effect.nullable().default(null),
+    downMs: count,
+  }),
+  z.strictObject({ kind: z.literal("stop"), node: target, atMs: count, downMs: count }),
+  /** Nothing passes between `side` and the others. */
+  z.strictObject({ kind: z.literal("partition"), side: targets, atMs: count, forMs: count }),
+  /** Nothing passes from `from` to `to`; the other way is open. */
+  z.strictObject({
+    kind: z.literal("one-way"),
+    from: targets,
+    to: targets,
+    atMs: count,
+    forMs: count,
+  }),
+  /** The whole network is worse for a while. */
+  z.strictObject({
+    kind: z.literal("storm"),
+    atMs: count,
+    forMs: count,
+    dropPerMille: perMille,
+    delayTimes: z.int().min(1).max(1000),
+  }),
+  z.strictObject({
+    kind: z.literal("slow-disk"),
+    node: target,
+    atMs: count,
+    forMs: count,
+    times: z.int().min(1).max(1000),
+  }),
+]);
+
+const planForm = z
+  .strictObject({
+    format: z.literal(1),
+    /** Names every stream of chance of the run: delays, losses, what crashes leave, timeouts. */
+    seed: z.string().min(1),
+    /** Why somebody kept this plan. */
+    why: z.array(z.string()).default([]),
+    nodes: z.int().min(1).max(7),
+    options,
+    network,
+    disk,
+    /** How far each node's wall clock is ahead, in place order; absent means exact. */
+    wallAheadMs: z.array(z.int()).default([]),
+    operations: z.array(operation),
+    mishaps: z.array(mishap),
+    /** From here on no mishap is left, and the cluster must recover. */
+    healAtMs: count,
+    /** Virtual time that it may take. */
+    settleMs: z.int().min(1).default(60_000),
+  })
+  .superRefine((plan, context) => {
+    const misfit = (path: (string | number)[], message: string) =>
+      context.addIssue({ code: "custom", path, message });
+    const { electionTimeoutMinMs, electionTimeoutMaxMs } = plan.options;
+    if (electionTimeoutMaxMs <= electionTimeoutMinMs)
+      misfit(["options", "electionTimeoutMaxMs"], "must be above electionTimeoutMinMs");
+    const isNode = (place: number | "leader") => place === "leader" || place < plan.nodes;
+    for (const [at, planned] of plan.operations.entries())
+      if ("node" in planned && !isNode(planned.node))
+        misfit(["operations", at, "node"], `there are ${plan.nodes} nodes, the first is 0`);
+    for (const [at, planned] of plan.mishaps.entries())
+      if (!targetsOf(planned).every(isNode))
+        misfit(["mishaps", at], `there are ${plan.nodes} nodes, the first is 0`);
+  });
+
+export type Plan = Readonly<z.infer<typeof planForm>>;
+export type PlanOptions = Readonly<z.infer<typeof options>>;
+export type NetworkProfile = Readonly<z.infer<typeof network>>;
+export type DiskProfile = Readonly<z.infer<typeof disk>>;
+export type PlannedOperation = Readonly<z.infer<typeof operation>>;
+export type PlannedMishap = Readonly<z.infer<typeof mishap>>;
+export type PlannedEffect = Readonly<z.infer<typeof effect>>;
+export type Target = z.infer<typeof target>;
+/** A plan as people write it: what has a default may be left out. */
+export type PlanDraft = Readonly<z.input<typeof planForm>>;
+
+/** All nodes that a mishap names. */
+export function targetsOf(mishap: PlannedMishap): readonly Target[] {
+  switch (mishap.kind) {
+    case "partition":
+      return mishap.side;
+    case "one-way":
+      return [...mishap.from, ...mishap.to];
+    case "storm":
+      return [];
+    default:
+      return [mishap.node];
+  }
+}
+
+/** Thrown by decodePlan: every misfit with its place in the plan, one a line. */
+export class BadPlan extends Error {
+  override readonly name = "BadPlan";
+}
+
+/** Fills in what was left out and checks the rest; throws BadPlan. */
+export function planOf(draft: unknown): Plan {
+  const parsed = planForm.safeParse(draft);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => {
+    const place = issue.path.map(String).join(".");
+    return `${place === "" ? "the plan" : place}: ${issue.message}`;
+  });
+  throw new BadPlan(lines.join("\n"));
+}
+
+/** Reads a plan file; throws BadPlan. */
+export function decodePlan(text: string): Plan {
+  let draft: unknown;
+  try {
+    draft = JSON.parse(text);
+  } catch (error) {
+    throw new BadPlan(`not JSON: ${(error as Error).message}`);
+  }
+  return planOf(draft);
+}
+
+/** One line per operation and mishap, keys in the order of the form: equal plans give equal text. */
+export function encodePlan(plan: Plan): string {
+  const rows = (list: readonly unknown[]) =>
+    list.length === 0
+      ? "[]"
+      : `[\n${list.map((row) => `    ${JSON.stringify(row)}`).join(",\n")}\n  ]`;
+  const parts = Object.entries(planForm.parse(plan)).map(([key, value]) => {
+    const text =
+      key === "operations" || key === "mishaps" || key === "why"
+        ? rows(value as unknown[])
+        : JSON.stringify(value);
+    return `  ${JSON.stringify(key)}: ${text}`;
+  });
+  return `{\n${parts.join(",\n")}\n}\n`;
+}
