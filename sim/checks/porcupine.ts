@@ -2,7 +2,8 @@
 // as in Porcupine: for small histories only, to be set against the order check of linearizability.ts,
 // with which it shares no rule. The model is S2's: the end of the log and a chained hash of its batches.
 
-import type { ClientHistory, FinalLog } from "./operations.ts";
+import type { Call, RecordId } from "../history.ts";
+import type { ClientLog } from "./client-log.ts";
 
 /** A sequential specification: what an operation may do to a state. */
 export interface Model<State, Operation> {
@@ -59,7 +60,10 @@ export function searchLinearization<State, Operation>(
       continue;
     }
     const timed = history[at.operation] as Timed<Operation>;
-    const after = distinct(model, states.flatMap((state) => model.step(state, timed.operation)));
+    const after = distinct(
+      model,
+      states.flatMap((state) => model.step(state, timed.operation)),
+    );
     taken[at.operation] = 1;
     const configuration = `${taken.join("")}|${after.map((state) => model.key(state)).join("|")}`;
     if (after.length === 0 || seen.has(configuration)) {
@@ -76,7 +80,10 @@ export function searchLinearization<State, Operation>(
   return "linearizable";
 }
 
-function distinct<State, Operation>(model: Model<State, Operation>, states: readonly State[]): State[] {
+function distinct<State, Operation>(
+  model: Model<State, Operation>,
+  states: readonly State[],
+): State[] {
   const byKey = new Map<string, State>();
   for (const state of states) byKey.set(model.key(state), state);
   return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, state]) => state);
@@ -126,8 +133,7 @@ export interface LogState {
 export type LogOperation =
   | {
       readonly kind: "append";
-      readonly content: string;
-      readonly count: number;
+      readonly records: readonly RecordId[];
       readonly expectedEndOffset: number | null;
       /** Where it was acknowledged; null while that is unknown. */
       readonly offset: number | null;
@@ -136,16 +142,15 @@ export type LogOperation =
   /** A read of everything. */
   | { readonly kind: "read"; readonly endOffset: number; readonly hash: string };
 
-const EMPTY_HASH = "0:0";
+const EMPTY_HASH = "2166136261:461845907";
 
-/** Two 32-bit FNV-1a style lanes over the earlier hash and the batch: enough for histories of a test. */
-function chain(hash: string, content: string, count: number): string {
-  let low = 0x811c9dc5;
-  let high = 0x1b873593;
-  const text = `${hash}/${count}/${content}`;
-  for (let at = 0; at < text.length; at++) {
-    low = Math.imul(low ^ text.charCodeAt(at), 0x01000193) >>> 0;
-    high = Math.imul(high ^ text.charCodeAt(at), 0x85ebca6b) >>> 0;
+/** Two 32-bit lanes over the earlier hash and each record: enough for the histories of a test. */
+function chain(hash: string, records: readonly RecordId[]): string {
+  let [low = 0, high = 0] = hash.split(":").map(Number);
+  for (const record of records) {
+    low = Math.imul(low ^ (record + 1), 0x01000193) >>> 0;
+    low = (low ^ (low >>> 15)) >>> 0;
+    high = (Math.imul(high ^ (record + 0x9e37), 0x85ebca6b) + low) >>> 0;
   }
   return `${low}:${high}`;
 }
@@ -155,10 +160,13 @@ export const LOG_MODEL: Model<LogState, LogOperation> = {
   step(state, operation) {
     if (operation.kind === "tail") return operation.endOffset === state.endOffset ? [state] : [];
     if (operation.kind === "read") {
-      return operation.endOffset === state.endOffset && operation.hash === state.hash ? [state] : [];
+      return operation.endOffset === state.endOffset && operation.hash === state.hash
+        ? [state]
+        : [];
     }
-    const { content, count, offset, expectedEndOffset } = operation;
-    const after = { endOffset: state.endOffset + count, hash: chain(state.hash, content, count) };
+    const { records, offset, expectedEndOffset } = operation;
+    const endOffset = state.endOffset + records.length;
+    const after = { endOffset, hash: chain(state.hash, records) };
     const isAllowed = expectedEndOffset === null || expectedEndOffset === state.endOffset;
     if (offset !== null) return isAllowed && offset === state.endOffset ? [after] : [];
     return isAllowed ? [after, state] : [state];
@@ -166,28 +174,29 @@ export const LOG_MODEL: Model<LogState, LogOperation> = {
   key: (state) => `${state.endOffset}#${state.hash}`,
 };
 
-/**
- * `history` as operations of LOG_MODEL, closed by a read of all of `log` after everything else. Made
- * for histories in which every content is attempted once: retries are not in the model.
- */
-export function operationsOf(history: ClientHistory, log: FinalLog): Timed<LogOperation>[] {
+/** `calls` as operations of LOG_MODEL, closed by a read of all of `log` after everything else. */
+export function operationsOf(calls: readonly Call[], log: ClientLog): Timed<LogOperation>[] {
   const timed: Timed<LogOperation>[] = [];
   let last = 0;
-  for (const { content, count, expectedEndOffset, start, end, outcome } of history.appends) {
-    last = Math.max(last, start, end ?? 0);
-    if (outcome.kind === "refused") continue;
-    const offset = outcome.kind === "acked" ? outcome.offset : null;
-    const answered = outcome.kind === "acked" && end !== null ? end : Number.POSITIVE_INFINITY;
-    const operation: LogOperation = { kind: "append", content, count, expectedEndOffset, offset };
-    timed.push({ operation, start, end: answered });
+  for (const call of calls) {
+    const { question, outcome, facts, start } = call;
+    last = Math.max(last, start, outcome === "pending" ? 0 : call.end);
+    if (outcome === "fail") continue;
+    const end = outcome === "ok" ? call.end : Number.POSITIVE_INFINITY;
+    if (question.kind === "append") {
+      const { records, expectedEndOffset } = question;
+      const offset = facts?.kind === "appended" ? facts.offset : null;
+      timed.push({
+        operation: { kind: "append", records, expectedEndOffset, offset },
+        start,
+        end,
+      });
+    } else if (facts?.kind === "tail" && outcome === "ok") {
+      timed.push({ operation: { kind: "tail", endOffset: facts.endOffset }, start, end });
+    }
   }
-  for (const { start, end, endOffset } of history.tails) {
-    last = Math.max(last, end);
-    timed.push({ operation: { kind: "tail", endOffset }, start, end });
-  }
-  let hash = EMPTY_HASH;
-  for (const batch of log.batches) hash = chain(hash, batch.content, batch.count);
-  const read: LogOperation = { kind: "read", endOffset: log.endOffset, hash };
+  const endOffset = log.records.length;
+  const read: LogOperation = { kind: "read", endOffset, hash: chain(EMPTY_HASH, log.records) };
   timed.push({ operation: read, start: last + 1, end: last + 2 });
   return timed;
 }

@@ -1,76 +1,63 @@
-// What a checker says when a promise is broken: the property's name, one sentence, and the two facts
-// that cannot both be true. Owns the names of the properties; finds nothing itself.
+// The properties that runs are checked against: their names, and what each one says. A violation names
+// one of them and two observed facts that cannot both be right. Owns the words; finds nothing itself.
 
-/** Safety properties, watched after every event. Paper section or promise in brackets. */
-export type SafetyProperty =
-  /** At most one leader a term [5.2]. */
-  | "election-safety"
-  /** A leader was granted this term by a quorum, each with a vote that is on its disk [5.2]. */
-  | "elected-by-quorum"
-  /** A vote goes only to a log at least as up to date as the voter's [5.4.1]. */
-  | "vote-restriction"
-  /** A leader never overwrites or drops an entry of its own log [5.3]. */
-  | "leader-append-only"
-  /** One entry per (index, term), and one history before it [5.3]. */
-  | "log-matching"
-  /** A new leader has all that earlier terms committed [5.4]. */
-  | "leader-completeness"
-  /** Only entries of the leader's own term are committed by counting [5.4.2]. */
-  | "commit-own-term"
-  /** A commit rests on a quorum of copies that would survive a power loss now. */
-  | "commit-durable-quorum"
-  /** Nobody commits what no leader committed, and nobody drops what was committed. */
-  | "committed-immutable"
-  /** All nodes hold the same entry at a committed index, offsets without gaps [5.4.3]. */
-  | "state-machine-safety"
-  /** commitIndex never goes back while a node runs. */
-  | "commit-monotonic"
-  /** Term, vote and durable log survive every restart. */
-  | "hard-state-monotonic"
-  | "recovered-log"
-  /** Nothing leaves a node before what it promises is durable there. */
-  | "promise-vote"
-  | "promise-candidacy"
-  | "promise-append"
-  | "promise-answer";
+import type { NodeId } from "../../src/base/ids.ts";
 
-/** Properties of what clients saw; Jepsen's names for Kafka anomalies where they fit. */
-export type HistoryProperty =
-  /** An acknowledged append is not in the log. */
-  | "lost-write"
-  /** Two values at one offset. */
-  | "inconsistent-offsets"
-  /** One append in the log more than once. */
-  | "duplicate"
-  /** An append that was definitely refused is in the log, or was read (G1a). */
-  | "aborted-append"
-  | "aborted-read"
-  /** Something in the log that nobody appended. */
-  | "phantom"
-  /** An entry was read before it was committed. */
-  | "precommitted-read"
-  | "poll-skip"
-  | "nonmonotonic-poll"
-  | "nonmonotonic-send"
-  /** The end of the log that a linearizable read reported was already past. */
-  | "stale-read"
-  | "linearizability";
+/** Each property in one sentence. Numbers in brackets are sections of the Raft paper. */
+export const PROPERTIES = {
+  // Watched after every event, with the eyes of somebody who sees all nodes and all disks.
+  "election-safety": "A term has at most one leader [5.2].",
+  "elected-by-quorum": "A leader holds the votes of a quorum, each on its voter's disk [5.2].",
+  "one-vote-a-term": "A node votes at most once in a term, restarts included [5.2].",
+  "vote-restriction": "A vote goes only to a log at least as up to date as the voter's [5.4.1].",
+  "leader-append-only": "A leader never overwrites or drops an entry of its own log [5.3].",
+  "log-matching": "One entry for each index and term, and one history before it [5.3].",
+  "leader-completeness": "A new leader has everything that earlier terms committed [5.4].",
+  "commit-own-term": "A leader commits by counting only entries of its own term [5.4.2].",
+  "commit-durable-quorum": "A commit rests on a quorum of copies that a power loss would leave.",
+  "committed-immutable": "What is committed is never overwritten, dropped or taken back.",
+  "state-machine-safety": "All nodes hold the same entry at a committed index [5.4.3].",
+  "commit-monotonic": "A running node's commitIndex never goes back.",
+  "hard-state-monotonic": "Term and vote never go back, restarts included.",
+  "recovered-log": "A restarted node has every entry that was durable on its disk.",
+  "promise-vote": "A vote leaves a node only after it is durable there.",
+  "promise-candidacy": "A node asks for votes only after its own vote is durable.",
+  "promise-append": "An append is confirmed only after the confirmed entries are durable.",
+  "promise-answer": "A client is told only what is committed on a quorum of disks.",
+  // Judged at the end, by what clients asked and were told. Jepsen's names for Kafka, where they fit.
+  "lost-write": "An acknowledged append is in the log, at the offset that was acknowledged.",
+  "inconsistent-offsets": "An offset holds one record, whoever reads it and whenever.",
+  duplicate: "An append is in the log at most once.",
+  "aborted-append": "An append that was definitely refused is not in the log.",
+  phantom: "Every record in the log was appended by somebody.",
+  "torn-batch": "The records of one append stand together in the log, in their order.",
+  "aborted-read": "Nobody reads a record that is not in the log.",
+  "precommitted-read": "Nobody reads a record before it is committed.",
+  "poll-skip": "A reader sees every offset from where it began: no gap.",
+  "nonmonotonic-poll": "A reader never sees an offset again, and a node's end never goes back.",
+  "nonmonotonic-send": "A producer's appends are in the log in the order of their sequences.",
+  "stale-read": "A linearizable read of the end sees all that was committed before it began.",
+  linearizability: "What ended before another operation began stands before it in the log.",
+  unanswered: "After the cluster has healed, every call gets an answer.",
+  divergence: "After the cluster has healed, all logs are equal.",
+} as const;
 
-export type Property = SafetyProperty | HistoryProperty;
+export type Property = keyof typeof PROPERTIES;
 
-export interface Violation {
+/** A broken property; fits what a stage's `report` takes, but for the instant. */
+export interface Finding {
   readonly property: Property;
-  /** What is broken, in one sentence without names. */
-  readonly sentence: string;
-  /** The two things observed that cannot both be right, with names and numbers. */
+  /** Two of them, with names and numbers, that cannot both be right. */
   readonly facts: readonly [string, string];
+  /** The node that broke it, where one did. */
+  readonly node: NodeId | null;
 }
 
-/** Called at most a few times a run: the first violation is the one that matters. */
-export type Report = (violation: Violation) => void;
+/** Called with the first violation of a run; later ones are mere consequences. */
+export type Report = (finding: Finding) => void;
 
-/** For people: the sentence, then the two facts under one another. */
-export function describeViolation(violation: Violation): string {
-  const { property, sentence, facts } = violation;
-  return `${property}: ${sentence}\n  1. ${facts[0]}\n  2. ${facts[1]}`;
+/** A finding in three lines for people. */
+export function describeFinding(finding: Finding): string {
+  const [first, second] = finding.facts;
+  return `${finding.property}: ${PROPERTIES[finding.property]}\n  1. ${first}\n  2. ${second}`;
 }
