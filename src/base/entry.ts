@@ -16,7 +16,9 @@ export type EntryKind =
   | "compact"
   | "feature-level"
   | "command"
-  | "marker";
+  | "marker"
+  /** Not critical and of a newer version: its frame is stored and passed on as it is, and means nothing here. */
+  | "unknown";
 
 /**
  * The header of one entry. Invariants between neighbours, checked on append, on receipt and on
