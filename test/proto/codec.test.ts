@@ -1,0 +1,307 @@
+// The hand-written codec against protobufjs, which reads the same .proto files: whatever one writes
+// the other reads, and no bytes at all make the decoders throw.
+
+import { fileURLToPath } from "node:url";
+import fc from "fast-check";
+import protobuf from "protobufjs";
+import { describe, expect, test } from "vitest";
+import type { NewRecord } from "../../src/base/record-batch.ts";
+import {
+  decodeAppendRequest,
+  decodeAppendResponse,
+  decodeCheckTailResponse,
+  encodeAppendRequest,
+  encodeAppendResponse,
+  encodeCheckTailResponse,
+} from "../../src/proto/cairn-v1.ts";
+import { Malformed } from "../../src/proto/fields.ts";
+import {
+  decodeConsumeRequest,
+  decodeConsumeResponse,
+  decodeEmptyRequest,
+  decodeGetServersResponse,
+  decodeProduceRequest,
+  decodeProduceResponse,
+  encodeConsumeRequest,
+  encodeConsumeResponse,
+  encodeGetServersResponse,
+  encodeProduceRequest,
+  encodeProduceResponse,
+} from "../../src/proto/log-v1.ts";
+import { decodeRpcStatus, encodeRpcStatus, type StatusDetail } from "../../src/proto/rpc-status.ts";
+
+const protoRoot = fileURLToPath(new URL("../../proto/", import.meta.url));
+const root = new protobuf.Root();
+root.resolvePath = (_origin, target) => protoRoot + target;
+root.loadSync(["log/v1/log.proto", "cairn/v1/log.proto"]);
+
+/** What protobufjs makes of `bytes`, with numbers for uint64, and absent fields left out. */
+function theirReading(type: string, bytes: Uint8Array): Record<string, unknown> {
+  const message = root.lookupType(type);
+  return message.toObject(message.decode(bytes), { longs: Number, defaults: false });
+}
+
+function theirBytes(type: string, fields: Record<string, unknown>): Uint8Array {
+  const message = root.lookupType(type);
+  return message.encode(message.fromObject(fields)).finish();
+}
+
+const offsets = fc.oneof(fc.nat(300), fc.maxSafeNat());
+const blobs = fc.uint8Array({ maxLength: 300 });
+const texts = fc.string({ unit: "grapheme", maxLength: 20 });
+const headers = fc.record({ name: texts, value: blobs });
+const newRecords: fc.Arbitrary<NewRecord> = fc.record(
+  { value: blobs, key: blobs, headers: fc.array(headers, { minLength: 1, maxLength: 3 }) },
+  { requiredKeys: ["value"] },
+);
+const appendRequests = fc.record({
+  records: fc.array(newRecords, { minLength: 1, maxLength: 5 }),
+  producerId: offsets,
+  epoch: fc.nat(0xffff),
+  sequence: offsets,
+  expectedEndOffset: fc.option(offsets, { nil: null }),
+});
+const servers = fc.record({ id: texts, rpcAddr: texts, isLeader: fc.boolean() });
+
+function plain(bytes: Uint8Array): number[] {
+  return Array.from(bytes);
+}
+
+function plainRecord(record: NewRecord): unknown {
+  return {
+    value: plain(record.value),
+    key: record.key === undefined ? null : plain(record.key),
+    headers: (record.headers ?? []).map(({ name, value }) => ({ name, value: plain(value) })),
+  };
+}
+
+/** A record as protobufjs shows it, in the shape of plainRecord. */
+function theirRecord(record: Record<string, unknown>): unknown {
+  const rows = (record["headers"] ?? []) as { name?: string; value?: Uint8Array }[];
+  return {
+    value: plain((record["value"] as Uint8Array | undefined) ?? new Uint8Array(0)),
+    key: record["key"] === undefined ? null : plain(record["key"] as Uint8Array),
+    headers: rows.map((row) => ({
+      name: row.name ?? "",
+      value: plain(row.value ?? new Uint8Array(0)),
+    })),
+  };
+}
+
+describe("log.v1", () => {
+  test("a produce request reads the same on both sides, whatever else the client set", () => {
+    fc.assert(
+      fc.property(blobs, offsets, offsets, fc.nat(), (value, offset, term, type) => {
+        const ours = theirReading("log.v1.ProduceRequest", encodeProduceRequest(value));
+        const record = ours["record"] as { value?: Uint8Array };
+        expect(plain(record.value ?? new Uint8Array(0))).toEqual(plain(value));
+        const theirs = theirBytes("log.v1.ProduceRequest", {
+          record: { value, offset, term, type },
+        });
+        expect(plain(decodeProduceRequest(theirs) as Uint8Array)).toEqual(plain(value));
+      }),
+    );
+  });
+
+  test("offsets up to 2^53-1 read the same in all messages that hold one", () => {
+    fc.assert(
+      fc.property(offsets, (offset) => {
+        for (const [type, encode, decode] of [
+          ["log.v1.ProduceResponse", encodeProduceResponse, decodeProduceResponse],
+          ["log.v1.ConsumeRequest", encodeConsumeRequest, decodeConsumeRequest],
+        ] as const) {
+          expect(theirReading(type, encode(offset))["offset"] ?? 0).toBe(offset);
+          expect(decode(theirBytes(type, { offset }))).toBe(offset);
+        }
+        const tail = theirReading("cairn.v1.CheckTailResponse", encodeCheckTailResponse(offset));
+        expect(tail["endOffset"] ?? 0).toBe(offset);
+        const theirs = theirBytes("cairn.v1.CheckTailResponse", { endOffset: offset });
+        expect(decodeCheckTailResponse(theirs)).toBe(offset);
+      }),
+    );
+  });
+
+  test("a consumed record travels in field 2 and shows neither term nor type", () => {
+    fc.assert(
+      fc.property(blobs, offsets, (value, offset) => {
+        const bytes = encodeConsumeResponse({ value, offset });
+        expect(bytes[0]).toBe((2 << 3) | 2);
+        const record = theirReading("log.v1.ConsumeResponse", bytes)["record"] as {
+          [field: string]: unknown;
+        };
+        expect(plain((record["value"] as Uint8Array) ?? [])).toEqual(plain(value));
+        expect(record["offset"] ?? 0).toBe(offset);
+        expect(record).not.toHaveProperty("term");
+        expect(record).not.toHaveProperty("type");
+        const theirs = theirBytes("log.v1.ConsumeResponse", { record: { value, offset } });
+        const read = decodeConsumeResponse(theirs);
+        if (read instanceof Malformed) throw new Error(read.what);
+        expect({ value: plain(read.value), offset: read.offset }).toEqual({
+          value: plain(value),
+          offset,
+        });
+      }),
+    );
+  });
+
+  test("the list of servers reads the same on both sides", () => {
+    fc.assert(
+      fc.property(fc.array(servers, { maxLength: 5 }), (list) => {
+        const read = theirReading("log.v1.GetServersResponse", encodeGetServersResponse(list));
+        const rows = (read["servers"] ?? []) as Record<string, unknown>[];
+        const shown = rows.map((row) => ({ id: "", rpcAddr: "", isLeader: false, ...row }));
+        expect(shown).toEqual(list);
+        const theirs = theirBytes("log.v1.GetServersResponse", { servers: list });
+        expect(decodeGetServersResponse(theirs)).toEqual(list);
+      }),
+    );
+  });
+});
+
+describe("cairn.v1", () => {
+  test("an append request reads the same on both sides", () => {
+    fc.assert(
+      fc.property(appendRequests, (request) => {
+        const want = request.records.map(plainRecord);
+        const read = theirReading("cairn.v1.AppendRequest", encodeAppendRequest(request));
+        expect((read["records"] as Record<string, unknown>[]).map(theirRecord)).toEqual(want);
+        expect(read["producerId"] ?? 0).toBe(request.producerId);
+        expect(read["epoch"] ?? 0).toBe(request.epoch);
+        expect(read["sequence"] ?? 0).toBe(request.sequence);
+        expect(read["expectedEndOffset"] ?? null).toBe(request.expectedEndOffset);
+        const { expectedEndOffset, ...rest } = request;
+        const theirs = theirBytes("cairn.v1.AppendRequest", {
+          ...rest,
+          ...(expectedEndOffset === null ? {} : { expectedEndOffset }),
+        });
+        const decoded = decodeAppendRequest(theirs);
+        if (decoded instanceof Malformed) throw new Error(decoded.what);
+        expect(decoded.records.map(plainRecord)).toEqual(want);
+        expect({ ...decoded, records: [] }).toEqual({ ...request, records: [] });
+      }),
+    );
+  });
+
+  test("an append response reads the same on both sides", () => {
+    fc.assert(
+      fc.property(offsets, offsets, fc.boolean(), (offset, term, duplicate) => {
+        const response = { offset, term, duplicate };
+        const read = theirReading("cairn.v1.AppendResponse", encodeAppendResponse(response));
+        expect({ offset: 0, term: 0, duplicate: false, ...read }).toEqual(response);
+        const theirs = theirBytes("cairn.v1.AppendResponse", response);
+        expect(decodeAppendResponse(theirs)).toEqual(response);
+      }),
+    );
+  });
+});
+
+describe("google.rpc.Status", () => {
+  const names = fc.string({ minLength: 1, maxLength: 10 });
+  const details: fc.Arbitrary<StatusDetail> = fc.oneof(
+    fc.record({ kind: fc.constant("localized-message" as const), locale: names, message: texts }),
+    fc.record({
+      kind: fc.constant("error-info" as const),
+      reason: names,
+      domain: names,
+      metadata: fc.dictionary(names, texts),
+    }),
+    fc.record({ kind: fc.constant("retry-info" as const), retryDelayMs: fc.nat(10_000_000) }),
+  );
+
+  test("a status with its details comes back as it was", () => {
+    fc.assert(
+      fc.property(
+        fc.nat(1000),
+        texts,
+        fc.array(details, { maxLength: 4 }),
+        (code, message, list) => {
+          const read = decodeRpcStatus(encodeRpcStatus({ code, message, details: list }));
+          if (read instanceof Malformed) throw new Error(read.what);
+          expect(read.code).toBe(code);
+          expect(read.message).toBe(message);
+          expect(JSON.stringify(read.details)).toBe(JSON.stringify(list));
+        },
+      ),
+    );
+  });
+
+  test("its bytes are those that Go's status package writes for the book's error", () => {
+    const message = "The requested offset is outside of the log: 1";
+    const status = encodeRpcStatus({
+      code: 404,
+      message: "offset out of range: 1",
+      details: [{ kind: "localized-message", locale: "en-US", message }],
+    });
+    const any = "type.googleapis.com/google.rpc.LocalizedMessage";
+    const detail = `\x0a\x05en-US\x12\x2d${message}`;
+    const want = `\x08\u0094\x03\x12\x16offset out of range: 1\x1a\x69\x0a\x2f${any}\x12\x36${detail}`;
+    expect(status.toString("latin1")).toBe(want);
+  });
+});
+
+const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
+  decodeProduceRequest,
+  decodeProduceResponse,
+  decodeConsumeRequest,
+  decodeConsumeResponse,
+  decodeGetServersResponse,
+  decodeEmptyRequest: (bytes) => decodeEmptyRequest("GetServersRequest", bytes),
+  decodeAppendRequest,
+  decodeAppendResponse,
+  decodeCheckTailResponse,
+  decodeRpcStatus,
+};
+
+describe("bytes from a stranger", () => {
+  test.each(Object.entries(decoders))("never make %s throw", (_name, decode) => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void decode(bytes)));
+  });
+
+  test("a message with any one byte changed is read or refused, never thrown", () => {
+    fc.assert(
+      fc.property(appendRequests, fc.nat(), fc.nat(255), (request, at, byte) => {
+        const bytes = encodeAppendRequest(request);
+        bytes[at % bytes.length] = byte;
+        decodeAppendRequest(bytes);
+      }),
+    );
+  });
+
+  test("a cut message is refused with its field and byte", () => {
+    const whole = encodeProduceRequest(new Uint8Array(10));
+    const cut = decodeProduceRequest(whole.subarray(0, 8));
+    expect(cut).toEqual(
+      new Malformed("ProduceRequest field 1, byte 2: the field is longer than the message"),
+    );
+  });
+
+  test.each([
+    ["a number above 2^53-1", [0x08, ...Array(9).fill(0xff), 0x01], "above 9007199254740991"],
+    ["a field numbered 0", [0x02, 0x00], "a field number cannot be read"],
+    ["a wire type that does not exist", [0x0f], "no known wire type"],
+    ["an unknown field that is cut off", [0x7a, 0x05, 0x00], "cut off"],
+  ])("%s is refused with a reason", (_what, bytes, reason) => {
+    const read = decodeConsumeRequest(Uint8Array.from(bytes));
+    if (!(read instanceof Malformed)) throw new Error("it was read");
+    expect(read.what).toContain(reason);
+    expect(read.what).toContain("ConsumeRequest");
+  });
+
+  test("unknown fields of every wire type are passed over", () => {
+    const unknown = [0x78, 0x96, 0x01, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7a, 1, 9, 0x7d, 1, 2, 3, 4];
+    const known = [...encodeConsumeRequest(77)];
+    expect(decodeConsumeRequest(Uint8Array.from([...unknown, ...known, ...unknown]))).toBe(77);
+  });
+
+  test("a produce request without a record is refused", () => {
+    const read = decodeProduceRequest(new Uint8Array(0));
+    expect(read).toEqual(new Malformed("ProduceRequest, byte 0: field 1, the record, is missing"));
+  });
+
+  test("a header name that is not UTF-8 is refused", () => {
+    const bytes = Uint8Array.from([0x0a, 5, 0x1a, 3, 0x0a, 1, 0xff]);
+    const read = decodeAppendRequest(bytes);
+    if (!(read instanceof Malformed)) throw new Error("it was read");
+    expect(read.what).toBe("Header field 1, byte 7: the text is not UTF-8");
+  });
+});
