@@ -1,0 +1,111 @@
+// A bounded set of open file descriptors of one data directory, the least recently used closed first.
+// Owns descriptors only: the order of operations on a file is file-disk.ts's, and while one of them
+// runs it holds the descriptor, so that nothing is closed under it.
+
+import { close, open } from "node:fs";
+import { promisify } from "node:util";
+
+const openAsync = promisify(open);
+const closeAsync = promisify(close);
+
+export interface OpenFile {
+  readonly fd: number;
+  /** Operations that are using the descriptor now. */
+  users: number;
+  /** Written since the last sync: closed only when nothing clean is left to close. */
+  dirty: boolean;
+}
+
+export class OpenFiles {
+  readonly #pathOf: (file: string) => string;
+  readonly #filesMax: number;
+  /** In the order of last use, oldest first. */
+  readonly #files = new Map<string, OpenFile>();
+
+  constructor(pathOf: (file: string) => string, filesMax: number) {
+    this.#pathOf = pathOf;
+    this.#filesMax = filesMax;
+  }
+
+  get count(): number {
+    return this.#files.size;
+  }
+
+  /** Makes an empty file and keeps it open; rejects with EEXIST when there is one. */
+  async create(file: string): Promise<void> {
+    const open = await this.#opened(file, "wx+");
+    open.users--;
+  }
+
+  /** Runs `use` with an open descriptor of an existing file; rejects with ENOENT without one. */
+  async with<T>(file: string, use: (open: OpenFile) => Promise<T>): Promise<T> {
+    const open = this.#reused(file) ?? (await this.#opened(file, "r+"));
+    try {
+      return await use(open);
+    } finally {
+      open.users--;
+    }
+  }
+
+  /** Follows a rename: the descriptor of `from` goes on under `to`, that of the replaced file closes. */
+  async renamed(from: string, to: string): Promise<void> {
+    await this.forget(to);
+    const moved = this.#files.get(from);
+    if (moved === undefined) return;
+    this.#files.delete(from);
+    this.#files.set(to, moved);
+  }
+
+  async forget(file: string): Promise<void> {
+    const known = this.#files.get(file);
+    if (known === undefined) return;
+    this.#files.delete(file);
+    await closeAsync(known.fd);
+  }
+
+  async closeAll(): Promise<void> {
+    for (const file of [...this.#files.keys()]) await this.forget(file);
+  }
+
+  /** Held by the caller, as is what #opened gives. */
+  #reused(file: string): OpenFile | null {
+    const known = this.#files.get(file);
+    if (known === undefined) return null;
+    this.#files.delete(file);
+    this.#files.set(file, known);
+    known.users++;
+    return known;
+  }
+
+  async #opened(file: string, flags: "r+" | "wx+"): Promise<OpenFile> {
+    const fd = await openAsync(this.#pathOf(file), flags, 0o640);
+    const open: OpenFile = { fd, users: 1, dirty: false };
+    this.#files.set(file, open);
+    try {
+      await this.#closeSurplus();
+    } catch (error) {
+      open.users--;
+      throw error;
+    }
+    return open;
+  }
+
+  /**
+   * Closing a file that has unsynced writes is safe (a later fdatasync through another descriptor
+   * covers them) but may cost the report of a failed write-back, hence clean ones first.
+   */
+  async #closeSurplus(): Promise<void> {
+    while (this.#files.size > this.#filesMax) {
+      const victim = this.#idle(false) ?? this.#idle(true);
+      if (victim === null) return;
+      await this.forget(victim);
+    }
+  }
+
+  #idle(dirty: boolean): string | null {
+    for (const [file, open] of this.#files) {
+      if (open.users === 0 && open.dirty === dirty) return file;
+    }
+    return null;
+  }
+}
