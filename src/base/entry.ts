@@ -57,7 +57,10 @@ export const FRAME_HEADER_BYTES = 96;
 
 /** The body of a sealed entry: a view, nothing is copied. */
 export function bodyOf(entry: Entry): FrozenBytes {
-  return entry.frame.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + entry.bodyLength) as FrozenBytes;
+  return entry.frame.subarray(
+    FRAME_HEADER_BYTES,
+    FRAME_HEADER_BYTES + entry.bodyLength,
+  ) as FrozenBytes;
 }
 
 /** A sealed entry: head and frame say the same, and neither changes again. */

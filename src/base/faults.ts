@@ -25,14 +25,24 @@ export type Fault =
   | { readonly code: "end-offset-mismatch"; readonly expected: number; readonly endOffset: Offset }
   | { readonly code: "record-too-large"; readonly bytes: number; readonly bytesMax: number }
   | { readonly code: "malformed"; readonly what: string }
-  | { readonly code: "permission-denied"; readonly subject: string; readonly action: string; readonly object: string }
+  | {
+      readonly code: "permission-denied";
+      readonly subject: string;
+      readonly action: string;
+      readonly object: string;
+    }
   | { readonly code: "unauthenticated"; readonly what: string }
   /** The node has not recovered its log yet, or is going away. */
   | { readonly code: "not-serving"; readonly state: "opening" | "stopping" | "stopped" }
   /** The disk refused or lost a write: the node no longer acknowledges anything. */
   | { readonly code: "disk-failed"; readonly operation: string; readonly message: string }
   | { readonly code: "disk-full" }
-  | { readonly code: "damaged"; readonly file: string; readonly position: number; readonly what: string }
+  | {
+      readonly code: "damaged";
+      readonly file: string;
+      readonly position: number;
+      readonly what: string;
+    }
   | { readonly code: "cancelled" }
   | { readonly code: "deadline-exceeded" };
 

@@ -4,7 +4,7 @@
 import type { FrozenBytes } from "../base/bytes.ts";
 import type { Answer, ClientRequest } from "../base/client.ts";
 import type { DiskOperation, DiskResult } from "../base/disk.ts";
-import type { LinkId, Micros, NodeId, OpId, WallMs } from "../base/ids.ts";
+import type { LinkId, Micros, NodeId, OpId } from "../base/ids.ts";
 import type { Notice } from "../base/notice.ts";
 import type { Lane } from "../ports/network.ts";
 
@@ -48,6 +48,8 @@ export interface NodeOptions {
 }
 
 export type NodeEvent =
+  /** The first event: opens the log. */
+  | { readonly kind: "start" }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
   | {
       readonly kind: "link-opened";
@@ -57,7 +59,7 @@ export type NodeEvent =
     }
   | { readonly kind: "link-frame"; readonly link: LinkId; readonly frame: FrozenBytes }
   | { readonly kind: "link-closed"; readonly link: LinkId; readonly why: string }
-  | { readonly kind: "request"; readonly request: ClientRequest; readonly wall: WallMs }
+  | { readonly kind: "request"; readonly request: ClientRequest }
   /** Shut down cleanly: refuse new requests, close the log, say `stopped`. */
   | { readonly kind: "stop" }
   | { readonly kind: "deadline" };

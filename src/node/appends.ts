@@ -1,0 +1,112 @@
+// Appends from admission to answer: what waits for a verdict of Raft's, which duplicates wait for their
+// original, which refusals wait for the entry they rest on. Each request is answered exactly once.
+
+import type { Answer } from "../base/client.ts";
+import type { Fault } from "../base/faults.ts";
+import type { LogIndex, RequestId } from "../base/ids.ts";
+import type { Verdict } from "../raft/protocol.ts";
+import type { AcceptedBatch } from "../state/producers.ts";
+
+/** Waits for an index to be committed, or for leadership to be lost before that. */
+interface Waiter {
+  readonly requestId: RequestId;
+  readonly index: LogIndex;
+  readonly committed: Answer;
+  /** The answer when the entry's fate stays unknown here. */
+  readonly lost: Answer;
+}
+
+export class Appends {
+  /** Proposed, without a verdict. */
+  readonly #proposed = new Set<RequestId>();
+  readonly #waiters = new Map<RequestId, Waiter>();
+  readonly #answers: Answer[] = [];
+
+  get size(): number {
+    return this.#proposed.size + this.#waiters.size;
+  }
+
+  /** The request became a proposal of the same number. */
+  proposed(requestId: RequestId): void {
+    this.#proposed.add(requestId);
+  }
+
+  refuse(requestId: RequestId, fault: Fault): void {
+    this.#answers.push({ kind: "fault", requestId, fault });
+  }
+
+  /** The batch is in the log already; its answer waits for the original's commit. */
+  duplicate(requestId: RequestId, batch: AcceptedBatch, commitIndex: LogIndex): void {
+    const { index, term, offset } = batch;
+    const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };
+    if (index <= commitIndex) {
+      this.#answers.push(committed);
+      return;
+    }
+    const lost: Answer = { kind: "fault", requestId, fault: { code: "outcome-unknown" } };
+    this.#waiters.set(requestId, { requestId, index, committed, lost });
+  }
+
+  /** A refusal; said at once only when what it rests on is committed. */
+  refuseAfter(
+    requestId: RequestId,
+    fault: Fault,
+    restsOn: LogIndex,
+    commitIndex: LogIndex,
+    notLeader: Fault,
+  ): void {
+    const committed: Answer = { kind: "fault", requestId, fault };
+    if (restsOn <= commitIndex) {
+      this.#answers.push(committed);
+      return;
+    }
+    // Nothing of this request is in the log: losing leadership makes it a plain refusal.
+    const lost: Answer = { kind: "fault", requestId, fault: notLeader };
+    this.#waiters.set(requestId, { requestId, index: restsOn, committed, lost });
+  }
+
+  verdict(verdict: Verdict, notLeader: Fault): void {
+    const requestId = verdict.proposalId as RequestId;
+    if (!this.#proposed.delete(requestId)) return;
+    switch (verdict.kind) {
+      case "committed": {
+        const { offset, index, term } = verdict;
+        this.#answers.push({ kind: "appended", requestId, offset, index, term, duplicate: false });
+        return;
+      }
+      case "refused": {
+        const overloaded: Fault = { code: "overloaded", what: "appends", retryAfterMs: 50 };
+        this.refuse(requestId, verdict.why === "overloaded" ? overloaded : notLeader);
+        return;
+      }
+      case "unknown":
+        this.refuse(requestId, { code: "outcome-unknown" });
+    }
+  }
+
+  /** Everything up to `index` is committed, while leading. */
+  committed(index: LogIndex): void {
+    for (const waiter of this.#waiters.values()) {
+      if (waiter.index > index) continue;
+      this.#waiters.delete(waiter.requestId);
+      this.#answers.push(waiter.committed);
+    }
+  }
+
+  /** Leadership is lost: what was waited for may go either way. */
+  leadershipLost(): void {
+    for (const waiter of this.#waiters.values()) this.#answers.push(waiter.lost);
+    this.#waiters.clear();
+  }
+
+  /** No verdict will come any more: what was proposed is unknown, the rest is lost. */
+  abandon(): void {
+    for (const requestId of this.#proposed) this.refuse(requestId, { code: "outcome-unknown" });
+    this.#proposed.clear();
+    this.leadershipLost();
+  }
+
+  takeAnswers(): Answer[] {
+    return this.#answers.splice(0);
+  }
+}

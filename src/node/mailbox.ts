@@ -1,0 +1,92 @@
+// The mail of one node, by class, each with its bound: what is full refuses, so that a flood of one kind
+// takes no room from another. Disk completions are never refused; the node bounds how many are under way.
+
+import { assert } from "../base/assert.ts";
+import type { NodeEvent } from "./protocol.ts";
+
+/** In the order they are taken. */
+export const MAIL_CLASSES = [
+  "disk",
+  "admin",
+  "peer-control",
+  "peer-bulk",
+  "client-write",
+  "client-read",
+] as const;
+
+export type MailClass = (typeof MAIL_CLASSES)[number];
+
+export class Mailbox {
+  readonly #eventsMax: number;
+  readonly #byClass: Record<MailClass, Queue> = {
+    disk: new Queue(),
+    admin: new Queue(),
+    "peer-control": new Queue(),
+    "peer-bulk": new Queue(),
+    "client-write": new Queue(),
+    "client-read": new Queue(),
+  };
+  #size = 0;
+
+  /** `eventsMax` bounds each class but "disk" and "admin". */
+  constructor(eventsMax: number) {
+    this.#eventsMax = eventsMax;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** True while something a peer said was not heard yet: time must not pass before it. */
+  get peersWait(): boolean {
+    return this.#byClass["peer-control"].size > 0 || this.#byClass["peer-bulk"].size > 0;
+  }
+
+  /** False when the class is full: nothing was taken. */
+  offer(mailClass: MailClass, event: NodeEvent): boolean {
+    const queue = this.#byClass[mailClass];
+    const bounded = mailClass !== "disk" && mailClass !== "admin";
+    if (bounded && queue.size >= this.#eventsMax) return false;
+    queue.push(event);
+    this.#size++;
+    return true;
+  }
+
+  /** At most `count` events, class by class, each class in order of arrival. */
+  take(count: number): NodeEvent[] {
+    const taken: NodeEvent[] = [];
+    for (const mailClass of MAIL_CLASSES) {
+      const queue = this.#byClass[mailClass];
+      // A class may not starve those after it: each gets at least a sixth of the turn.
+      const share = Math.max(count - taken.length, Math.ceil(count / MAIL_CLASSES.length));
+      for (let left = Math.min(share, queue.size); left > 0; left--) taken.push(queue.shift());
+    }
+    this.#size -= taken.length;
+    return taken;
+  }
+}
+
+/** First in, first out, in amortised constant time. */
+class Queue {
+  #items: NodeEvent[] = [];
+  #from = 0;
+
+  get size(): number {
+    return this.#items.length - this.#from;
+  }
+
+  push(event: NodeEvent): void {
+    this.#items.push(event);
+  }
+
+  shift(): NodeEvent {
+    const event = this.#items[this.#from];
+    assert(event !== undefined, "an empty queue has nothing to take");
+    this.#from++;
+    if (this.#from === this.#items.length) {
+      this.#items = [];
+      this.#from = 0;
+    }
+    return event;
+  }
+}

@@ -1,0 +1,598 @@
+// One node as a pure machine: log, Raft and state joined, peers and clients connected. Every turn of
+// the host gives it the mail and the time, and takes one output. Owns the order in which the machines
+// hear each other; owns no decision of theirs, no clock, no disk and no socket.
+//
+//   peers  --link-frame-->  Links  --received-->  Raft  --write-->  Log  --operations-->  disk
+//   clients --request-->  State.admit --proposed--^   ^--persisted--+   <--disk-done--
+//
+// Production and simulation construct it through createNode (create-node.ts).
+
+import { assert, unreachable } from "../base/assert.ts";
+import type { Answer, ClientRequest, NodeStatus } from "../base/client.ts";
+import { type EntryHead, FRAME_HEADER_BYTES } from "../base/entry.ts";
+import type { Fault } from "../base/faults.ts";
+import {
+  earlier,
+  type Instant,
+  type LogIndex,
+  NEVER,
+  NO_INDEX,
+  NO_TERM,
+  type NodeId,
+  type Offset,
+  type RequestId,
+  type Term,
+  type WallMs,
+} from "../base/ids.ts";
+import type { Machine } from "../base/machine.ts";
+import type { Prng } from "../base/prng.ts";
+import { sealFrame } from "../log/frame.ts";
+import { Log } from "../log/log.ts";
+import type { LogOpened, LogOutput, LogRead, LogStatus, OpenRefusal } from "../log/protocol.ts";
+import type {
+  RaftEvent,
+  RaftMessage,
+  RaftOptions,
+  RaftOutput,
+  RaftStatus,
+  Send,
+} from "../raft/protocol.ts";
+import { Raft } from "../raft/raft.ts";
+import { State } from "../state/state.ts";
+import { Appends } from "./appends.ts";
+import { Fetches, type Readable } from "./fetches.ts";
+import { Links } from "./links.ts";
+import { OutputDraft } from "./output.ts";
+import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import { describeRefusal } from "./status.ts";
+import { encodeRaft, hexOf } from "./wire.ts";
+
+type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
+
+/** An append to a peer whose entries are being read from the log. */
+type EntriesSend = Extract<Send, { kind: "entries" }>;
+
+export class Node implements Machine<NodeEvent, NodeOutput> {
+  readonly #options: NodeOptions;
+  readonly #prng: Prng;
+  readonly #log: Log;
+  readonly #appends = new Appends();
+  readonly #fetches: Fetches;
+  readonly #tails = new Set<RequestId>();
+  readonly #sendsReading = new Map<number, EntriesSend>();
+  readonly #instanceId: string;
+  #phase: Phase = "new";
+  #raft: Raft | null = null;
+  #state: State;
+  #links: Links | null = null;
+  #opened: LogOpened | null = null;
+  #now = 0 as Instant;
+  #output = new OutputDraft();
+  #nextSendRead = -1;
+  /** What Raft was told since its output was last taken: one kind at a time, see #consult. */
+  #untaken: "nothing" | "proposals" | "events" = "nothing";
+  /** The term led when Raft's output was last taken. */
+  #ledTerm: Term | null = null;
+  #lastLeader: NodeId | null = null;
+  #checkpointDue = false;
+  #checkpointIndex: LogIndex = NO_INDEX;
+  #poison: Fault | null = null;
+
+  constructor(options: NodeOptions, prng: Prng) {
+    this.#options = options;
+    this.#prng = prng;
+    this.#fetches = new Fetches(options.requestsWaitingMax);
+    this.#state = State.empty(options.producersMax);
+    this.#instanceId = hexOf(prng.fork("node.instance").bytes(16));
+    const { name: nodeName, clusterId, segmentBytesMax, indexEntriesMax } = options;
+    const { preallocateBytes, cacheBytesMax } = options;
+    const identity = { clusterId, nodeName, instanceId: this.#instanceId };
+    this.#log = new Log({
+      identity,
+      segmentBytesMax,
+      indexEntriesMax,
+      preallocateBytes,
+      cacheBytesMax,
+    });
+  }
+
+  get deadline(): Instant {
+    if (this.#phase !== "serving") return NEVER;
+    return earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
+  }
+
+  step(now: Instant, event: NodeEvent): void {
+    assert(now >= this.#now, "time does not go back", now, this.#now);
+    this.#now = now;
+    switch (event.kind) {
+      case "start":
+        assert(this.#phase === "new", "a node starts once");
+        this.#phase = "opening";
+        this.#log.step(now, { kind: "open" });
+        return;
+      case "disk-done":
+        this.#log.step(now, event);
+        return;
+      case "link-opened":
+        this.#links?.opened(now, event.link, event.dialed, event.identity);
+        return;
+      case "link-frame":
+        this.#hear(now, event);
+        return;
+      case "link-closed":
+        this.#linkClosed(now, event);
+        return;
+      case "request":
+        this.#request(event.request);
+        return;
+      case "stop":
+        this.#stop();
+        return;
+      case "deadline":
+        this.#ring(now);
+        return;
+      default:
+        unreachable(event);
+    }
+  }
+
+  takeOutput(): NodeOutput | null {
+    this.#settle();
+    const output = this.#output.take();
+    return output;
+  }
+
+  status(now: Instant): NodeStatus {
+    const raft = this.#raft?.status() ?? null;
+    const leader = raft?.leader ?? null;
+    const phase = this.#phase === "new" ? "opening" : this.#phase;
+    return {
+      name: this.#options.name,
+      clusterId: this.#options.clusterId,
+      state: phase,
+      role: raft?.role ?? "none",
+      term: raft?.term ?? NO_TERM,
+      leader,
+      commitIndex: this.#state.committed.index,
+      lastIndex: raft?.lastIndex ?? NO_INDEX,
+      durableIndex: raft?.durableIndex ?? NO_INDEX,
+      startOffset: this.#opened?.startOffset ?? (0 as Offset),
+      endOffset: this.#state.committed.endOffset,
+      members: this.#options.members.map(({ id, address }) => {
+        return { id, address, isLeader: id === leader };
+      }),
+      at: now,
+    };
+  }
+
+  look(): { readonly raft: RaftStatus | null; readonly log: LogStatus } {
+    return { raft: this.#raft?.status() ?? null, log: this.#log.status() };
+  }
+
+  // ---- peers ----
+
+  #hear(now: Instant, event: Extract<NodeEvent, { kind: "link-frame" }>): void {
+    if (this.#phase !== "serving" || this.#links === null) return;
+    const heard = this.#links.frame(now, event.link, event.frame);
+    if (heard !== null) {
+      this.#consult({ kind: "received", from: heard.from, message: heard.message });
+    }
+  }
+
+  #linkClosed(now: Instant, event: Extract<NodeEvent, { kind: "link-closed" }>): void {
+    const peer = this.#links?.closed(now, event.link, event.why) ?? null;
+    if (peer !== null && this.#phase === "serving") {
+      this.#consult({ kind: "peer-unreachable", peer });
+    }
+  }
+
+  #ring(now: Instant): void {
+    if (this.#phase !== "serving") return;
+    this.#links?.ring(now);
+    if (this.#raft !== null && this.#raft.deadline <= now) this.#consult({ kind: "deadline" });
+  }
+
+  /**
+   * Gives Raft an event. Proposals reach the state before Raft's output is taken, everything else
+   * after, so the two are never mixed in one output: the state would see a tail that the log never had.
+   */
+  #consult(event: RaftEvent): void {
+    const raft = this.#raft;
+    if (raft === null) return;
+    const kind = event.kind === "proposed" ? "proposals" : "events";
+    if (this.#untaken !== "nothing" && this.#untaken !== kind) this.#performRaft();
+    this.#untaken = kind;
+    raft.step(this.#now, event);
+  }
+
+  // ---- clients ----
+
+  #request(request: ClientRequest): void {
+    switch (request.kind) {
+      case "append":
+        this.#append(request);
+        return;
+      case "fetch":
+        this.#fetch(request);
+        return;
+      case "check-tail":
+        this.#checkTail(request.requestId);
+        return;
+      case "cancel":
+        this.#fetches.maybeCancel(request.requestId);
+        return;
+      default:
+        unreachable(request);
+    }
+  }
+
+  #append(request: Extract<ClientRequest, { kind: "append" }>): void {
+    const { requestId, draft, expectedEndOffset } = request;
+    const refusal = this.#refusalOfAppend(request);
+    if (refusal !== null) {
+      this.#appends.refuse(requestId, refusal);
+      return;
+    }
+    if (this.#untaken === "events") this.#performRaft();
+    const raft = this.#raft;
+    if (raft === null || raft.role !== "leader") {
+      this.#appends.refuse(requestId, this.#notLeader());
+      return;
+    }
+    const commitIndex = this.#state.committed.index;
+    const admission = this.#state.admit(draft, expectedEndOffset);
+    if (admission.kind === "duplicate") {
+      this.#appends.duplicate(requestId, admission.batch, commitIndex);
+    } else if (admission.kind === "refused") {
+      const { fault, restsOn } = admission;
+      this.#appends.refuseAfter(requestId, fault, restsOn, commitIndex, this.#notLeader());
+    } else this.#propose(raft, request);
+  }
+
+  #propose(raft: Raft, request: Extract<ClientRequest, { kind: "append" }>): void {
+    const { requestId: proposalId, draft } = request;
+    const before = raft.lastIndex;
+    this.#appends.proposed(proposalId);
+    this.#consult({ kind: "proposed", proposalId, draft });
+    if (raft.lastIndex === before) return; // Refused: its verdict is in Raft's output.
+    const end = this.#state.end;
+    const head: EntryHead = {
+      kind: draft.kind,
+      codec: draft.codec,
+      critical: draft.critical,
+      index: raft.lastIndex,
+      term: raft.term,
+      prevTerm: end.term,
+      offset: end.endOffset,
+      count: draft.count,
+      timestamp: Math.max(end.timestamp, draft.timestamp) as WallMs,
+      bodyLength: draft.bytes.length - FRAME_HEADER_BYTES,
+      bodyCrc: draft.bodyCrc,
+      rawLength: draft.rawLength,
+      producerId: draft.producerId,
+      epoch: draft.epoch,
+      sequence: draft.sequence,
+    };
+    this.#state.append(head);
+  }
+
+  #refusalOfAppend(request: Extract<ClientRequest, { kind: "append" }>): Fault | null {
+    const notServing = this.#notServing();
+    if (notServing !== null) return notServing;
+    const { draft } = request;
+    const bytes = draft.bytes.length - FRAME_HEADER_BYTES;
+    const { batchBytesMax, requestsWaitingMax } = this.#options;
+    if (draft.count < 1 || draft.kind !== "records") {
+      return { code: "malformed", what: "an append holds at least one record" };
+    }
+    if (bytes > batchBytesMax) {
+      return { code: "record-too-large", bytes, bytesMax: batchBytesMax };
+    }
+    if (this.#appends.size >= requestsWaitingMax) {
+      return { code: "overloaded", what: "appends", retryAfterMs: 50 };
+    }
+    return null;
+  }
+
+  #fetch(fetch: Extract<ClientRequest, { kind: "fetch" }>): void {
+    if (this.#opened === null || this.#phase === "stopping" || this.#phase === "stopped") {
+      const state = this.#opened === null ? "opening" : "stopping";
+      this.#output.answer({
+        kind: "fault",
+        requestId: fetch.requestId,
+        fault: { code: "not-serving", state },
+      });
+      return;
+    }
+    this.#fetches.request(fetch, this.#readable());
+  }
+
+  #checkTail(requestId: RequestId): void {
+    const fault = this.#notServing() ?? (this.#raft?.role === "leader" ? null : this.#notLeader());
+    if (fault !== null) {
+      this.#output.answer({ kind: "fault", requestId, fault });
+      return;
+    }
+    this.#tails.add(requestId);
+    this.#consult({ kind: "read-requested", readId: requestId });
+  }
+
+  #notServing(): Fault | null {
+    if (this.#phase === "serving") return null;
+    if (this.#poison !== null) return this.#poison;
+    const opening = this.#phase === "new" || this.#phase === "opening";
+    const stopping = this.#phase === "stopping";
+    return { code: "not-serving", state: opening ? "opening" : stopping ? "stopping" : "stopped" };
+  }
+
+  #notLeader(): Fault {
+    const leader = this.#raft?.leader ?? null;
+    const known = leader === this.#options.name ? null : leader;
+    const member = this.#options.members.find(({ id }) => id === known);
+    return { code: "not-leader", leader: known, address: member?.address ?? null };
+  }
+
+  #readable(): Readable {
+    const { index: commitIndex, endOffset } = this.#state.committed;
+    return { commitIndex, startOffset: this.#opened?.startOffset ?? (0 as Offset), endOffset };
+  }
+
+  // ---- turning outputs into events, until nobody has more to say ----
+
+  #settle(): void {
+    for (;;) {
+      for (const read of this.#fetches.takeReads()) this.#log.step(this.#now, read);
+      const raftSpoke = this.#performRaft();
+      const logOutput = this.#log.takeOutput();
+      if (logOutput !== null) this.#performLog(logOutput);
+      else if (!raftSpoke) break;
+    }
+    for (const answer of this.#appends.takeAnswers()) this.#output.answer(answer);
+    for (const answer of this.#fetches.takeAnswers()) this.#output.answer(answer);
+    const links = this.#links?.takeOutput() ?? null;
+    if (links !== null) this.#output.links(links);
+  }
+
+  /** Performs Raft's output; true when there was one. */
+  #performRaft(): boolean {
+    const raft = this.#raft;
+    this.#untaken = "nothing";
+    const output = raft?.takeOutput() ?? null;
+    if (raft === null || output === null) return false;
+    this.#noticeLeadership(raft);
+    this.#performWrite(output);
+    this.#performCommit(raft, output.commitIndex);
+    const notLeader = this.#notLeader();
+    for (const verdict of output.verdicts) this.#appends.verdict(verdict, notLeader);
+    for (const read of output.reads) {
+      const fault = read.kind === "refused" ? notLeader : null;
+      this.#answerTail(read.readId as RequestId, fault);
+    }
+    for (const send of output.sends) this.#performSend(send);
+    this.#maybeCheckpoint(raft);
+    return true;
+  }
+
+  #performWrite(output: RaftOutput): void {
+    const { write } = output;
+    if (write === null) return;
+    if (write.truncateFrom !== null) this.#state.truncate(write.truncateFrom);
+    for (const entry of write.entries) {
+      if (entry.index > this.#state.end.index) this.#state.append(entry);
+    }
+    this.#log.step(this.#now, { kind: "write", write });
+  }
+
+  #performCommit(raft: Raft, commitIndex: LogIndex): void {
+    if (commitIndex <= this.#state.committed.index) return;
+    this.#state.commit(commitIndex, () => undefined);
+    if (raft.role === "leader") this.#appends.committed(commitIndex);
+    this.#fetches.advanced(this.#readable());
+  }
+
+  #answerTail(requestId: RequestId, fault: Fault | null): void {
+    if (!this.#tails.delete(requestId)) return;
+    const { endOffset } = this.#state.committed;
+    const answer: Answer =
+      fault === null ? { kind: "tail", requestId, endOffset } : { kind: "fault", requestId, fault };
+    this.#output.answer(answer);
+  }
+
+  #performSend(send: Send): void {
+    if (send.kind === "message") {
+      this.#sendTo(send.to, send.message);
+      return;
+    }
+    if (this.#links?.routeTo(send.to, "bulk") === null) return; // Lost, as on any network.
+    const readId = this.#nextSendRead--;
+    this.#sendsReading.set(readId, send);
+    this.#log.step(this.#now, {
+      kind: "read",
+      readId,
+      from: { kind: "index", index: (send.prevIndex + 1) as LogIndex },
+      lastIndex: send.lastIndex,
+      bytesMax: send.bytesMax,
+    });
+  }
+
+  #sendTo(to: NodeId, message: RaftMessage): void {
+    const out = this.#links?.routeTo(to, "control") ?? null;
+    if (out !== null) this.#links?.send(out.link, encodeRaft(out.route, message));
+  }
+
+  #noticeLeadership(raft: Raft): void {
+    const ledTerm = raft.role === "leader" ? raft.term : null;
+    if (this.#ledTerm !== ledTerm) {
+      // What waited under the old leadership may have been replaced since: it is told before any
+      // commit of the new one is looked at.
+      if (this.#ledTerm !== null) this.#appends.leadershipLost();
+      this.#ledTerm = ledTerm;
+      if (ledTerm !== null) this.#output.notice("info", "became-leader", { term: ledTerm });
+    }
+    if (this.#lastLeader !== raft.leader) {
+      this.#lastLeader = raft.leader;
+      this.#output.notice("info", "leader-changed", { leader: raft.leader, term: raft.term });
+    }
+  }
+
+  #maybeCheckpoint(raft: Raft): void {
+    if (!this.#checkpointDue) return;
+    const at = this.#state.committed;
+    if (at.index <= this.#checkpointIndex || at.index > raft.status().durableIndex) return;
+    this.#checkpointDue = false;
+    this.#checkpointIndex = at.index;
+    const state = this.#state.encodeCommitted();
+    this.#log.step(this.#now, { kind: "checkpoint", at, state });
+  }
+
+  #performLog(output: LogOutput): void {
+    this.#output.operations(output.operations);
+    if (output.opened !== null) this.#becomeServing(output.opened);
+    if (output.refused !== null) this.#becomeRefused(output.refused);
+    if (output.rolled) this.#checkpointDue = true;
+    if (output.persisted !== null) {
+      this.#consult({ kind: "persisted", writeId: output.persisted });
+    }
+    for (const read of output.reads) this.#performRead(read);
+    if (output.poisoned !== null) this.#becomePoisoned(output.poisoned);
+    if (output.closed) this.#becomeStopped({ kind: "clean" });
+  }
+
+  #performRead(read: LogRead): void {
+    if (this.#fetches.maybeFinish(read, this.#readable())) return;
+    const send = this.#sendsReading.get(read.readId);
+    if (send === undefined) return;
+    this.#sendsReading.delete(read.readId);
+    const raft = this.#raft;
+    if (raft === null || raft.role !== "leader" || raft.term !== send.term) return;
+    if (read.kind === "failed") {
+      const facts = { peer: send.to, index: send.prevIndex + 1, fault: read.fault.code };
+      this.#output.notice("error", "replication-read-failed", facts);
+      return;
+    }
+    const first = read.entries[0];
+    if (first === undefined || first.prevTerm !== send.prevTerm) return;
+    const out = this.#links?.routeTo(send.to, "bulk") ?? null;
+    if (out === null) return;
+    const { term, prevIndex, prevTerm, commitIndex, round } = send;
+    const message: RaftMessage = {
+      kind: "append-request",
+      term,
+      prevIndex,
+      prevTerm,
+      commitIndex,
+      round,
+      entries: read.entries,
+    };
+    this.#links?.send(out.link, encodeRaft(out.route, message));
+  }
+
+  // ---- phases ----
+
+  #becomeServing(opened: LogOpened): void {
+    const { checkpoint } = opened;
+    const { producersMax } = this.#options;
+    let base = checkpoint?.at ?? null;
+    if (checkpoint !== null) {
+      const restored = State.restore(producersMax, checkpoint.at, checkpoint.state);
+      assert(restored !== null, "a checkpoint with a good checksum is of a known version");
+      this.#state = restored;
+      this.#checkpointIndex = checkpoint.at.index;
+    }
+    base ??= this.#state.committed;
+    for (const head of opened.tail) this.#state.append(head);
+    this.#opened = opened;
+    this.#phase = "serving";
+    const { hardState, termRuns, tail } = opened;
+    const membership = { voters: this.#options.members.map(({ id }) => id), learners: [] };
+    const restored = { hardState, membership, base, termRuns, tail };
+    this.#raft = new Raft(this.#raftOptions(), restored, this.#now);
+    this.#links = this.#makeLinks(opened.identity.instanceId);
+    this.#links.ring(this.#now);
+    this.#output.notice("info", "log-opened", {
+      instance: opened.identity.instanceId,
+      lastIndex: opened.end.index,
+      endOffset: opened.end.endOffset,
+      term: hardState.term,
+      cleanStop: opened.cleanStop,
+      tornBytes: opened.tornBytes,
+    });
+  }
+
+  #raftOptions(): RaftOptions {
+    const { name: self, electionTimeoutMin, electionTimeoutMax } = this.#options;
+    const { heartbeatInterval, appendBytesMax, appendsInFlightMax } = this.#options;
+    const { uncommittedBytesMax, readsWaitingMax } = this.#options;
+    return {
+      self,
+      electionTimeoutMin,
+      electionTimeoutMax,
+      heartbeatInterval,
+      appendBytesMax,
+      appendsInFlightMax,
+      uncommittedBytesMax,
+      readsWaitingMax,
+      prng: this.#prng,
+      seal: sealFrame,
+    };
+  }
+
+  #makeLinks(instanceId: string): Links {
+    const { name: self, clusterId, members, redialMin, redialMax, batchBytesMax } = this.#options;
+    const acceptedMax = 8 * members.length;
+    const bodyBytesMax = batchBytesMax;
+    return new Links(
+      { self, clusterId, instanceId, members, redialMin, redialMax, bodyBytesMax, acceptedMax },
+      this.#now,
+    );
+  }
+
+  #becomeRefused(refusal: OpenRefusal): void {
+    this.#phase = "refused";
+    const why = describeRefusal(refusal);
+    this.#output.notice("error", "log-refused", { why });
+    this.#output.stopped({ kind: "failed", why });
+  }
+
+  /** The disk can no longer be trusted: acknowledge nothing, speak to no peer, serve what is committed. */
+  #becomePoisoned(fault: Fault): void {
+    this.#poison = fault;
+    this.#phase = this.#phase === "stopping" ? "stopping" : "poisoned";
+    this.#output.notice("error", "disk-poisoned", { fault: JSON.stringify(fault) });
+    this.#quit(fault);
+    if (this.#phase === "stopping") {
+      this.#becomeStopped({ kind: "failed", why: `the disk failed: ${JSON.stringify(fault)}` });
+    }
+  }
+
+  #stop(): void {
+    if (this.#phase === "stopping" || this.#phase === "stopped" || this.#phase === "refused")
+      return;
+    const poisoned = this.#poison;
+    this.#phase = "stopping";
+    const fault: Fault = { code: "not-serving", state: "stopping" };
+    this.#quit(fault);
+    this.#fetches.refuseAll(fault);
+    if (poisoned === null) this.#log.step(this.#now, { kind: "close" });
+    else
+      this.#becomeStopped({ kind: "failed", why: `the disk failed: ${JSON.stringify(poisoned)}` });
+  }
+
+  /** Leaves the cluster's conversation: no vote, no ack, no verdict from here on. */
+  #quit(fault: Fault): void {
+    this.#performRaft();
+    this.#raft = null;
+    this.#ledTerm = null;
+    this.#links?.close();
+    this.#appends.abandon();
+    for (const requestId of this.#tails) this.#output.answer({ kind: "fault", requestId, fault });
+    this.#tails.clear();
+    this.#sendsReading.clear();
+  }
+
+  #becomeStopped(how: Stopped): void {
+    this.#phase = "stopped";
+    this.#fetches.refuseAll({ code: "not-serving", state: "stopped" });
+    this.#output.stopped(how);
+  }
+}

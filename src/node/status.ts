@@ -1,0 +1,33 @@
+// Sentences for people about what a node is and why it will not run.
+
+import { unreachable } from "../base/assert.ts";
+import type { Identity, OpenRefusal } from "../log/protocol.ts";
+
+/** One line that says what is wrong with a data directory and what to do. */
+export function describeRefusal(refusal: OpenRefusal): string {
+  switch (refusal.kind) {
+    case "another-directory": {
+      const { found, expected } = refusal;
+      const whose = `${describeIdentity(found)}, not to ${describeIdentity(expected)}`;
+      return `the data directory belongs to ${whose}: give each node a directory of its own`;
+    }
+    case "newer-format": {
+      const { found, known } = refusal;
+      const formats = `format ${found}, and this build knows up to ${known}`;
+      return `the data directory has ${formats}: run the newer build`;
+    }
+    case "damaged": {
+      const { file, position, what } = refusal.damage;
+      const where = `${file} at byte ${position}`;
+      return `the log is damaged in ${where}: ${what}; keep the directory and restore this node from its peers`;
+    }
+    case "disk-failed":
+      return `the disk failed while the log was opened: ${JSON.stringify(refusal.fault)}`;
+    default:
+      return unreachable(refusal);
+  }
+}
+
+function describeIdentity(identity: Identity): string {
+  return `node ${identity.nodeName} of cluster ${identity.clusterId}`;
+}
