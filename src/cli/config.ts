@@ -1,0 +1,291 @@
+// Where a node's settings come from and how they fit together: flag > environment > file > default.
+// Every error is one line that names the key and where its value came from. Owns precedence and the
+// rules between keys; does not own what one value may be (settings.ts), nor opens any file but the
+// configuration file.
+
+import { readFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import path from "node:path";
+import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+
+import { CommandError, EXIT } from "./exit.ts";
+import {
+  clusterIdOf,
+  environmentName,
+  type PeerAddress,
+  SETTINGS,
+  splitAddress,
+} from "./settings.ts";
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+/** All that one agent needs to know; every field has its final value. */
+export interface AgentConfig {
+  readonly dataDir: string;
+  readonly nodeName: string;
+  readonly clusterId: string;
+  /** This node among them, sorted by id. */
+  readonly members: readonly PeerAddress[];
+  /** Whether an empty data directory may become a cluster's first (`--bootstrap`, or a list). */
+  readonly mayCreate: boolean;
+  readonly listenHost: string;
+  readonly listenPort: number;
+  readonly serverTls: TlsFiles | null;
+  readonly peerTls: TlsFiles | null;
+  readonly aclModelFile: string | null;
+  readonly aclPolicyFile: string | null;
+  readonly index: "auto" | "mmap" | "file";
+  readonly recordDir: string | null;
+  readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly segmentBytes: number;
+  readonly recordBytesMax: number;
+  readonly stopTimeoutMs: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** Names in the environment that begin with CAIRN_ and are not settings of an agent. */
+const OTHER_CAIRN_NAMES = new Set(["CAIRN_PROFILE", "CAIRN_TESTS", "CAIRN_REQUIRE_ALL"]);
+
+interface Given {
+  readonly value: unknown;
+  /** As the operator would point at it: "--rpc-port", "CAIRN_RPC_PORT", "node.yaml:3". */
+  readonly origin: string;
+}
+
+/** Values by key, with the problems met while reading them. */
+class Gathered {
+  readonly values = new Map<string, Given>();
+  readonly problems: string[] = [];
+
+  /** The first to give a key wins. */
+  give(key: string, value: unknown, origin: string): void {
+    if (!this.values.has(key)) this.values.set(key, { value, origin });
+  }
+
+  /** The checked value of `key`, or undefined when it was not given or is wrong. */
+  take<T>(key: string): T | undefined {
+    const given = this.values.get(key);
+    const setting = SETTINGS.get(key);
+    if (given === undefined || setting === undefined) return undefined;
+    const parsed = setting.schema.safeParse(given.value);
+    if (parsed.success) return parsed.data as T;
+    const what = parsed.error.issues[0]?.message ?? "not understood";
+    this.problems.push(`${key}: ${what}, got ${describeValue(given.value)} (${given.origin})`);
+    return undefined;
+  }
+
+  originOf(key: string): string {
+    return this.values.get(key)?.origin ?? "default";
+  }
+
+  refuse(key: string, what: string): void {
+    this.problems.push(`${key}: ${what} (${this.originOf(key)})`);
+  }
+}
+
+function describeValue(value: unknown): string {
+  const shown = JSON.stringify(value) ?? String(value);
+  return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
+}
+
+/** The nearest known key, when a slip of the finger explains the unknown one. */
+export function nearestKey(unknown: string, known: Iterable<string>): string | null {
+  let best: string | null = null;
+  let bestDistance = 3;
+  for (const key of known) {
+    const distance = editDistance(unknown, key);
+    if (distance < bestDistance) [best, bestDistance] = [key, distance];
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let before = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(swap, (before[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+    before = row;
+  }
+  return before[b.length] ?? 0;
+}
+
+function gatherEnvironment(gathered: Gathered, environment: NodeJS.ProcessEnv): void {
+  const keys = new Map([...SETTINGS.keys()].map((key) => [environmentName(key), key]));
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith("CAIRN_") || OTHER_CAIRN_NAMES.has(name)) continue;
+    const key = keys.get(name);
+    if (key === undefined) {
+      const near = nearestKey(name, keys.keys());
+      const hint = near === null ? "" : `; did you mean ${near}?`;
+      gathered.problems.push(`${name}: no such setting${hint} (environment)`);
+    } else if (value !== undefined && value !== "") {
+      // An empty variable is an unset one: compose files and unit files write those.
+      gathered.give(key, value, name);
+    }
+  }
+}
+
+function gatherFile(gathered: Gathered, file: string, origin: string): void {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? String(error);
+    gathered.problems.push(`config-file: cannot read ${file}: ${why} (${origin})`);
+    return;
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lineAt = (offset: number | undefined) => lines.linePos(offset ?? 0).line;
+  for (const error of document.errors) {
+    const what = error.message.replace(/\s+/g, " ");
+    gathered.problems.push(`config-file: not YAML: ${what} (${file}:${lineAt(error.pos[0])})`);
+  }
+  if (document.errors.length > 0 || document.contents === null) return;
+  if (!isMap(document.contents)) {
+    gathered.problems.push(`config-file: expected a map of settings (${file}:1)`);
+    return;
+  }
+  for (const pair of document.contents.items) {
+    const key = isScalar(pair.key) ? String(pair.key.value) : String(pair.key);
+    const at = `${file}:${lineAt(isScalar(pair.key) ? pair.key.range?.[0] : 0)}`;
+    if (!SETTINGS.has(key) || key === "config-file") {
+      const near = nearestKey(key, SETTINGS.keys());
+      const hint = near === null || near === key ? "" : `; did you mean ${near}?`;
+      gathered.problems.push(`${key}: no such setting in a file${hint} (${at})`);
+      continue;
+    }
+    const value: unknown = document.get(key);
+    const plain = isMap(value) || (value !== null && typeof value === "object");
+    gathered.give(key, plain ? document.toJS()[key] : value, at);
+  }
+}
+
+/**
+ * Reads one agent's settings. `flags` holds what stood on the command line, by key. Throws
+ * CommandError with one line a problem.
+ */
+export function loadAgentConfig(
+  flags: Readonly<Record<string, unknown>>,
+  environment: NodeJS.ProcessEnv,
+): AgentConfig {
+  const gathered = new Gathered();
+  for (const [key, value] of Object.entries(flags)) gathered.give(key, value, `--${key}`);
+  gatherEnvironment(gathered, environment);
+  const file = gathered.take<string>("config-file");
+  if (file !== undefined) gatherFile(gathered, file, gathered.originOf("config-file"));
+  const config = fitTogether(gathered);
+  if (gathered.problems.length > 0 || config === null) {
+    throw new CommandError(gathered.problems, EXIT.usage);
+  }
+  return config;
+}
+
+function fitTogether(gathered: Gathered): AgentConfig | null {
+  const take = <T>(key: string) => gathered.take<T>(key);
+  take("start-join-addrs");
+  const place = fitMembers(gathered);
+  const serverTls = fitTls(gathered, "server");
+  const peerTls = fitTls(gathered, "peer");
+  if (place !== null && place.members.length > 1 && peerTls === null) {
+    gathered.refuse(
+      "peer-tls-cert-file",
+      "missing: members talk over mutual TLS only; `cairn certs node` makes the files",
+    );
+  }
+  const electionTimeoutMs = take<number>("election-timeout-ms") ?? 1000;
+  const heartbeatMs =
+    take<number>("heartbeat-ms") ?? Math.max(5, Math.floor(electionTimeoutMs / 5));
+  if (heartbeatMs * 2 > electionTimeoutMs) {
+    const key = gathered.values.has("heartbeat-ms") ? "heartbeat-ms" : "election-timeout-ms";
+    const what = `expected at most half of the election timeout (${electionTimeoutMs} ms), got ${heartbeatMs} ms`;
+    gathered.refuse(key, what);
+  }
+  const rest = {
+    dataDir: path.resolve(take<string>("data-dir") ?? path.join(tmpdir(), "cairn")),
+    aclModelFile: take<string>("acl-model-file") ?? null,
+    aclPolicyFile: take<string>("acl-policy-file") ?? null,
+    index: take<AgentConfig["index"]>("index") ?? "auto",
+    recordDir: take<string>("record") ?? null,
+    electionTimeoutMs,
+    heartbeatMs,
+    segmentBytes: take<number>("segment-bytes") ?? 64 * 1024 * 1024,
+    recordBytesMax: take<number>("record-bytes-max") ?? 1024 * 1024,
+    stopTimeoutMs: take<number>("stop-timeout-ms") ?? 10_000,
+    logLevel: take<AgentConfig["logLevel"]>("log-level") ?? "info",
+    serverTls,
+    peerTls,
+  } as const;
+  return place === null ? null : { ...place, ...rest };
+}
+
+type Place = Pick<
+  AgentConfig,
+  "nodeName" | "clusterId" | "members" | "mayCreate" | "listenHost" | "listenPort"
+>;
+
+/** Who this node is, who the others are, and where it listens. */
+function fitMembers(gathered: Gathered): Place | null {
+  if (!gathered.values.has("node-name")) {
+    gathered.give("node-name", hostname(), "default: this machine's host name");
+  }
+  const nodeName = gathered.take<string>("node-name");
+  const listed = gathered.take<PeerAddress[]>("peers");
+  const bootstrap = gathered.take<boolean>("bootstrap") ?? false;
+  const clusterId = gathered.take<string>("cluster-id");
+  const bindHost = gathered.take<string>("bind-addr")?.replace(/^\[|\]$/g, "");
+  const rpcPort = gathered.take<number>("rpc-port");
+  if (nodeName === undefined) return null;
+  const own = listed?.find(({ id }) => id === nodeName);
+  if (listed !== undefined && own === undefined) {
+    const names = listed.map(({ id }) => id).join(", ");
+    const origin = gathered.originOf("node-name");
+    gathered.refuse("peers", `node-name is "${nodeName}" (${origin}), the list has ${names}`);
+    return null;
+  }
+  if (listed !== undefined && bootstrap) {
+    const what =
+      "begins a cluster of one; with peers the list is the cluster: leave one of them out";
+    gathered.refuse("bootstrap", what);
+  }
+  const advertised = own === undefined ? null : splitAddress(own.address);
+  const listenHost = bindHost ?? advertised?.host ?? "127.0.0.1";
+  const listenPort = rpcPort ?? advertised?.port ?? 8400;
+  const host = listenHost.includes(":") ? `[${listenHost}]` : listenHost;
+  const alone = [{ id: nodeName, address: `${host}:${listenPort}` }];
+  const members = (listed ?? alone).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  return {
+    nodeName,
+    clusterId: clusterId ?? clusterIdOf(`members ${members.map(({ id }) => id).join(" ")}`),
+    members,
+    mayCreate: bootstrap || listed !== undefined,
+    listenHost,
+    listenPort,
+  };
+}
+
+/** All three files of one kind, or none. */
+function fitTls(gathered: Gathered, kind: "server" | "peer"): TlsFiles | null {
+  const key = (part: string) => `${kind}-tls-${part}-file`;
+  const parts = ["cert", "key", "ca"].map((part) => gathered.take<string>(key(part)));
+  const [cert, keyFile, ca] = parts;
+  if (cert !== undefined && keyFile !== undefined && ca !== undefined) {
+    return { cert, key: keyFile, ca };
+  }
+  const given = ["cert", "key", "ca"].filter((part) => gathered.values.has(key(part)));
+  if (given.length > 0) {
+    for (const part of ["cert", "key", "ca"].filter((each) => !given.includes(each))) {
+      const other = key(given[0] ?? "cert");
+      gathered.refuse(key(part), `missing: ${other} is set (${gathered.originOf(other)})`);
+    }
+  }
+  return null;
+}

@@ -1,0 +1,224 @@
+// The settings of `cairn agent`: one table of keys, each with its flag, its words for --help and the
+// schema that reads it. The names and defaults are the seeds' (log-service.md 1.6), then our own.
+// Owns what a single value may be; does not own where values come from or how they fit together
+// (config.ts).
+
+import { createHash } from "node:crypto";
+import { z } from "zod";
+
+export interface PeerAddress {
+  readonly id: string;
+  readonly address: string;
+}
+
+/** One key: the same name as a flag (--name), in a file (name:) and in the environment (CAIRN_NAME). */
+export interface Setting {
+  readonly name: string;
+  /** What stands behind the flag in --help; empty for a switch. */
+  readonly argument: string;
+  readonly help: string;
+  readonly schema: z.ZodType;
+}
+
+const text = (message: string) => z.string({ error: message }).trim().min(1, { error: message });
+const file = text("expected a file name");
+
+function wholeNumber(low: number, high: number, what: string) {
+  const message = `expected ${what} from ${low} to ${high}`;
+  const digits = z
+    .string({ error: message })
+    .regex(/^\d{1,15}$/, { error: message })
+    .transform(Number);
+  return z
+    .union([z.number({ error: message }), digits], { error: message })
+    .refine((value) => Number.isSafeInteger(value) && value >= low && value <= high, {
+      error: message,
+    });
+}
+
+const onOff = z.union(
+  [
+    z.boolean(),
+    z.enum(["true", "1", "yes"]).transform(() => true),
+    z.enum(["false", "0", "no"]).transform(() => false),
+  ],
+  { error: "expected true or false" },
+);
+
+const NAME_RULE = "1 to 63 letters, digits, dots, dashes or underscores, a letter or digit first";
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+const memberName = z
+  .string({ error: `expected a name: ${NAME_RULE}` })
+  .regex(namePattern, { error: `expected a name: ${NAME_RULE}` });
+
+/** "host:port" or "[v6]:port" taken apart; null when it is neither. */
+export function splitAddress(address: string): { host: string; port: number } | null {
+  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]/,=]+)):(\d{1,5})$/.exec(address);
+  if (match === null) return null;
+  const port = Number(match[3]);
+  if (port < 1 || port > 65_535) return null;
+  return { host: match[1] ?? match[2] ?? "", port };
+}
+
+const PEERS_RULE = "expected id=host:port,id=host:port,...";
+
+/** Takes the text of a flag, a list of such texts, or a map from id to host:port. */
+const peers = z.unknown().transform((value, context): PeerAddress[] => {
+  const say = (message: string) => {
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  };
+  const pairs = pairsOf(value);
+  if (pairs === null || pairs.length === 0) return say(PEERS_RULE);
+  const seen = new Map<string, string>();
+  for (const [id, address] of pairs) {
+    if (!namePattern.test(id)) return say(`${PEERS_RULE}; "${id}" is not a name: ${NAME_RULE}`);
+    if (splitAddress(address) === null) {
+      return say(`${PEERS_RULE}; "${address}" of ${id} is not host:port with a port 1 to 65535`);
+    }
+    if (seen.has(id)) return say(`the member ${id} is listed twice`);
+    for (const [other, taken] of seen) {
+      if (taken === address) return say(`${other} and ${id} have the same address ${address}`);
+    }
+    seen.set(id, address);
+  }
+  return [...seen].map(([id, address]) => ({ id, address }));
+});
+
+function pairsOf(value: unknown): [string, string][] | null {
+  if (typeof value === "string") return splitPairs(value.split(","));
+  if (Array.isArray(value)) return splitPairs(value.map(String));
+  if (typeof value === "object" && value !== null) {
+    return Object.entries(value).map(([id, address]) => [id, String(address)]);
+  }
+  return null;
+}
+
+function splitPairs(items: readonly string[]): [string, string][] | null {
+  const pairs: [string, string][] = [];
+  for (const item of items) {
+    const at = item.indexOf("=");
+    if (at < 0) return null;
+    pairs.push([item.slice(0, at).trim(), item.slice(at + 1).trim()]);
+  }
+  return pairs;
+}
+
+/** The host alone for now; the seeds' HOST:PORT names a gossip port, which nothing would listen on. */
+const bindHost = text("expected a host name or an IP address").superRefine((value, context) => {
+  const isV6 = /^\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*\]?$/.test(value);
+  if (!isV6 && value.includes(":")) {
+    const host = value.slice(0, value.lastIndexOf(":"));
+    const message = `its port is gossip's, which arrives with gossip; until then give the host alone: ${host}`;
+    context.addIssue({ code: "custom", message });
+  }
+});
+
+const startJoinAddrs = z.unknown().superRefine((_value, context) => {
+  const message =
+    "joining running members arrives with gossip; until then list all with peers: id=host:port,...";
+  context.addIssue({ code: "custom", message });
+});
+
+/** 32 hex digits as they are; any other name by its hash. */
+const clusterId = z
+  .union([z.string(), z.number().transform(String)], { error: "expected a name or 32 hex digits" })
+  .refine((value) => value.trim() !== "" && value.length <= 200, {
+    error: "expected a name of 1 to 200 characters, or 32 hex digits",
+  })
+  .transform((value) =>
+    /^[0-9a-fA-F]{32}$/.test(value) ? value.toLowerCase() : clusterIdOf(`name ${value}`),
+  );
+
+/** A cluster's 32 hex digits from words that all its members know. */
+export function clusterIdOf(words: string): string {
+  return createHash("sha256").update(`cairn cluster ${words}`).digest("hex").slice(0, 32);
+}
+
+const tlsFile = (name: string, help: string): [string, Setting] => [
+  name,
+  { name, argument: "FILE", help, schema: file },
+];
+
+function setting(
+  name: string,
+  argument: string,
+  help: string,
+  schema: z.ZodType,
+): [string, Setting] {
+  return [name, { name, argument, help, schema }];
+}
+
+/** In the order of --help. `config-file` itself can stand on the command line or in the environment. */
+export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
+  setting("config-file", "FILE", "YAML with these keys; unknown ones are errors", file),
+  setting("data-dir", "DIR", "what this node keeps [<tmp>/cairn]", text("expected a directory")),
+  setting("node-name", "NAME", "unique in the cluster, for ever [hostname]", memberName),
+  setting("peers", "LIST", "all members, this one too: id=host:port,id=host:port,...", peers),
+  setting("bootstrap", "", "begin a cluster of one (without --peers, first start)", onOff),
+  setting("cluster-id", "ID", "32 hex digits or a name [from the member names]", clusterId),
+  setting("bind-addr", "HOST", "where to listen [own host in peers, else 127.0.0.1]", bindHost),
+  setting(
+    "rpc-port",
+    "PORT",
+    "clients and Raft [own port in peers, else 8400]",
+    wholeNumber(1, 65_535, "a port"),
+  ),
+  setting("start-join-addrs", "LIST", "refused: arrives with gossip", startJoinAddrs),
+  tlsFile("server-tls-cert-file", "shown to clients, PEM"),
+  tlsFile("server-tls-key-file", "its key"),
+  tlsFile("server-tls-ca-file", "who may sign clients' certificates"),
+  tlsFile("peer-tls-cert-file", "shown to peers: speaks for NAME.peer.cairn"),
+  tlsFile("peer-tls-key-file", "its key"),
+  tlsFile("peer-tls-ca-file", "who may sign peers' certificates"),
+  setting("acl-model-file", "FILE", "Casbin model [subject, object, action]", file),
+  setting("acl-policy-file", "FILE", "Casbin policy [root may produce and consume]", file),
+  setting(
+    "index",
+    "KIND",
+    "auto, mmap or file [auto]",
+    z.enum(["auto", "mmap", "file"], { error: "expected auto, mmap or file" }),
+  ),
+  setting("record", "DIR", "record every turn, for `cairn sim --replay DIR`", file),
+  setting(
+    "election-timeout-ms",
+    "MS",
+    "drawn from MS to twice MS [1000]",
+    wholeNumber(20, 600_000, "milliseconds"),
+  ),
+  setting(
+    "heartbeat-ms",
+    "MS",
+    "a leader is heard this often [election-timeout-ms / 5]",
+    wholeNumber(5, 60_000, "milliseconds"),
+  ),
+  setting(
+    "segment-bytes",
+    "BYTES",
+    "a segment of the log rolls at this size [67108864]",
+    wholeNumber(65_536, 1_073_741_824, "bytes"),
+  ),
+  setting(
+    "record-bytes-max",
+    "BYTES",
+    "a larger record is refused [1048576]",
+    wholeNumber(1, 16_777_216, "bytes"),
+  ),
+  setting(
+    "stop-timeout-ms",
+    "MS",
+    "a clean stop may take this long [10000]",
+    wholeNumber(100, 600_000, "milliseconds"),
+  ),
+  setting(
+    "log-level",
+    "LEVEL",
+    "debug, info, warn or error [info]",
+    z.enum(["debug", "info", "warn", "error"], { error: "expected debug, info, warn or error" }),
+  ),
+]);
+
+/** The name of a key in the environment. */
+export function environmentName(key: string): string {
+  return `CAIRN_${key.toUpperCase().replaceAll("-", "_")}`;
+}

@@ -1,0 +1,68 @@
+// Reading PEM files and finding what is wrong with them before a handshake does: missing, not PEM, the
+// key of another certificate, expired, no member's certificate. Owns no socket; `check` never prints.
+
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+import { peerNameOf } from "./certs.ts";
+import type { TlsFiles } from "./config.ts";
+import { CommandError, EXIT } from "./exit.ts";
+
+/** The contents of three PEM files that belong together. */
+export interface TlsPems {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca: Buffer;
+}
+
+/** Names the setting a file came from, in an error: ("key") => "server-tls-key-file". */
+export type NameOfPart = (part: keyof TlsFiles) => string;
+
+/** Reads and checks the three files; throws CommandError naming the setting and the file. */
+export function readTlsFiles(files: TlsFiles, nameOf: NameOfPart, now = Date.now()): TlsPems {
+  const read = (part: keyof TlsFiles): Buffer => {
+    try {
+      return readFileSync(files[part]);
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? String(error);
+      throw new CommandError(`${nameOf(part)}: cannot read ${files[part]}: ${why}`, EXIT.usage);
+    }
+  };
+  const pems = { cert: read("cert"), key: read("key"), ca: read("ca") };
+  const refuse = (part: keyof TlsFiles, what: string): never => {
+    throw new CommandError(`${nameOf(part)}: ${files[part]}: ${what}`, EXIT.usage);
+  };
+  const certificate = parseCertificate(pems.cert) ?? refuse("cert", "not a PEM certificate");
+  if (parseCertificate(pems.ca) === null) refuse("ca", "not a PEM certificate");
+  const key = parseKey(pems.key) ?? refuse("key", "not a PEM private key");
+  if (!certificate.checkPrivateKey(key)) refuse("key", `not the key of ${files.cert}`);
+  if (Date.parse(certificate.validTo) <= now) refuse("cert", `expired on ${certificate.validTo}`);
+  return pems;
+}
+
+/** Throws unless the certificate lets its holder speak for `nodeName` on peer links. */
+export function checkPeerCertificate(pems: TlsPems, files: TlsFiles, nodeName: string): void {
+  const names = new X509Certificate(pems.cert).subjectAltName ?? "no alternative names";
+  const needed = peerNameOf(nodeName);
+  if (!names.split(", ").includes(`DNS:${needed}`)) {
+    const what = `${files.cert}: does not speak for the member ${nodeName}`;
+    const has = `it needs the name ${needed} and has ${names}`;
+    throw new CommandError(`peer-tls-cert-file: ${what}: ${has}`, EXIT.usage);
+  }
+}
+
+function parseCertificate(pem: Buffer): X509Certificate | null {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return null;
+  }
+}
+
+function parseKey(pem: Buffer): KeyObject | null {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return null;
+  }
+}
