@@ -1,0 +1,373 @@
+// Raft's safety properties, watched after every turn of every node by somebody who sees all of them and
+// all their disks: elections, leaders' logs, commits, restarts. Incremental: a turn costs what it
+// changed. Owns no disk (durability.ts) and no message (promises.ts).
+
+import type { EntryHead, HardState } from "../../src/base/entry.ts";
+import type { LogIndex, NodeId, Term } from "../../src/base/ids.ts";
+import type { RaftStatus } from "../../src/raft/protocol.ts";
+import { CommittedLog } from "./committed-log.ts";
+import { Lineage, printOf } from "./lineage.ts";
+import type { Property, Report } from "./violation.ts";
+
+/** What the disks would still have after a power loss now. */
+export interface Durability {
+  /** True when `node` would keep this entry and everything before it. */
+  holds(node: NodeId, index: LogIndex, term: Term): boolean;
+  hardState(node: NodeId): HardState;
+}
+
+/** One node as it was seen last. */
+interface Watched {
+  /** Of the present life; null until its log is open. */
+  last: RaftStatus | null;
+  /** The greatest hard state that was ever durable or promised, over all lives. */
+  floor: HardState;
+  floorWhy: string;
+  /** What a restart must bring back: durable when the node went down. */
+  mustHave: { readonly index: LogIndex; readonly term: Term } | null;
+}
+
+interface Leadership {
+  readonly node: NodeId;
+  readonly life: number;
+}
+
+/** Where a candidate's log ended when it stood for a term. */
+interface Candidacy {
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+}
+
+export class Safety {
+  readonly lineage: Lineage;
+  readonly committed: CommittedLog;
+  readonly #voters: readonly NodeId[];
+  readonly #durability: Durability;
+  readonly #report: Report;
+  readonly #watched = new Map<NodeId, Watched>();
+  readonly #leaders = new Map<Term, Leadership>();
+  readonly #candidacies = new Map<string, Candidacy>();
+  /** Granted votes that left their voter: by term, voter and candidate. */
+  readonly #grants = new Map<Term, Map<NodeId, NodeId>>();
+  /** Elections whose leader's log is not known yet: what it must hold. */
+  readonly #elections = new Map<Term, { readonly node: NodeId; readonly index: LogIndex }>();
+  /** For the verdict: how many commits were checked, how many leaders. */
+  commits = 0;
+
+  constructor(voters: readonly NodeId[], durability: Durability, report: Report) {
+    this.#voters = voters;
+    this.#durability = durability;
+    this.#report = report;
+    this.lineage = new Lineage(report);
+    this.committed = new CommittedLog(report);
+    for (const node of voters) {
+      const floor = { term: 0 as Term, votedFor: null };
+      this.#watched.set(node, { last: null, floor, floorWhy: "began", mustHave: null });
+    }
+  }
+
+  get leaders(): number {
+    return this.#leaders.size;
+  }
+
+  get quorum(): number {
+    return Math.floor(this.#voters.length / 2) + 1;
+  }
+
+  /** What the node's Raft said last in this life. */
+  lastSeen(node: NodeId): RaftStatus | null {
+    return this.#of(node).last;
+  }
+
+  /** Who led or leads this term. */
+  leaderOf(term: Term): NodeId | null {
+    return this.#leaders.get(term)?.node ?? null;
+  }
+
+  // ---- what happens to a node ----
+
+  /** The node is gone; `durable` is the end of what its disk still has for certain. */
+  crashed(node: NodeId, durable: { readonly index: LogIndex; readonly term: Term } | null): void {
+    const watched = this.#of(node);
+    watched.last = null;
+    watched.mustHave = durable;
+  }
+
+  /** A hard state is durable, or was promised to somebody: no later life may have a lesser one. */
+  raiseFloor(node: NodeId, hardState: HardState, why: string): void {
+    const watched = this.#of(node);
+    const { floor } = watched;
+    if (hardState.term < floor.term) return;
+    if (hardState.term === floor.term && hardState.votedFor === null) return;
+    if (hardState.term === floor.term && floor.votedFor === hardState.votedFor) return;
+    if (hardState.term === floor.term && floor.votedFor !== null) {
+      const first = `in term ${floor.term} ${node} ${watched.floorWhy} a vote for ${floor.votedFor}`;
+      const facts = [first, `in the same term it ${why} a vote for ${hardState.votedFor}`] as const;
+      this.#report({ property: "one-vote-a-term", facts, node });
+    }
+    watched.floor = hardState;
+    watched.floorWhy = why;
+  }
+
+  /** A granted vote leaves its voter. */
+  granted(voter: NodeId, term: Term, candidate: NodeId): void {
+    let votes = this.#grants.get(term);
+    if (votes === undefined) {
+      votes = new Map();
+      this.#grants.set(term, votes);
+    }
+    const before = votes.get(voter);
+    if (before !== undefined && before !== candidate) {
+      const first = `${voter} sent ${before} its vote for term ${term}`;
+      const facts = [first, `it sends ${candidate} its vote for the same term`] as const;
+      this.#report({ property: "one-vote-a-term", facts, node: voter });
+    }
+    votes.set(voter, candidate);
+  }
+
+  /** An entry reached a node's disk. */
+  wrote(node: NodeId, head: EntryHead): void {
+    this.lineage.see(head, node, `${node} wrote to its disk`);
+    const commitIndex = this.#of(node).last?.commitIndex ?? 0;
+    if (head.index <= commitIndex && this.committed.at(head.index)?.term !== head.term) {
+      const first = `${node} took for committed ${this.committed.describe(head.index)}`;
+      this.#found("committed-immutable", node, first, `it overwrites it with ${printOf(head)}`);
+    }
+    this.#judgeElections();
+  }
+
+  /** An entry leaves a leader. */
+  sent(node: NodeId, head: EntryHead): void {
+    this.lineage.see(head, node, `${node} sent`);
+    this.#judgeElections();
+  }
+
+  // ---- what a node's Raft says after a turn ----
+
+  observe(node: NodeId, life: number, now: RaftStatus): void {
+    const watched = this.#of(node);
+    const before = watched.last;
+    this.#checkHardState(node, watched, now);
+    if (before === null) this.#checkRecovered(node, watched, now);
+    else this.#checkSteps(node, before, now);
+    watched.last = now;
+    if (now.role === "candidate") this.#stand(node, now);
+    this.#checkVote(node, before, now);
+    if (now.role === "leader") this.#checkLeader(node, life, before, now);
+    this.#checkCommit(node, before, now);
+    this.#judgeElections();
+  }
+
+  #checkHardState(node: NodeId, watched: Watched, now: RaftStatus): void {
+    const { floor, floorWhy } = watched;
+    const said = `${node} is in term ${now.term}, vote ${now.votedFor ?? "none"}`;
+    const kept = `${node} ${floorWhy} term ${floor.term}, vote ${floor.votedFor ?? "none"}`;
+    if (now.term < floor.term) this.#found("hard-state-monotonic", node, kept, said);
+    const isOther = floor.votedFor !== null && now.votedFor !== floor.votedFor;
+    if (now.term === floor.term && isOther) this.#found("hard-state-monotonic", node, kept, said);
+  }
+
+  #checkRecovered(node: NodeId, watched: Watched, now: RaftStatus): void {
+    const { mustHave } = watched;
+    if (now.lastTerm > now.term) {
+      const first = `${node} starts in term ${now.term}`;
+      this.#found("hard-state-monotonic", node, first, `its log ends in term ${now.lastTerm}`);
+    }
+    if (mustHave === null || mustHave.index === 0) return;
+    const { index, term } = mustHave;
+    if (now.lastIndex >= index && this.lineage.termAt(index, now.lastTerm) === term) return;
+    const first = `entry ${index}@${term} was durable on the disk of ${node} when it went down`;
+    const second = `${node} starts with a log that ends at ${now.lastIndex}@${now.lastTerm}`;
+    this.#found("recovered-log", node, first, second);
+  }
+
+  /** Between two turns of one life. */
+  #checkSteps(node: NodeId, before: RaftStatus, now: RaftStatus): void {
+    if (now.term < before.term) {
+      const first = `${node} was in term ${before.term}`;
+      this.#found("hard-state-monotonic", node, first, `it is in term ${now.term}`);
+    }
+    if (now.term === before.term && before.votedFor !== null && now.votedFor !== before.votedFor) {
+      const first = `in term ${now.term} ${node} had voted for ${before.votedFor}`;
+      this.#found("one-vote-a-term", node, first, `its vote is now ${now.votedFor ?? "none"}`);
+    }
+    if (now.commitIndex < before.commitIndex) {
+      const first = `${node} had commitIndex ${before.commitIndex}`;
+      this.#found("commit-monotonic", node, first, `it has commitIndex ${now.commitIndex}`);
+    }
+    if (now.lastIndex < before.commitIndex) {
+      const first = `${node} had taken for committed all up to index ${before.commitIndex}`;
+      this.#found("committed-immutable", node, first, `its log ends at index ${now.lastIndex}`);
+    }
+    const stillLeads =
+      before.role === "leader" && now.role === "leader" && now.term === before.term;
+    if (stillLeads && now.lastIndex < before.lastIndex) {
+      const first = `as leader of term ${now.term} ${node} had a log up to index ${before.lastIndex}`;
+      this.#found("leader-append-only", node, first, `its log ends at index ${now.lastIndex}`);
+    }
+  }
+
+  // ---- elections ----
+
+  #stand(node: NodeId, now: RaftStatus): void {
+    const key = `${now.term}/${node}`;
+    if (this.#candidacies.has(key)) return;
+    this.#candidacies.set(key, { lastIndex: now.lastIndex, lastTerm: now.lastTerm });
+  }
+
+  /** A vote that was just given: the candidate's log must be at least as up to date. */
+  #checkVote(node: NodeId, before: RaftStatus | null, now: RaftStatus): void {
+    const { votedFor, term } = now;
+    // With a leader in the same turn the voter's log may have grown after the vote.
+    if (before === null || votedFor === null || votedFor === node || now.leader !== null) return;
+    if (before.term === term && before.votedFor === votedFor) return;
+    const candidate = this.#candidacies.get(`${term}/${votedFor}`);
+    if (candidate === undefined) return;
+    const { lastTerm, lastIndex } = candidate;
+    const isBehind =
+      lastTerm < now.lastTerm || (lastTerm === now.lastTerm && lastIndex < now.lastIndex);
+    if (!isBehind) return;
+    const first = `${node}, whose log ends at ${now.lastIndex}@${now.lastTerm}, votes in term ${term} for ${votedFor}`;
+    const second = `the log of ${votedFor} ended at ${lastIndex}@${lastTerm} when it stood`;
+    this.#found("vote-restriction", node, first, second);
+  }
+
+  #checkLeader(node: NodeId, life: number, before: RaftStatus | null, now: RaftStatus): void {
+    const known = this.#leaders.get(now.term);
+    if (known === undefined) {
+      this.#leaders.set(now.term, { node, life });
+      this.#checkVotes(node, now);
+      const index = this.committed.lastIndexBefore(now.term);
+      if (now.lastTerm < now.term) this.#checkCompleteness(node, now.term, index, now);
+      else this.#elections.set(now.term, { node, index });
+      return;
+    }
+    if (known.node !== node || known.life !== life) {
+      const first = `${known.node}, in its life ${known.life}, led term ${now.term}`;
+      this.#found(
+        "election-safety",
+        node,
+        first,
+        `${node}, in its life ${life}, leads the same term`,
+      );
+    }
+    if (before?.role === "leader" && before.term === now.term) return;
+    if (known.node === node && known.life === life) {
+      const first = `${node} led term ${now.term} and gave it up`;
+      this.#found("election-safety", node, first, `${node} leads term ${now.term} again`);
+    }
+  }
+
+  #checkVotes(node: NodeId, now: RaftStatus): void {
+    const own = this.#durability.hardState(node);
+    const voters = new Set<NodeId>();
+    if (own.term === now.term && own.votedFor === node) voters.add(node);
+    for (const [voter, candidate] of this.#grants.get(now.term) ?? []) {
+      if (candidate === node && voter !== node) voters.add(voter);
+    }
+    if (voters.size >= this.quorum) return;
+    const first = `${node} leads term ${now.term}, which takes ${this.quorum} votes of ${this.#voters.length}`;
+    const second = `its votes are ${[...voters].sort().join(", ") || "none"}`;
+    this.#found("elected-by-quorum", node, first, second);
+  }
+
+  /** New leaders whose first own entry has been seen since. */
+  #judgeElections(): void {
+    for (const [term, { node, index }] of this.#elections) {
+      const firstIndex = this.lineage.firstIndexOf(term);
+      if (firstIndex === null) continue;
+      this.#elections.delete(term);
+      const lastIndex = (firstIndex - 1) as LogIndex;
+      this.#checkCompleteness(node, term, index, { lastIndex, lastTerm: term });
+    }
+  }
+
+  #checkCompleteness(node: NodeId, term: Term, index: LogIndex, log: Candidacy): void {
+    if (index === 0) return;
+    const own = log.lastIndex < index ? null : this.lineage.termAt(index, log.lastTerm);
+    if (own === this.committed.at(index)?.term) return;
+    const second =
+      own === null
+        ? `${node} leads term ${term} with a log that ended at index ${log.lastIndex}`
+        : `${node} leads term ${term} with an entry of term ${own} at index ${index}`;
+    this.#found("leader-completeness", node, this.committed.describe(index), second);
+  }
+
+  // ---- commits ----
+
+  #checkCommit(node: NodeId, before: RaftStatus | null, now: RaftStatus): void {
+    const from = before?.commitIndex ?? 0;
+    const known = this.committed.lastIndex;
+    for (let index = from + 1; index <= Math.min(now.commitIndex, known); index++) {
+      const term = this.lineage.termAt(index as LogIndex, now.lastTerm);
+      if (term !== null) this.committed.compare(index as LogIndex, term, node);
+    }
+    if (now.commitIndex <= known) return;
+    this.commits++;
+    // A leader may commit and be deposed in one turn.
+    const inTerm =
+      now.role === "leader" ? now.term : before?.role === "leader" ? before.term : null;
+    const last = `${node} takes for committed all up to index ${now.commitIndex}`;
+    if (inTerm === null) {
+      const first = `no leader has committed anything after index ${known}`;
+      this.#found("committed-immutable", node, first, last);
+      return;
+    }
+    this.#checkCommitRule(node, inTerm, now);
+    for (let index = known + 1; index <= now.commitIndex; index++) {
+      const head = this.#entryOf(index as LogIndex, now.lastTerm);
+      if (head === null) {
+        this.#found(
+          "commit-durable-quorum",
+          node,
+          last,
+          `nobody has written or sent index ${index}`,
+        );
+        return;
+      }
+      this.committed.extend(head, node, inTerm);
+    }
+  }
+
+  #checkCommitRule(node: NodeId, inTerm: Term, now: RaftStatus): void {
+    const { commitIndex, lastTerm } = now;
+    const term = this.lineage.termAt(commitIndex, lastTerm);
+    if (term === null) return;
+    const commits = `leading term ${inTerm}, ${node} commits up to ${commitIndex}@${term}`;
+    if (term !== inTerm) {
+      this.#found("commit-own-term", node, commits, `that entry is of term ${term}`);
+    }
+    const holders = this.#voters.filter((voter) =>
+      this.#durability.holds(voter, commitIndex, term),
+    );
+    if (holders.length >= this.quorum) return;
+    const has = `after a power loss now only ${holders.join(", ") || "nobody"} would have that entry`;
+    this.#found("commit-durable-quorum", node, commits, `${has}; it takes ${this.quorum}`);
+  }
+
+  /** Something was cut from a disk, or a node went down: is all that was committed still safe? */
+  auditCommitted(): void {
+    const index = this.committed.lastIndex;
+    const term = this.committed.at(index)?.term;
+    if (term === undefined) return;
+    const holders = this.#voters.filter((voter) => this.#durability.holds(voter, index, term));
+    if (holders.length >= this.quorum) return;
+    const has = `after a power loss now only ${holders.join(", ") || "nobody"} would have it`;
+    this.#found("commit-durable-quorum", null, this.committed.describe(index), has);
+  }
+
+  #entryOf(index: LogIndex, lastTerm: Term): EntryHead | null {
+    const term = this.lineage.termAt(index, lastTerm);
+    return term === null ? null : this.lineage.find(index, term);
+  }
+
+  #of(node: NodeId): Watched {
+    const watched = this.#watched.get(node);
+    if (watched === undefined) throw new Error(`${node} is not one of the voters`);
+    return watched;
+  }
+
+  #found(property: Property, node: NodeId | null, first: string, second: string): void {
+    this.#report({ property, facts: [first, second], node });
+  }
+}
