@@ -1,0 +1,311 @@
+// The public contract without gRPC: what each request needs, checks and answers, over one node. Access
+// is decided before anything else is looked at. Owns no transport, no encoding and no timers.
+
+import { assert } from "../base/assert.ts";
+import type { Answer, ClientRequest, MemberInfo } from "../base/client.ts";
+import type { Draft } from "../base/entry.ts";
+import type { Fault } from "../base/faults.ts";
+import {
+  after,
+  type Instant,
+  isCount,
+  type Micros,
+  NEVER,
+  type Offset,
+  type RequestId,
+} from "../base/ids.ts";
+import { draftOf, type NewRecord } from "../base/record-batch.ts";
+import type { NodeHost } from "../node/ports.ts";
+import type { Authorizer } from "../ports/authorizer.ts";
+import type { Clients } from "../ports/clients.ts";
+import type { Clock } from "../ports/clock.ts";
+import { Access } from "./access.ts";
+import type { Caller } from "./caller.ts";
+import { InFlight, type Respond } from "./in-flight.ts";
+import { type ProduceSink, ProduceStream } from "./produce-stream.ts";
+import { type ConsumedRecord, recordsOf } from "./records.ts";
+
+export interface LogServiceOptions {
+  /** One record: its value, key and headers together. */
+  readonly recordBytesMax: number;
+  /** The body of one batch. */
+  readonly batchBytesMax: number;
+  /** Requests that wait for an answer, streams at the end of the log among them. */
+  readonly requestsMax: number;
+  /** Bytes of appends that wait for an answer. */
+  readonly appendBytesMax: number;
+  /** An append, a read or a check of the tail is given up after this long. */
+  readonly requestTimeout: Micros;
+  /** What a stream reads ahead at once; one larger entry is read all the same. */
+  readonly fetchBytesMax: number;
+  /** Requests of one produce stream in flight. */
+  readonly produceWindowMax: number;
+  /** The subject of connections without TLS; null refuses them. */
+  readonly anonymousSubject: string | null;
+}
+
+export const DEFAULT_LOG_SERVICE_OPTIONS: LogServiceOptions = {
+  recordBytesMax: 1024 * 1024,
+  batchBytesMax: 4 * 1024 * 1024,
+  requestsMax: 8192,
+  appendBytesMax: 64 * 1024 * 1024,
+  requestTimeout: 10_000_000 as Micros,
+  fetchBytesMax: 256 * 1024,
+  produceWindowMax: 256,
+  anonymousSubject: null,
+};
+
+export interface AppendRequest {
+  readonly records: readonly NewRecord[];
+  /** 0: not idempotent; epoch and sequence are 0 then. */
+  readonly producerId: number;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly expectedEndOffset: number | null;
+}
+
+export type Faulted = { readonly kind: "fault"; readonly fault: Fault };
+export type Appended = Extract<Answer, { kind: "appended" }>;
+export type Tail = Extract<Answer, { kind: "tail" }>;
+export type Consumed = { readonly kind: "consumed"; readonly record: ConsumedRecord };
+export type Servers = { readonly kind: "servers"; readonly servers: readonly MemberInfo[] };
+
+/** Where the records of a consume stream go. */
+export interface ConsumeSink {
+  /** Null when all were taken at once; else resolves when they are, or when the caller is gone. */
+  write(records: readonly ConsumedRecord[]): Promise<void> | null;
+}
+
+/** 48 bits: what every client can draw at random without a 64-bit integer. */
+const PRODUCER_ID_MAX = 2 ** 48 - 1;
+const EPOCH_MAX = 0xffff_ffff;
+
+export class LogService implements Clients {
+  readonly #options: LogServiceOptions;
+  readonly #access: Access;
+  readonly #clock: Pick<Clock, "now" | "wall">;
+  readonly #inFlight: InFlight;
+  #host: NodeHost | null = null;
+
+  constructor(
+    options: LogServiceOptions,
+    authorizer: Authorizer,
+    clock: Pick<Clock, "now" | "wall">,
+  ) {
+    this.#options = options;
+    this.#access = new Access(authorizer, options.anonymousSubject);
+    this.#clock = clock;
+    this.#inFlight = new InFlight(options);
+  }
+
+  /** The node comes after the service, whose `answer` is one of its ports. */
+  attach(host: NodeHost): void {
+    this.#host = host;
+    this.#inFlight.attach(host);
+  }
+
+  answer(answer: Answer): void {
+    this.#inFlight.answer(answer);
+  }
+
+  /** Requests without an answer. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** To be called every tenth of a second or so: gives up on requests past their deadline. */
+  expire(): void {
+    this.#inFlight.expire(this.#clock.now());
+  }
+
+  /** Refuses new requests and ends the consume streams; appends under way go on. */
+  close(): void {
+    this.#inFlight.close();
+  }
+
+  /** One record, not idempotent. `value` is copied. */
+  produce(caller: Caller, value: Uint8Array): Promise<Appended | Faulted> {
+    const refused = this.#access.refusal(caller.subject, "produce");
+    if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
+    return this.#appended((respond) => this.#produceOne(caller, value, respond));
+  }
+
+  /** Opens a stream of single records; a fault when the caller may not. */
+  produceStream(caller: Caller, sink: ProduceSink): ProduceStream | Fault {
+    const refused = this.#access.refusal(caller.subject, "produce");
+    if (refused !== null) return refused;
+    const append = (value: Uint8Array, respond: Respond) => this.#produceOne(null, value, respond);
+    const stream = new ProduceStream(this.#options.produceWindowMax, append, sink);
+    caller.whenGone(() => stream.abandon());
+    return stream;
+  }
+
+  /** A batch as one entry, all or nothing. The bytes are copied. */
+  append(caller: Caller, request: AppendRequest): Promise<Appended | Faulted> {
+    const fault = this.#access.refusal(caller.subject, "produce") ?? this.#misuse(request);
+    if (fault !== null) return Promise.resolve({ kind: "fault", fault });
+    const draft = draftOf(request.records, this.#clock.wall(), request);
+    const expectedEndOffset = request.expectedEndOffset as Offset | null;
+    return this.#appended((respond) => this.#append(caller, draft, expectedEndOffset, respond));
+  }
+
+  /** The linearizable end of the log. */
+  checkTail(caller: Caller): Promise<Tail | Faulted> {
+    const refused = this.#access.refusal(caller.subject, "describe");
+    if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
+    return new Promise((resolve) => {
+      const requestId = this.#inFlight.nextId();
+      this.#ask(caller, { kind: "check-tail", requestId }, this.#deadline(), (answer) => {
+        resolve(answer.kind === "tail" ? answer : faulted(answer));
+      });
+    });
+  }
+
+  /** One committed record of this node's own log. */
+  async consume(caller: Caller, offset: number): Promise<Consumed | Faulted> {
+    const refused = this.#access.refusal(caller.subject, "consume");
+    if (refused !== null) return { kind: "fault", fault: refused };
+    // One byte: the entry that holds the offset, and no other.
+    const answer = await this.#fetch(caller, offset, 1, false);
+    if (answer.kind !== "fetched") return faulted(answer);
+    for (const entry of answer.entries) {
+      const records = recordsOf(entry, offset);
+      if (!Array.isArray(records)) return { kind: "fault", fault: records };
+      const record = records[0];
+      if (record !== undefined) return { kind: "consumed", record };
+    }
+    const { endOffset } = answer;
+    const startOffset = this.#host?.status().startOffset ?? (0 as Offset);
+    const fault: Fault = { code: "offset-out-of-range", offset, startOffset, endOffset };
+    return { kind: "fault", fault };
+  }
+
+  /**
+   * All committed records from `offset` on; at the end it waits in the node, without polling. One
+   * fetch is under way or being written at a time, so that a stalled caller costs one fetch of memory.
+   * Ends with the fault that ended it, "cancelled" when the caller left.
+   */
+  async consumeStream(caller: Caller, offset: number, sink: ConsumeSink): Promise<Fault> {
+    const refused = this.#access.refusal(caller.subject, "consume");
+    if (refused !== null) return refused;
+    let from = offset;
+    while (!caller.isGone) {
+      const answer = await this.#fetch(caller, from, this.#options.fetchBytesMax, true);
+      if (answer.kind !== "fetched") return faulted(answer).fault;
+      for (const entry of answer.entries) {
+        const records = recordsOf(entry, from);
+        if (!Array.isArray(records)) return records;
+        from = entry.offset + entry.count;
+        const stalled = sink.write(records);
+        if (stalled !== null) await stalled;
+        if (caller.isGone) break;
+      }
+    }
+    return { code: "cancelled" };
+  }
+
+  /** The members as this node knows them. */
+  getServers(caller: Caller): Servers | Faulted {
+    const refused = this.#access.refusal(caller.subject, "describe");
+    if (refused !== null) return { kind: "fault", fault: refused };
+    return { kind: "servers", servers: this.#host?.status().members ?? [] };
+  }
+
+  #produceOne(caller: Caller | null, value: Uint8Array, respond: Respond): void {
+    const { recordBytesMax } = this.#options;
+    if (value.length > recordBytesMax) {
+      const fault = tooLarge(value.length, recordBytesMax);
+      respond({ kind: "fault", requestId: 0 as RequestId, fault });
+      return;
+    }
+    this.#append(caller, draftOf([{ value }], this.#clock.wall()), null, respond);
+  }
+
+  #append(
+    caller: Caller | null,
+    draft: Draft,
+    expectedEndOffset: Offset | null,
+    respond: Respond,
+  ): void {
+    const requestId = this.#inFlight.nextId();
+    const request: ClientRequest = { kind: "append", requestId, draft, expectedEndOffset };
+    this.#ask(caller, request, this.#deadline(), respond);
+  }
+
+  #appended(append: (respond: Respond) => void): Promise<Appended | Faulted> {
+    return new Promise((resolve) => {
+      append((answer) => resolve(answer.kind === "appended" ? answer : faulted(answer)));
+    });
+  }
+
+  #fetch(caller: Caller, offset: number, bytesMax: number, wait: boolean): Promise<Answer> {
+    return new Promise((resolve) => {
+      const requestId = this.#inFlight.nextId();
+      const from = offset as Offset;
+      const deadline = wait ? NEVER : this.#deadline();
+      this.#ask(caller, { kind: "fetch", requestId, from, bytesMax, wait }, deadline, resolve);
+    });
+  }
+
+  /** Asks the node, and takes the request back when the caller leaves first. */
+  #ask(caller: Caller | null, request: ClientRequest, deadline: Instant, respond: Respond): void {
+    if (caller === null) {
+      this.#inFlight.ask(request, deadline, respond);
+      return;
+    }
+    if (caller.isGone) {
+      respond({ kind: "fault", requestId: request.requestId, fault: { code: "cancelled" } });
+      return;
+    }
+    caller.whenGone(() => this.#inFlight.takeBack(request.requestId, { code: "cancelled" }));
+    this.#inFlight.ask(request, deadline, (answer) => {
+      caller.whenGone(null);
+      respond(answer);
+    });
+  }
+
+  #misuse(request: AppendRequest): Fault | null {
+    const { records, producerId, epoch, sequence } = request;
+    if (records.length === 0) return malformed("records: at least one is needed");
+    if (producerId === 0 && (epoch !== 0 || sequence !== 0)) {
+      return malformed("epoch and sequence need a producer_id");
+    }
+    if (producerId > PRODUCER_ID_MAX) return malformed("producer_id: above 2^48-1");
+    if (epoch > EPOCH_MAX) return malformed("epoch: above 2^32-1");
+    if (!isCount(sequence + records.length)) return malformed("sequence: above 2^53-1");
+    let total = 0;
+    for (const record of records) {
+      const bytes = recordBytes(record);
+      if (bytes > this.#options.recordBytesMax)
+        return tooLarge(bytes, this.#options.recordBytesMax);
+      total += bytes;
+    }
+    const { batchBytesMax } = this.#options;
+    if (total > batchBytesMax)
+      return malformed(`a batch of ${total} bytes, above ${batchBytesMax}`);
+    return null;
+  }
+
+  #deadline(): Instant {
+    return after(this.#clock.now(), this.#options.requestTimeout);
+  }
+}
+
+function faulted(answer: Answer): Faulted {
+  assert(answer.kind === "fault", "the node answers what it was asked", answer.kind);
+  return answer;
+}
+
+function malformed(what: string): Fault {
+  return { code: "malformed", what };
+}
+
+function tooLarge(bytes: number, bytesMax: number): Fault {
+  return { code: "record-too-large", bytes, bytesMax };
+}
+
+function recordBytes(record: NewRecord): number {
+  let bytes = record.value.length + (record.key?.length ?? 0);
+  for (const { name, value } of record.headers ?? []) bytes += name.length + value.length;
+  return bytes;
+}

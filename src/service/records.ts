@@ -1,0 +1,28 @@
+// From committed entries to the records a client sees, by offset. Owns no reading.
+
+import { bodyOf, type Entry } from "../base/entry.ts";
+import type { Fault } from "../base/faults.ts";
+import { decodeBatch } from "../base/record-batch.ts";
+
+export interface ConsumedRecord {
+  readonly offset: number;
+  /** A view of the entry's frame. */
+  readonly value: Uint8Array;
+}
+
+/** The records of `entry` at `from` and after, in order; a fault when its body cannot be read. */
+export function recordsOf(entry: Entry, from: number): ConsumedRecord[] | Fault {
+  if (entry.codec !== 0) return unreadable(entry, `packed with codec ${entry.codec}`);
+  const views = decodeBatch(bodyOf(entry));
+  if (views === null) return unreadable(entry, "its body is not a record batch");
+  const records: ConsumedRecord[] = [];
+  for (const { offsetDelta, value } of views) {
+    const offset = entry.offset + offsetDelta;
+    if (offset >= from) records.push({ offset, value });
+  }
+  return records;
+}
+
+function unreadable(entry: Entry, what: string): Fault {
+  return { code: "damaged", file: `entry ${entry.index}`, position: 0, what };
+}
