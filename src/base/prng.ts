@@ -16,6 +16,11 @@ export class Prng {
     this.#draw = () => stream.int32() >>> 0;
   }
 
+  /** What this stream was made of; `new Prng(seed)` begins it again. */
+  get seed(): string {
+    return this.#path;
+  }
+
   /** A stream of its own for `purpose`; does not advance this one. */
   fork(purpose: string): Prng {
     return new Prng(`${this.#path}/${purpose}`);

@@ -111,14 +111,12 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
     if (!this.#running) return;
     const events = this.#mailbox.take(this.#options.turnEventsMax);
     const now = this.#ports.clock.now();
+    this.#ports.recorder?.turnBegins(now, events);
     for (const event of events) this.#node.step(now, event);
-    if (!this.#mailbox.peersWait && this.#node.deadline <= now) {
-      const deadline: NodeEvent = { kind: "deadline" };
-      events.push(deadline);
-      this.#node.step(now, deadline);
-    }
+    const rings = !this.#mailbox.peersWait && this.#node.deadline <= now;
+    if (rings) this.#node.step(now, { kind: "deadline" });
     const output = this.#node.takeOutput();
-    this.#ports.recorder?.turn(now, events, output);
+    this.#ports.recorder?.turnEnds(rings, output);
     if (output !== null) this.#perform(output);
     if (!this.#running) return;
     if (this.#mailbox.size > 0) this.#ports.clock.wakeSoon();

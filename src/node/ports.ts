@@ -26,8 +26,11 @@ export interface NodePorts {
   readonly stopped: (how: Stopped) => void;
 }
 
+/** Hears every turn twice: what it is about to take, before anything is touched, and what it decided. */
 export interface Recorder {
-  turn(now: Instant, events: readonly NodeEvent[], output: NodeOutput | null): void;
+  turnBegins(now: Instant, events: readonly NodeEvent[]): void;
+  /** `rang` is true when the turn ended with a deadline event of the host's own. */
+  turnEnds(rang: boolean, output: NodeOutput | null): void;
 }
 
 /** A running node, as its composition root sees it. */

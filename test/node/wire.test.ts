@@ -1,0 +1,162 @@
+// Peer messages as bytes: round trips, golden bytes, and bytes that are no message.
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { concat, freeze } from "../../src/base/bytes.ts";
+import { type Entry, LOG_START, type LogPoint, pointAfter } from "../../src/base/entry.ts";
+import type { LogIndex, NodeId, Term, WallMs } from "../../src/base/ids.ts";
+import { draftOf } from "../../src/base/record-batch.ts";
+import { sealFrame } from "../../src/log/frame.ts";
+import { decodeMessage, encodeHello, encodeRaft, hexOf, RouteBytes } from "../../src/node/wire.ts";
+import type { RaftMessage } from "../../src/raft/protocol.ts";
+
+const route = new RouteBytes({
+  clusterId: "00112233445566778899aabbccddeeff",
+  from: "n1" as NodeId,
+  to: "knoten-ü" as NodeId,
+});
+
+function entryAfter(before: LogPoint, text: string): Entry {
+  const draft = draftOf([{ value: new TextEncoder().encode(text) }], 5 as WallMs);
+  const { bytes, ...stamp } = draft;
+  const head = {
+    ...stamp,
+    index: (before.index + 1) as LogIndex,
+    term: 3 as Term,
+    prevTerm: before.term,
+    offset: before.endOffset,
+    bodyLength: bytes.length - 96,
+  };
+  return { ...head, frame: sealFrame(head, bytes) };
+}
+
+function chain(texts: readonly string[]): Entry[] {
+  const entries: Entry[] = [];
+  let at = LOG_START;
+  for (const text of texts) {
+    const entry = entryAfter(at, text);
+    entries.push(entry);
+    at = pointAfter(entry);
+  }
+  return entries;
+}
+
+const count = fc.maxSafeNat();
+const term = count.map((value) => value as Term);
+const index = count.map((value) => value as LogIndex);
+const conflict = fc.record({ prevIndex: index, hintIndex: index, hintTerm: term });
+const message: fc.Arbitrary<RaftMessage> = fc.oneof(
+  fc.record({
+    kind: fc.constant("vote-request" as const),
+    term,
+    lastIndex: index,
+    lastTerm: term,
+    preVote: fc.boolean(),
+  }),
+  fc.record({
+    kind: fc.constant("vote-reply" as const),
+    term,
+    granted: fc.boolean(),
+    preVote: fc.boolean(),
+  }),
+  fc.record({
+    kind: fc.constant("append-request" as const),
+    term,
+    prevIndex: index,
+    prevTerm: term,
+    commitIndex: index,
+    round: count,
+    entries: fc.array(fc.string(), { maxLength: 4 }).map(chain),
+  }),
+  fc.record({
+    kind: fc.constant("append-reply" as const),
+    term,
+    round: count,
+    matchIndex: index,
+    conflict: fc.option(conflict),
+  }),
+);
+
+const frameOf = (sent: RaftMessage) => freeze(concat(encodeRaft(route, sent)));
+
+describe("a peer message", () => {
+  test("comes back as it went, with its route, whatever its kind", () => {
+    fc.assert(
+      fc.property(message, (sent) => {
+        const decoded = decodeMessage(frameOf(sent), 1 << 20);
+        expect(decoded).toEqual({ kind: "raft", route: route.route, message: sent });
+      }),
+    );
+  });
+
+  test("has these bytes for ever", () => {
+    const vote: RaftMessage = {
+      kind: "vote-request",
+      term: 7 as Term,
+      lastIndex: 0x1_0000_0002 as LogIndex,
+      lastTerm: 6 as Term,
+      preVote: true,
+    };
+    expect(hexOf(frameOf(vote))).toBe(
+      "0102003e" + // version, type, head length
+        "26338ac1" + // checksum
+        "00112233445566778899aabbccddeeff" +
+        "026e31" + // from
+        "096b6e6f74656e2dc3bc" + // to
+        "0000000000000007" +
+        "0000000100000002" +
+        "0000000000000006" +
+        "01",
+    );
+  });
+
+  test("with any byte changed, lost or added is malformed or says the same", () => {
+    fc.assert(
+      fc.property(message, fc.nat(), fc.integer({ min: 1, max: 255 }), (sent, at, flip) => {
+        const frame = frameOf(sent);
+        const flipped = frame.slice();
+        flipped[at % frame.length] = (flipped[at % frame.length] ?? 0) ^ flip;
+        expect(decodeMessage(freeze(flipped), 1 << 20).kind).toBe("malformed");
+        const cut = frame.subarray(0, at % frame.length);
+        expect(decodeMessage(freeze(cut), 1 << 20).kind).toBe("malformed");
+        const grown = concat([frame, new Uint8Array([flip])]);
+        expect(decodeMessage(freeze(grown), 1 << 20).kind).toBe("malformed");
+      }),
+    );
+  });
+
+  test("made of any bytes never throws", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(decodeMessage(freeze(bytes), 1 << 20).kind).toBe("malformed");
+      }),
+    );
+  });
+
+  test("with an entry over the limit is malformed", () => {
+    const sent: RaftMessage = {
+      kind: "append-request",
+      term: 3 as Term,
+      prevIndex: 0 as LogIndex,
+      prevTerm: 0 as Term,
+      commitIndex: 0 as LogIndex,
+      round: 0,
+      entries: chain(["x".repeat(1000)]),
+    };
+    expect(decodeMessage(frameOf(sent), 2000).kind).toBe("raft");
+    expect(decodeMessage(frameOf(sent), 100).kind).toBe("malformed");
+  });
+});
+
+test("a hello carries versions, instance, lane and features", () => {
+  const hello = {
+    protocolMin: 1,
+    protocolMax: 3,
+    instanceId: "ffeeddccbbaa99887766554433221100",
+    lane: "bulk" as const,
+    features: 5,
+  };
+  const frame = freeze(concat(encodeHello(route, hello)));
+  expect(decodeMessage(frame, 0)).toEqual({ kind: "hello", route: route.route, hello });
+});
