@@ -1,4 +1,5 @@
-// Which tests run, and how. CAIRN_TESTS=deep|interop|all picks the slow suites; the default is the rest.
+// Which tests run, and how. CAIRN_TESTS=deep|interop|all picks the slow suites; the default is the
+// rest of test/.
 import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 import type { Reporter, TestModule } from "vitest/node";
@@ -18,7 +19,7 @@ if (suite === undefined) {
   throw new Error(`CAIRN_TESTS=${suiteName}: expected one of ${Object.keys(suites).join(", ")}`);
 }
 
-/** Ends the run with one plain line that any CI can read: `tests: 12 passed, 0 failed, 1 skipped`. */
+/** Ends the run with a plain line for any CI: `tests: 12 passed, 0 failed, 1 skipped`. */
 const closingLine: Reporter = {
   onTestRunEnd(modules: readonly TestModule[]) {
     const counts = { passed: 0, failed: 0, skipped: 0 };

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Builds dist/ incrementally with the native TypeScript compiler; `--tests` type-checks the tests too.
+// Builds dist/ incrementally with the native TypeScript compiler; `--tests` checks the tests too.
 //
-// Owns: calling `tsc -b`, one build at a time per working tree, removing outputs whose source is gone.
-// Does not own: what is compiled and how (tsconfig*.json). Silent when all is well: output means trouble.
+// Owns: calling `tsc -b`, one build at a time in a working tree, removing outputs whose source is
+// gone. Does not own: what is compiled and how (tsconfig*.json). Silent unless there is trouble.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -12,7 +12,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const dist = path.join(root, "dist");
 const outputSuffix = /(\.d\.ts|\.js)(\.map)?$/;
 
-/** Brings dist/ up to date; returns true when it is, prints why and returns false when it is not. */
+/** Brings dist/ up to date; prints why and returns false when it could not. */
 export async function build({ withTests = false } = {}) {
   const compiler = await findCompiler();
   if (compiler === null) {
@@ -91,7 +91,7 @@ function removeOrphans() {
   }
 }
 
-/** `npm ci` and `npm pack` come here. Installed without dev dependencies, a finished dist/ will do. */
+/** For `npm ci` and `npm pack`. Without dev dependencies a finished dist/ will do. */
 async function prepare() {
   const hasCompiler = existsSync(path.join(root, "node_modules/typescript"));
   const hasSources =
