@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Runs a compiled entry point after bringing dist/ up to date: `run.mjs dist/sim/main.js --seed 1`.
 //
-// The entry is imported into this very process, and package.json says `exec node`, so nothing stands
-// between npm and the program: a signal sent to npm reaches it, the exit status is the program's own.
+// The entry is imported into this very process, and package.json says `exec node`, so nothing is
+// between npm and the program: signals sent to npm reach it, and the exit status is its own.
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "./build.mjs";
