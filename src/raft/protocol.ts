@@ -189,4 +189,8 @@ export interface RaftStatus {
   readonly durableIndex: LogIndex;
   /** Empty unless leading. */
   readonly peers: readonly PeerStatus[];
+  /** Messages without effect, because no correct peer of this cluster sends them. */
+  readonly dropped: number;
+  /** What was wrong with the latest of them, for people. */
+  readonly lastDropped: string | null;
 }

@@ -1,0 +1,96 @@
+// What makes a message absurd by itself, before any state is looked at: numbers that are none, terms
+// that cannot be, entries that do not follow one another. A peer's mistake is dropped, never asserted.
+
+import { brokenLink, type Entry, type LogPoint } from "../base/entry.ts";
+import { isCount } from "../base/ids.ts";
+import type { Conflict, RaftMessage } from "./protocol.ts";
+
+/**
+ * No cluster gets here: at a thousand elections a second it takes 8900 years. A larger term is an
+ * error, and adopting it would leave no terms for later elections.
+ */
+export const TERM_MAX = 0x1_0000_0000_0000;
+
+/** What is wrong with `message`, or null when a correct peer could have sent it. */
+export function malformedMessage(message: RaftMessage): string | null {
+  if (!isCount(message.term) || message.term > TERM_MAX) return "term is absurd";
+  switch (message.kind) {
+    case "vote-request":
+      return malformedVoteRequest(message);
+    case "vote-reply":
+      return null;
+    case "append-request":
+      return malformedAppendRequest(message);
+    case "append-reply":
+      return malformedAppendReply(message);
+    default:
+      return "kind is unknown";
+  }
+}
+
+function malformedVoteRequest(
+  request: Extract<RaftMessage, { kind: "vote-request" }>,
+): string | null {
+  const { term, lastIndex, lastTerm } = request;
+  if (!isCount(lastIndex) || !isCount(lastTerm)) return "last entry is absurd";
+  if ((lastIndex === 0) !== (lastTerm === 0)) return "index and term disagree about an empty log";
+  // Entries of a term exist only once it has a leader, who no longer asks.
+  return lastTerm < term ? null : "a log as new as the term it asks for";
+}
+
+function malformedAppendRequest(
+  request: Extract<RaftMessage, { kind: "append-request" }>,
+): string | null {
+  const { term, prevIndex, prevTerm, commitIndex, round, entries } = request;
+  if (!isCount(prevIndex) || !isCount(prevTerm) || prevTerm > term) return "prev is absurd";
+  if ((prevIndex === 0) !== (prevTerm === 0)) return "index and term disagree about an empty log";
+  if (term === 0) return "nobody leads term 0";
+  if (!isCount(commitIndex) || !isCount(round)) return "commitIndex or round is absurd";
+  if (!isCount(prevIndex + entries.length)) return "entries beyond all numbers";
+  const first = entries[0];
+  return first === undefined ? null : malformedEntries(request, first);
+}
+
+/** Walks the chain once, with one point that is moved along. */
+function malformedEntries(
+  { term, prevIndex, prevTerm, entries }: Extract<RaftMessage, { kind: "append-request" }>,
+  first: Entry,
+): string | null {
+  // Where the entry before `first` ends is not in the message; the follower compares it with its log.
+  const before: { -readonly [Key in keyof LogPoint]: LogPoint[Key] } = {
+    index: prevIndex,
+    term: prevTerm,
+    endOffset: first.offset,
+    timestamp: first.timestamp,
+  };
+  for (const entry of entries) {
+    if (!isCount(entry.term) || !isCount(entry.offset) || !isCount(entry.count)) {
+      return "an entry's numbers are absurd";
+    }
+    if (!isCount(entry.timestamp) || !isCount(entry.bodyLength)) {
+      return "an entry's numbers are absurd";
+    }
+    const broken = brokenLink(before, entry);
+    if (broken !== null) return broken;
+    if (entry.term > term) return "an entry newer than its leader";
+    if (entry.term === 0) return "an entry of term 0";
+    if (entry.kind === "marker") return "a marker is never in the log";
+    before.index = entry.index;
+    before.term = entry.term;
+    before.endOffset = (entry.offset + entry.count) as LogPoint["endOffset"];
+    before.timestamp = entry.timestamp;
+  }
+  return isCount(before.endOffset) ? null : "offsets beyond all numbers";
+}
+
+function malformedAppendReply(
+  reply: Extract<RaftMessage, { kind: "append-reply" }>,
+): string | null {
+  if (!isCount(reply.round) || !isCount(reply.matchIndex)) return "round or matchIndex is absurd";
+  return reply.conflict === null ? null : malformedConflict(reply.conflict);
+}
+
+function malformedConflict({ prevIndex, hintIndex, hintTerm }: Conflict): string | null {
+  if (!isCount(prevIndex) || !isCount(hintIndex) || !isCount(hintTerm)) return "hint is absurd";
+  return hintIndex <= prevIndex ? null : "a hint beyond what was refused";
+}

@@ -1,0 +1,187 @@
+// One peer as the leader sees it: how far its log is known to match, what to send next, and how much may
+// be in flight. Owns its transitions; leader.ts makes the messages. Instants come from the leader.
+//
+//             an append or its hint shows where the logs join
+//        +---------+ ---------------------------------> +-----------+
+//   ---> |  probe  |                                    | replicate |
+//        +---------+ <--------------------------------- +-----------+
+//   one append at a time;   a refusal, a lost link,       appends in a pipeline,
+//   nextIndex is a guess    sizes no longer known         nextIndex runs ahead
+
+import { assert } from "../base/assert.ts";
+import type { NodeId } from "../base/ids.ts";
+import { after, type Instant, type LogIndex, type Micros, NO_INDEX } from "../base/ids.ts";
+import type { LogTail } from "./log-tail.ts";
+import type { Conflict, PeerStatus } from "./protocol.ts";
+
+export class Progress {
+  readonly peer: NodeId;
+  readonly #inFlightMax: number;
+  #mode: "probe" | "replicate" = "probe";
+  /**
+   * Verified and durable at the peer. Only its acknowledgements raise it, nothing lowers it.
+   * Invariant: matchIndex < nextIndex.
+   */
+  #matchIndex: LogIndex = NO_INDEX;
+  #nextIndex: LogIndex;
+  /** Probe mode: the one append is on its way. */
+  #probeIsOut = false;
+  /** Replicate mode: the last index of each append on its way, ascending. */
+  readonly #inFlight: LogIndex[] = [];
+  /** Since when the oldest append has waited, without progress and without a question after it. */
+  #waitingSince: Instant;
+  /** The commit index this peer has been told, if nothing was lost. */
+  #toldCommit: LogIndex = NO_INDEX;
+  #contactAt: Instant;
+  #round = 0;
+
+  /** `nextIndex` is the leader's first guess: just after its own log (paper, Figure 2). */
+  constructor(peer: NodeId, nextIndex: LogIndex, now: Instant, inFlightMax: number) {
+    this.peer = peer;
+    this.#nextIndex = nextIndex;
+    this.#inFlightMax = inFlightMax;
+    this.#contactAt = now;
+    this.#waitingSince = now;
+  }
+
+  get mode(): "probe" | "replicate" {
+    return this.#mode;
+  }
+
+  get matchIndex(): LogIndex {
+    return this.#matchIndex;
+  }
+
+  get nextIndex(): LogIndex {
+    return this.#nextIndex;
+  }
+
+  get toldCommit(): LogIndex {
+    return this.#toldCommit;
+  }
+
+  /** When the peer last answered in this term; at first, when the leadership began. */
+  get contactAt(): Instant {
+    return this.#contactAt;
+  }
+
+  /** The newest round the peer has answered. */
+  get round(): number {
+    return this.#round;
+  }
+
+  status(): PeerStatus {
+    return {
+      peer: this.peer,
+      mode: this.#mode,
+      matchIndex: this.#matchIndex,
+      nextIndex: this.#nextIndex,
+      inFlight: this.#mode === "probe" ? Number(this.#probeIsOut) : this.#inFlight.length,
+    };
+  }
+
+  /** Any answer of this term: the peer was alive and followed us when `round` reached it. */
+  answered(now: Instant, round: number): void {
+    this.#contactAt = now;
+    if (round > this.#round) this.#round = round;
+  }
+
+  /**
+   * Whether an append may leave now, and first whether it may leave in a pipeline: without sizes the
+   * host decides where an append ends, and only the answer tells.
+   */
+  mayAppend(tail: LogTail): boolean {
+    if (this.#nextIndex > tail.lastIndex) return false;
+    if (this.#mode === "probe") return !this.#probeIsOut;
+    if (tail.isRecent((this.#nextIndex - 1) as LogIndex)) {
+      return this.#inFlight.length < this.#inFlightMax;
+    }
+    if (this.#inFlight.length > 0) return false;
+    this.#becomeProbe();
+    return true;
+  }
+
+  /** An append up to `lastIndex` leaves, and tells of `commitIndex`. */
+  appendSent(now: Instant, lastIndex: LogIndex, commitIndex: LogIndex): void {
+    if (this.#mode === "probe") {
+      this.#probeIsOut = true;
+      this.#waitingSince = now;
+      return;
+    }
+    assert(lastIndex >= this.#nextIndex, "an append goes forward", lastIndex, this.#nextIndex);
+    if (this.#inFlight.length === 0) this.#waitingSince = now;
+    this.#inFlight.push(lastIndex);
+    this.#nextIndex = (lastIndex + 1) as LogIndex;
+    this.commitTold(Math.min(commitIndex, lastIndex) as LogIndex);
+  }
+
+  commitTold(commitIndex: LogIndex): void {
+    if (commitIndex > this.#toldCommit) this.#toldCommit = commitIndex;
+  }
+
+  /** The peer has everything up to `matchIndex`, durable and verified. Says whether that was news. */
+  acknowledged(now: Instant, matchIndex: LogIndex): boolean {
+    const isNews = matchIndex > this.#matchIndex;
+    if (isNews) {
+      this.#matchIndex = matchIndex;
+      this.#waitingSince = now;
+    }
+    if (this.#mode === "replicate") {
+      // PERF: at most appendsInFlightMax long.
+      while ((this.#inFlight[0] ?? matchIndex + 1) <= matchIndex) this.#inFlight.shift();
+      if (this.#nextIndex <= matchIndex) this.#nextIndex = (matchIndex + 1) as LogIndex;
+    } else if (matchIndex >= this.#nextIndex || this.#joinsAt(matchIndex)) {
+      this.#mode = "replicate";
+      this.#inFlight.length = 0;
+      this.#nextIndex = (this.#matchIndex + 1) as LogIndex;
+    }
+    return isNews;
+  }
+
+  /**
+   * The peer refused an append. Steps nextIndex back over everything that cannot match (paper, section
+   * 5.3; our half of the jump is `tail.lastAtMost`); matchIndex stays, for a refusal proves nothing
+   * there. A refusal of something no longer asked is ignored. Says whether it counted.
+   */
+  refused({ prevIndex, hintIndex, hintTerm }: Conflict, tail: LogTail): boolean {
+    if (prevIndex <= this.#matchIndex || prevIndex >= this.#nextIndex) return false;
+    if (this.#mode === "probe" && prevIndex !== this.#nextIndex - 1) return false;
+    const joins = hintTerm > 0 ? tail.lastAtMost(hintIndex, hintTerm).index : hintIndex;
+    this.#becomeProbe();
+    // Below what was refused, above what is known to match.
+    const next = Math.max(Math.min(joins + 1, prevIndex), this.#matchIndex + 1);
+    this.#nextIndex = next as LogIndex;
+    return true;
+  }
+
+  /** Messages to the peer are being lost: no use in a pipeline until it answers. */
+  unreachable(): void {
+    if (this.#mode === "replicate") this.#becomeProbe();
+  }
+
+  /**
+   * The peer answers, yet the oldest append has waited for longer than `patience`: it may be lost. A
+   * probe is sent again; of a pipeline the caller asks whether its end has arrived. At most once
+   * each `patience`. Says which.
+   */
+  takeStuck(now: Instant, patience: Micros): "probe" | "pipeline" | null {
+    if (!this.#probeIsOut && this.#inFlight.length === 0) return null;
+    if (now < after(this.#waitingSince, patience)) return null;
+    this.#waitingSince = now;
+    if (this.#mode === "replicate") return "pipeline";
+    this.#probeIsOut = false;
+    return "probe";
+  }
+
+  /** An answer that shows the guess to be right, when no probe is out to be told apart from. */
+  #joinsAt(matchIndex: LogIndex): boolean {
+    return !this.#probeIsOut && matchIndex === this.#nextIndex - 1;
+  }
+
+  #becomeProbe(): void {
+    this.#mode = "probe";
+    this.#probeIsOut = false;
+    this.#inFlight.length = 0;
+    this.#nextIndex = (this.#matchIndex + 1) as LogIndex;
+  }
+}
