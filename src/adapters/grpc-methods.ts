@@ -1,0 +1,241 @@
+// The methods of log.v1.Log and cairn.v1.Log as grpc-js calls them: bytes to requests, answers to
+// bytes, cancellation and back-pressure passed on. Decides nothing; the service does.
+
+import type {
+  handleBidiStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  MethodDefinition,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { Fault } from "../base/faults.ts";
+import {
+  decodeAppendRequest,
+  encodeAppendResponse,
+  encodeCheckTailResponse,
+} from "../proto/cairn-v1.ts";
+import { Malformed } from "../proto/fields.ts";
+import {
+  decodeConsumeRequest,
+  decodeEmptyRequest,
+  decodeProduceRequest,
+  encodeConsumeResponse,
+  encodeGetServersResponse,
+  encodeProduceResponse,
+} from "../proto/log-v1.ts";
+import { Caller } from "../service/caller.ts";
+import type { Faulted, LogService } from "../service/log-service.ts";
+import { ProduceStream } from "../service/produce-stream.ts";
+import type { ConsumedRecord } from "../service/records.ts";
+import { grpcStatusOf } from "./grpc-status.ts";
+
+type Method = MethodDefinition<Buffer, Buffer>;
+/** What all kinds of calls have. */
+interface AnyCall {
+  getAuthContext(): ReturnType<ServerUnaryCall<Buffer, Buffer>["getAuthContext"]>;
+  on(event: "cancelled", listener: () => void): unknown;
+}
+
+/** Messages pass grpc-js as bytes, so that what cannot be decoded is answered by our own table. */
+function method(path: string, requestStream: boolean, responseStream: boolean): Method {
+  const asIs = (bytes: Buffer) => bytes;
+  return {
+    path,
+    requestStream,
+    responseStream,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+}
+
+export const LOG_V1: ServiceDefinition = {
+  Produce: method("/log.v1.Log/Produce", false, false),
+  Consume: method("/log.v1.Log/Consume", false, false),
+  ConsumeStream: method("/log.v1.Log/ConsumeStream", false, true),
+  ProduceStream: method("/log.v1.Log/ProduceStream", true, true),
+  GetServers: method("/log.v1.Log/GetServers", false, false),
+  // One of the seeds calls it so; the bytes are the same.
+  GetServer: method("/log.v1.Log/GetServer", false, false),
+};
+
+export const CAIRN_V1: ServiceDefinition = {
+  Append: method("/cairn.v1.Log/Append", false, false),
+  CheckTail: method("/cairn.v1.Log/CheckTail", false, false),
+};
+
+export function logV1Methods(service: LogService): UntypedServiceImplementation {
+  const getServers = unary(
+    (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
+    async (caller) => service.getServers(caller),
+    ({ servers }) =>
+      encodeGetServersResponse(
+        servers.map(({ id, address, isLeader }) => ({ id, rpcAddr: address, isLeader })),
+      ),
+  );
+  return {
+    Produce: unary(
+      decodeProduceRequest,
+      (caller, value) => service.produce(caller, value),
+      ({ offset }) => encodeProduceResponse(offset),
+    ),
+    Consume: unary(
+      decodeConsumeRequest,
+      (caller, offset) => service.consume(caller, offset),
+      ({ record }) => encodeConsumeResponse(record),
+    ),
+    ConsumeStream: consumeStream(service),
+    ProduceStream: produceStream(service),
+    GetServers: getServers,
+    GetServer: getServers,
+  };
+}
+
+export function cairnV1Methods(service: LogService): UntypedServiceImplementation {
+  return {
+    Append: unary(
+      decodeAppendRequest,
+      (caller, request) => service.append(caller, request),
+      encodeAppendResponse,
+    ),
+    CheckTail: unary(
+      (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
+      (caller) => service.checkTail(caller),
+      ({ endOffset }) => encodeCheckTailResponse(endOffset),
+    ),
+  };
+}
+
+/** Who calls, from the certificate that the TLS layer verified; see grpc-tls.ts on its cost. */
+function callerOf(call: AnyCall): Caller {
+  const name: unknown = call.getAuthContext().sslPeerCertificate?.subject?.CN;
+  // A certificate with two common names is nobody in particular.
+  const caller = new Caller(typeof name === "string" && name !== "" ? name : null);
+  call.on("cancelled", () => caller.leave());
+  return caller;
+}
+
+function malformed({ what }: Malformed): Fault {
+  return { code: "malformed", what };
+}
+
+/**
+ * A unary method. The service is async so that a bug in it rejects, which stops the process, rather
+ * than throwing into grpc-js, which would answer UNKNOWN and go on.
+ */
+function unary<Request, Answer>(
+  decode: (bytes: Buffer) => Request | Malformed,
+  run: (caller: Caller, request: Request) => Promise<Answer | Faulted>,
+  encode: (answer: Answer) => Buffer,
+): handleUnaryCall<Buffer, Buffer> {
+  return (call, respond) => {
+    const answer = async () => {
+      const request = decode(call.request);
+      if (request instanceof Malformed) {
+        respond(grpcStatusOf(malformed(request)));
+        return;
+      }
+      const answered = await run(callerOf(call), request);
+      if (isFaulted(answered)) respond(grpcStatusOf(answered.fault));
+      else respond(null, encode(answered));
+    };
+    void answer();
+  };
+}
+
+function isFaulted<Answer>(answer: Answer | Faulted): answer is Faulted {
+  return (answer as Faulted).kind === "fault";
+}
+
+function consumeStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    const stream = async () => {
+      const offset = decodeConsumeRequest(call.request);
+      if (offset instanceof Malformed) {
+        call.emit("error", grpcStatusOf(malformed(offset)));
+        return;
+      }
+      const sink = new RecordWriter(call);
+      const fault = await service.consumeStream(callerOf(call), offset, sink);
+      if (!call.cancelled) call.emit("error", grpcStatusOf(fault));
+    };
+    void stream();
+  };
+}
+
+/** Writes records to a call and waits whenever grpc-js has enough of them. */
+class RecordWriter {
+  readonly #call: ServerWritableStream<Buffer, Buffer>;
+  #resolve: (() => void) | null = null;
+
+  constructor(call: ServerWritableStream<Buffer, Buffer>) {
+    this.#call = call;
+    const go = () => {
+      const resolve = this.#resolve;
+      this.#resolve = null;
+      resolve?.();
+    };
+    call.on("drain", go);
+    call.on("cancelled", go);
+  }
+
+  write(records: readonly ConsumedRecord[]): Promise<void> | null {
+    const written = this.#writeFrom(records, 0);
+    return written === records.length && !this.#call.writableNeedDrain
+      ? null
+      : this.#writeRest(records, written);
+  }
+
+  async #writeRest(records: readonly ConsumedRecord[], from: number): Promise<void> {
+    let at = from;
+    do {
+      if (this.#call.cancelled) return;
+      if (this.#call.writableNeedDrain) {
+        await new Promise<void>((resolve) => {
+          this.#resolve = resolve;
+        });
+      }
+      at = this.#writeFrom(records, at);
+    } while (at < records.length);
+  }
+
+  /** Writes until grpc-js says it is enough; returns where to go on. */
+  #writeFrom(records: readonly ConsumedRecord[], from: number): number {
+    for (let at = from; at < records.length; at++) {
+      if (this.#call.cancelled) return records.length;
+      const record = records[at];
+      if (record !== undefined && !this.#call.write(encodeConsumeResponse(record))) return at + 1;
+    }
+    return records.length;
+  }
+}
+
+function produceStream(service: LogService): handleBidiStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    const fail = (fault: Fault) => void call.emit("error", grpcStatusOf(fault));
+    const opened = service.produceStream(callerOf(call), {
+      produced: (offset) => call.write(encodeProduceResponse(offset)),
+      resume: () => call.resume(),
+      ended: (fault) => {
+        if (fault === null) call.end();
+        else fail(fault);
+      },
+    });
+    if (!(opened instanceof ProduceStream)) {
+      fail(opened);
+      call.resume();
+      return;
+    }
+    call.on("drain", () => opened.drained());
+    call.on("data", (bytes: Buffer) => {
+      const value = decodeProduceRequest(bytes);
+      if (value instanceof Malformed) opened.pushFault(malformed(value));
+      else if (!opened.push(value)) call.pause();
+    });
+    call.on("end", () => opened.finish());
+  };
+}

@@ -1,0 +1,95 @@
+// The gRPC server: connections in, one service behind them. It never listens: the one port hands it
+// each connection that is not a peer's. Owns connections, bounds and draining; methods are elsewhere.
+
+import type { Duplex } from "node:stream";
+import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import type { LogService } from "../service/log-service.ts";
+import { CAIRN_V1, cairnV1Methods, LOG_V1, logV1Methods } from "./grpc-methods.ts";
+import { type ServerTls, TlsDoor } from "./grpc-tls.ts";
+
+export interface GrpcServerOptions {
+  /** Null: plaintext, for development; the service decides whom it serves then. */
+  readonly tls: ServerTls | null;
+  /** One request message; larger ones are refused with RESOURCE_EXHAUSTED before they are read. */
+  readonly messageBytesMax: number;
+  readonly connectionsMax: number;
+  /** Calls under way on one connection. */
+  readonly callsMax: number;
+  /** Hears of connections that were dropped before any call. */
+  readonly refused: (why: string) => void;
+}
+
+/** Every streaming consumer is silent for as long as nobody appends: pings find the dead ones. */
+const KEEPALIVE_MS = 30_000;
+const KEEPALIVE_ANSWER_MS = 10_000;
+const EXPIRE_EVERY_MS = 100;
+
+export class GrpcServer {
+  readonly #service: LogService;
+  readonly #options: GrpcServerOptions;
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #door: TlsDoor | null;
+  readonly #connections = new Set<Duplex>();
+  readonly #expiring: NodeJS.Timeout;
+  #isClosed = false;
+
+  constructor(service: LogService, options: GrpcServerOptions) {
+    this.#service = service;
+    this.#options = options;
+    this.#server = new Server({
+      "grpc.max_receive_message_length": options.messageBytesMax,
+      "grpc.max_send_message_length": -1,
+      "grpc.max_concurrent_streams": options.callsMax,
+      "grpc.keepalive_time_ms": KEEPALIVE_MS,
+      "grpc.keepalive_timeout_ms": KEEPALIVE_ANSWER_MS,
+      "grpc.enable_channelz": 0,
+    });
+    this.#server.addService(LOG_V1, logV1Methods(service));
+    this.#server.addService(CAIRN_V1, cairnV1Methods(service));
+    // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the same.
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    const inject = (socket: Duplex) => this.#injector.injectConnection(socket);
+    this.#door = options.tls === null ? null : new TlsDoor(options.tls, inject, options.refused);
+    this.#expiring = setInterval(() => service.expire(), EXPIRE_EVERY_MS);
+    this.#expiring.unref();
+  }
+
+  /** Connections that are open, those still shaking hands among them. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes a connection; what was read from it to look at must have been put back (`unshift`). */
+  inject(socket: Duplex): void {
+    socket.on("error", () => socket.destroy());
+    if (this.#isClosed || this.#connections.size >= this.#options.connectionsMax) {
+      if (!this.#isClosed) this.#options.refused("too many connections");
+      socket.destroy();
+      return;
+    }
+    this.#connections.add(socket);
+    socket.once("close", () => this.#connections.delete(socket));
+    if (this.#door === null) this.#injector.injectConnection(socket);
+    else this.#door.take(socket);
+  }
+
+  /**
+   * Refuses new connections and requests, ends the consume streams, lets calls under way finish for
+   * up to `graceMs`, then destroys what is left.
+   */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosed = true;
+    this.#service.close();
+    await new Promise<void>((resolve) => {
+      const patience = setTimeout(resolve, graceMs);
+      this.#server.tryShutdown(() => {
+        clearTimeout(patience);
+        resolve();
+      });
+    });
+    clearInterval(this.#expiring);
+    this.#server.forceShutdown();
+    for (const socket of this.#connections) socket.destroy();
+  }
+}
