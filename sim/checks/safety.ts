@@ -13,6 +13,8 @@ import type { Property, Report } from "./violation.ts";
 export interface Durability {
   /** True when `node` would keep this entry and everything before it. */
   holds(node: NodeId, index: LogIndex, term: Term): boolean;
+  /** The term of the entry at `index` that `node` would keep; null when it would keep none. */
+  termAt(node: NodeId, index: LogIndex): Term | null;
   hardState(node: NodeId): HardState;
 }
 
@@ -51,8 +53,6 @@ export class Safety {
   readonly #grants = new Map<Term, Map<NodeId, NodeId>>();
   /** Elections whose leader's log is not known yet: what it must hold. */
   readonly #elections = new Map<Term, { readonly node: NodeId; readonly index: LogIndex }>();
-  /** For the verdict: how many commits were checked, how many leaders. */
-  commits = 0;
 
   constructor(voters: readonly NodeId[], durability: Durability, report: Report) {
     this.#voters = voters;
@@ -66,17 +66,8 @@ export class Safety {
     }
   }
 
-  get leaders(): number {
-    return this.#leaders.size;
-  }
-
   get quorum(): number {
     return Math.floor(this.#voters.length / 2) + 1;
-  }
-
-  /** What the node's Raft said last in this life. */
-  lastSeen(node: NodeId): RaftStatus | null {
-    return this.#of(node).last;
   }
 
   /** Who led or leads this term. */
@@ -303,7 +294,6 @@ export class Safety {
       if (term !== null) this.committed.compare(index as LogIndex, term, node);
     }
     if (now.commitIndex <= known) return;
-    this.commits++;
     // A leader may commit and be deposed in one turn.
     const inTerm =
       now.role === "leader" ? now.term : before?.role === "leader" ? before.term : null;

@@ -1,0 +1,271 @@
+// What one node's disk holds, learnt only from the operations that took effect on it: the frames of its
+// store files and its hard state, and how far all of that would survive a power loss now. Never asks
+// the node. Owns reading the log's formats for the checkers; what must be durable when is promises.ts.
+
+import { viewOf } from "../../src/base/bytes.ts";
+import type { DiskOperation } from "../../src/base/disk.ts";
+import {
+  brokenLink,
+  type EntryHead,
+  type HardState,
+  type LogPoint,
+  pointAfter,
+} from "../../src/base/entry.ts";
+import { type LogIndex, NO_INDEX, NO_TERM, type Term } from "../../src/base/ids.ts";
+import { baseOfStore, HARD_STATE_FILE } from "../../src/log/file-names.ts";
+import { decodeFrame, FRAME_LIMITS, paddedLength } from "../../src/log/frame.ts";
+import { decodeSlot, type HardStateSlot, SLOT_POSITIONS } from "../../src/log/hard-state.ts";
+import { SECTOR_BYTES } from "../../src/log/sector.ts";
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
+import type { DiskView } from "../observer.ts";
+
+/** An entry's place in its file. */
+export interface Framed {
+  readonly head: EntryHead;
+  readonly position: number;
+  readonly end: number;
+}
+
+/** A file as the operations left it in the cache of the simulated computer. */
+class FileWatch {
+  bytes = new Uint8Array(0);
+  length = 0;
+  /** Entries that stand one after another from the header on, markers left out. */
+  readonly frames: Framed[] = [];
+
+  /** Writes, and says where the first byte changed; null when none did. */
+  write(position: number, parts: readonly Uint8Array[]): number | null {
+    let changedAt: number | null = null;
+    let at = position;
+    for (const part of parts) {
+      this.#growTo(at + part.length);
+      for (let n = 0; changedAt === null && n < part.length; n++) {
+        if (this.bytes[at + n] !== part[n]) changedAt = at + n;
+      }
+      this.bytes.set(part, at);
+      at += part.length;
+    }
+    return changedAt;
+  }
+
+  #growTo(length: number): void {
+    this.length = Math.max(this.length, length);
+    if (length <= this.bytes.length) return;
+    const room = new Uint8Array(Math.max(length, 2 * this.bytes.length, 4096));
+    room.set(this.bytes);
+    this.bytes = room;
+  }
+}
+
+export class DiskWatch {
+  readonly #view: DiskView;
+  readonly #seen: (head: EntryHead) => void;
+  #files = new Map<string, FileWatch>();
+  /** Store files by ascending base index. */
+  #stores: { readonly file: string; readonly base: LogIndex; readonly watch: FileWatch }[] = [];
+  /** Every entry up to here is known to survive a power loss. */
+  #certainIndex = NO_INDEX;
+
+  /** `seen` hears of every entry that comes to stand on the disk. */
+  constructor(view: DiskView, seen: (head: EntryHead) => void) {
+    this.#view = view;
+    this.#seen = seen;
+  }
+
+  /** An operation took effect. True when entries that were certain are not any more. */
+  completed(operation: DiskOperation): boolean {
+    const certain = this.#certainIndex;
+    switch (operation.kind) {
+      case "create":
+        this.#add(operation.file, new FileWatch());
+        break;
+      case "rename": {
+        const moved = this.#files.get(operation.from);
+        this.#remove(operation.from);
+        if (moved !== undefined) this.#add(operation.to, moved);
+        break;
+      }
+      case "unlink":
+        this.#remove(operation.file);
+        break;
+      case "write-at":
+        this.#write(operation.file, operation.position, operation.parts);
+        break;
+      default:
+    }
+    return this.#certainIndex < certain;
+  }
+
+  /**
+   * The node went down and its disk is what the crash left. What was certain stays so where it still
+   * stands: only the node's own operations can have taken it away.
+   */
+  reload(): void {
+    const before: Term[] = [];
+    this.#advance();
+    for (let index = 1; index <= this.#certainIndex; index++) {
+      before.push(this.find(index as LogIndex)?.head.term ?? NO_TERM);
+    }
+    this.#files = new Map();
+    this.#stores = [];
+    for (const [file, bytes] of this.#view.cachedImage()) {
+      this.#add(file, new FileWatch());
+      this.#write(file, 0, [bytes]);
+    }
+    let kept = 0;
+    while (kept < before.length && this.find((kept + 1) as LogIndex)?.head.term === before[kept]) {
+      kept++;
+    }
+    this.#certainIndex = kept as LogIndex;
+  }
+
+  /** The last entry that a power loss now would leave with everything before it; null without any. */
+  get lastCertain(): { readonly index: LogIndex; readonly term: Term } | null {
+    this.#advance();
+    const last = this.find(Math.min(this.#certainIndex, this.#cutFrom - 1) as LogIndex)?.head;
+    return last === undefined ? null : { index: last.index, term: last.term };
+  }
+
+  /** The term of the entry at `index` that would survive; null when none would. */
+  certainTermAt(index: LogIndex): Term | null {
+    if (index > this.#certainIndex) this.#advance();
+    if (index > this.#certainIndex || index >= this.#cutFrom) return null;
+    return this.find(index)?.head.term ?? null;
+  }
+
+  /** The term and vote that a power loss now would leave; term 0 before the first. */
+  get hardState(): HardState {
+    const certain = this.#slots().find(({ isCertain }) => isCertain);
+    return certain?.state.hardState ?? { term: NO_TERM, votedFor: null };
+  }
+
+  /** Recovery may cut everything from here on: a truncation is noted, or its note is being written. */
+  get #cutFrom(): number {
+    let cut = Number.POSITIVE_INFINITY;
+    for (const { state, isCertain } of this.#slots()) {
+      cut = Math.min(cut, state.truncateFrom ?? cut);
+      if (isCertain) break;
+    }
+    return cut;
+  }
+
+  /** The whole slots as they stand, the latest first. */
+  #slots(): { readonly state: HardStateSlot; readonly isCertain: boolean }[] {
+    const watch = this.#files.get(HARD_STATE_FILE);
+    if (watch === undefined) return [];
+    const slots = SLOT_POSITIONS.flatMap((position, slot) => {
+      const decoded = decodeSlot(watch.bytes.subarray(0, watch.length), slot === 0 ? 0 : 1);
+      if (decoded.kind !== "hard-state") return [];
+      const end = position + SECTOR_BYTES;
+      const isCertain = this.#view.survivesPowerLoss(HARD_STATE_FILE, position, end);
+      return [{ state: decoded.state, isCertain }];
+    });
+    return slots.sort((a, b) => b.state.sequence - a.state.sequence);
+  }
+
+  /** The entry at `index` as it stands, durable or not. */
+  find(index: LogIndex): Framed | null {
+    for (let at = this.#stores.length - 1; at >= 0; at--) {
+      const store = this.#stores[at];
+      if (store !== undefined && store.base <= index) {
+        return store.watch.frames[index - store.base] ?? null;
+      }
+    }
+    return null;
+  }
+
+  /** Every entry as it stands, in order, with its bytes. */
+  *entries(): Generator<{ readonly head: EntryHead; readonly frame: Uint8Array }> {
+    for (const { watch } of this.#stores) {
+      for (const { head, position, end } of watch.frames) {
+        yield { head, frame: watch.bytes.subarray(position, end) };
+      }
+    }
+  }
+
+  #add(file: string, watch: FileWatch): void {
+    this.#files.set(file, watch);
+    const base = baseOfStore(file);
+    if (base === null) return;
+    this.#stores = this.#stores.filter((store) => store.file !== file);
+    this.#stores.push({ file, base, watch });
+    this.#stores.sort((a, b) => a.base - b.base);
+  }
+
+  #remove(file: string): void {
+    this.#files.delete(file);
+    const base = baseOfStore(file);
+    if (base === null) return;
+    this.#stores = this.#stores.filter((store) => store.file !== file);
+    this.#lower(base);
+  }
+
+  /** Nothing from `index` on is certain any more. */
+  #lower(index: LogIndex): void {
+    if (this.#certainIndex >= index) this.#certainIndex = (index - 1) as LogIndex;
+  }
+
+  #write(file: string, position: number, parts: readonly Uint8Array[]): void {
+    const watch = this.#files.get(file);
+    if (watch === undefined) return;
+    const changedAt = watch.write(position, parts);
+    const base = baseOfStore(file);
+    if (changedAt === null || base === null) return;
+    while ((watch.frames.at(-1)?.end ?? 0) > changedAt) {
+      const cut = watch.frames.pop();
+      if (cut !== undefined) this.#lower(cut.head.index);
+    }
+    this.#parse(watch);
+  }
+
+  /** Reads on from the last entry that is known, as recovery would. */
+  #parse(watch: FileWatch): void {
+    const bytes = watch.bytes.subarray(0, watch.length);
+    const decoded = decodeSegmentHeader(bytes);
+    if (decoded.kind !== "header") return;
+    const view = viewOf(bytes);
+    const last = watch.frames.at(-1);
+    let before: LogPoint = last === undefined ? decoded.header.before : pointAfter(last.head);
+    let at = last === undefined ? SEGMENT_HEADER_BYTES : paddedEnd(last);
+    for (;;) {
+      const found = decodeFrame(bytes, at, FRAME_LIMITS, view);
+      if (found.kind !== "entry") return;
+      const end = at + found.length;
+      if (found.entry.kind !== "marker") {
+        const { frame: _frame, ...head } = found.entry;
+        if (brokenLink(before, head) !== null) return;
+        watch.frames.push({ head, position: at, end });
+        this.#seen(head);
+        before = pointAfter(head);
+      }
+      at += paddedLength(found.length);
+    }
+  }
+
+  /** Moves the certain end over all entries that by now survive with everything before them. */
+  #advance(): void {
+    for (;;) {
+      const index = (this.#certainIndex + 1) as LogIndex;
+      const store = this.#storeOf(index);
+      const framed = store?.watch.frames[index - store.base];
+      if (store === null || framed === undefined) return;
+      const before = store.watch.frames[index - store.base - 1];
+      // The header or the frame before, and the markers between, are needed to get here.
+      const from = before === undefined ? 0 : before.end;
+      if (!this.#view.survivesPowerLoss(store.file, from, framed.end)) return;
+      this.#certainIndex = index;
+    }
+  }
+
+  #storeOf(index: LogIndex) {
+    for (let at = this.#stores.length - 1; at >= 0; at--) {
+      const store = this.#stores[at];
+      if (store !== undefined && store.base <= index) return store;
+    }
+    return null;
+  }
+}
+
+function paddedEnd(framed: Framed): number {
+  return framed.position + paddedLength(framed.end - framed.position);
+}

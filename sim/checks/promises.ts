@@ -1,0 +1,233 @@
+// Nothing leaves a node before what it promises is durable there: votes, candidacies, confirmations of
+// appends, answers to clients. Judged when a message or an answer leaves, so that a promise made too
+// early is found at once and not only after a lucky crash. Owns what each kind of message promises.
+
+import type { Answer, ClientRequest } from "../../src/base/client.ts";
+import type { Entry, HardState } from "../../src/base/entry.ts";
+import type { NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
+import type { RaftMessage } from "../../src/raft/protocol.ts";
+import { printOf } from "./lineage.ts";
+import type { Durability, Safety } from "./safety.ts";
+import type { Property, Report } from "./violation.ts";
+
+type MessageOf<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
+type AnswerOf<Kind extends Answer["kind"]> = Extract<Answer, { kind: Kind }>;
+
+/** What was asked of a node, as far as its answer can be held against it. */
+interface Asked {
+  readonly request: ClientRequest;
+  /** The end of what was committed anywhere when it was asked. */
+  readonly endOffset: Offset;
+}
+
+export class Promises {
+  readonly #voters: readonly NodeId[];
+  readonly #safety: Safety;
+  readonly #durability: Durability;
+  readonly #report: Report;
+  /** By node, its present life only. */
+  readonly #asked = new Map<NodeId, Map<RequestId, Asked>>();
+
+  constructor(voters: readonly NodeId[], safety: Safety, durability: Durability, report: Report) {
+    this.#voters = voters;
+    this.#safety = safety;
+    this.#durability = durability;
+    this.#report = report;
+  }
+
+  /** Nothing that was asked of the node before will be answered. */
+  crashed(node: NodeId): void {
+    this.#asked.delete(node);
+  }
+
+  // ---- between peers ----
+
+  sent(from: NodeId, to: NodeId, message: RaftMessage): void {
+    switch (message.kind) {
+      case "vote-request":
+        if (!message.preVote) this.#checkCandidacy(from, message);
+        return;
+      case "vote-reply":
+        if (message.granted && !message.preVote) this.#checkVote(from, to, message);
+        return;
+      case "append-request":
+        this.#checkAppend(from, message);
+        return;
+      case "append-reply":
+        if (message.conflict === null) this.#checkConfirmation(from, message);
+    }
+  }
+
+  #checkCandidacy(node: NodeId, { term }: MessageOf<"vote-request">): void {
+    const promised: HardState = { term, votedFor: node };
+    this.#checkHardState("promise-candidacy", node, promised, `asks for votes in term ${term}`);
+  }
+
+  #checkVote(node: NodeId, candidate: NodeId, { term }: MessageOf<"vote-reply">): void {
+    const promised: HardState = { term, votedFor: candidate };
+    const says = `grants ${candidate} its vote for term ${term}`;
+    this.#checkHardState("promise-vote", node, promised, says);
+    this.#safety.granted(node, term, candidate);
+  }
+
+  #checkHardState(property: Property, node: NodeId, promised: HardState, says: string): void {
+    const durable = this.#durability.hardState(node);
+    // A later term may have become durable in the same sync as the promised one.
+    const isKept =
+      durable.term > promised.term ||
+      (durable.term === promised.term && durable.votedFor === promised.votedFor);
+    if (!isKept) {
+      const has = `its disk would leave term ${durable.term}, vote ${durable.votedFor ?? "none"}`;
+      this.#found(property, node, `${node} ${says}`, has);
+    }
+    this.#safety.raiseFloor(node, promised, "promised");
+  }
+
+  #checkAppend(node: NodeId, message: MessageOf<"append-request">): void {
+    const { term, prevIndex, prevTerm, commitIndex, entries } = message;
+    const leader = this.#safety.leaderOf(term);
+    const says = `${node} sends an append of term ${term} after ${prevIndex}@${prevTerm}`;
+    if (leader !== null && leader !== node) {
+      this.#found("election-safety", node, `${leader} leads term ${term}`, says);
+    }
+    for (const entry of entries) this.#safety.sent(node, entry);
+    const own = this.#safety.lineage.termAt(prevIndex, term);
+    if (own !== null && own !== prevTerm) {
+      const has = `the log of the leader of term ${term} has ${prevIndex}@${own}`;
+      this.#found("leader-append-only", node, has, says);
+    }
+    this.#checkLinks(node, message);
+    const known = this.#safety.committed.lastIndex;
+    if (commitIndex > known) {
+      const first = `nothing is committed after index ${known}`;
+      this.#found("committed-immutable", node, first, `${says} with commitIndex ${commitIndex}`);
+    }
+  }
+
+  /** The entries of one append follow one another and what it says stands before them. */
+  #checkLinks(node: NodeId, { prevIndex, prevTerm, entries }: MessageOf<"append-request">): void {
+    let index: number = prevIndex;
+    let term: Term = prevTerm;
+    for (const entry of entries) {
+      if (entry.index !== index + 1 || entry.prevTerm !== term) {
+        const first = `${node} sends after ${index}@${term}`;
+        this.#found("log-matching", node, first, printOf(entry));
+        return;
+      }
+      index = entry.index;
+      term = entry.term;
+    }
+  }
+
+  #checkConfirmation(node: NodeId, { term, matchIndex }: MessageOf<"append-reply">): void {
+    const durable = this.#durability.hardState(node);
+    const says = `${node} confirms to the leader of term ${term} all entries up to ${matchIndex}`;
+    if (durable.term < term) {
+      const has = `its disk would leave term ${durable.term} only`;
+      this.#found("promise-append", node, says, has);
+    }
+    if (matchIndex === 0) return;
+    const expected = this.#safety.lineage.termAt(matchIndex, term);
+    const own = this.#durability.termAt(node, matchIndex);
+    if (own !== null && (expected === null || own === expected)) return;
+    const has =
+      own === null
+        ? `its disk would keep no entry ${matchIndex} through a power loss`
+        : `its disk has ${matchIndex}@${own}, the leader ${matchIndex}@${expected}`;
+    this.#found("promise-append", node, says, has);
+  }
+
+  // ---- to clients ----
+
+  asked(node: NodeId, request: ClientRequest): void {
+    let asked = this.#asked.get(node);
+    if (asked === undefined) {
+      asked = new Map();
+      this.#asked.set(node, asked);
+    }
+    asked.set(request.requestId, { request, endOffset: this.#safety.committed.endOffset });
+  }
+
+  answered(node: NodeId, answer: Answer): void {
+    const asked = this.#asked.get(node)?.get(answer.requestId) ?? null;
+    switch (answer.kind) {
+      case "appended":
+        this.#checkAppended(node, answer, asked);
+        break;
+      case "fetched":
+        this.#checkFetched(node, answer);
+        break;
+      case "tail":
+        this.#checkTail(node, answer, asked);
+        break;
+      case "fault":
+    }
+    this.#asked.get(node)?.delete(answer.requestId);
+  }
+
+  #checkAppended(node: NodeId, answer: AnswerOf<"appended">, asked: Asked | null): void {
+    const { index, term, offset } = answer;
+    const says = `${node} acknowledges an append at offset ${offset}, entry ${index}@${term}`;
+    const head = this.#safety.committed.at(index);
+    if (head === null || head.term !== term || head.offset !== offset) {
+      const second = this.#safety.committed.describe(index);
+      this.#found("promise-answer", node, says, second);
+      return;
+    }
+    if (asked?.request.kind === "append") {
+      const { draft } = asked.request;
+      if (draft.bodyCrc !== head.bodyCrc || draft.count !== head.count) {
+        const sent = `the append was of ${draft.count} records with crc ${draft.bodyCrc.toString(16)}`;
+        this.#found(
+          "promise-answer",
+          node,
+          `${sent}; ${says}`,
+          this.#safety.committed.describe(index),
+        );
+      }
+    }
+    const holders = this.#voters.filter((voter) => this.#durability.holds(voter, index, term));
+    if (holders.length >= this.#safety.quorum) return;
+    const has = `after a power loss now only ${holders.join(", ") || "nobody"} would have it`;
+    this.#found("promise-answer", node, says, has);
+  }
+
+  #checkFetched(node: NodeId, { entries, endOffset }: AnswerOf<"fetched">): void {
+    const { committed } = this.#safety;
+    if (endOffset > committed.endOffset) {
+      const says = `${node} tells a reader that its log ends at offset ${endOffset}`;
+      const second = `all that is committed anywhere ends at offset ${committed.endOffset}`;
+      this.#found("precommitted-read", node, says, second);
+    }
+    for (const entry of entries) this.#checkRead(node, entry);
+  }
+
+  #checkRead(node: NodeId, entry: Entry): void {
+    const { committed } = this.#safety;
+    const known = committed.at(entry.index);
+    const says = `${node} gives a reader ${printOf(entry)}`;
+    if (known === null) {
+      const second = `nothing is committed after index ${committed.lastIndex}`;
+      this.#found("precommitted-read", node, says, second);
+    } else if (printOf(known) !== printOf(entry)) {
+      this.#found("inconsistent-offsets", node, says, committed.describe(entry.index));
+    }
+  }
+
+  #checkTail(node: NodeId, { endOffset }: AnswerOf<"tail">, asked: Asked | null): void {
+    const says = `${node} tells a client that the log ends at offset ${endOffset}`;
+    const { committed } = this.#safety;
+    if (asked !== null && endOffset < asked.endOffset) {
+      const first = `when it was asked, all up to offset ${asked.endOffset} was committed`;
+      this.#found("stale-read", node, first, says);
+    }
+    if (endOffset > committed.endOffset) {
+      const first = `all that is committed anywhere ends at offset ${committed.endOffset}`;
+      this.#found("precommitted-read", node, first, says);
+    }
+  }
+
+  #found(property: Property, node: NodeId, first: string, second: string): void {
+    this.#report({ property, facts: [first, second], node });
+  }
+}

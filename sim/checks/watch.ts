@@ -1,0 +1,175 @@
+// The checkers as one observer of a run: it keeps a watch on every disk, hands each turn, message and
+// answer to the properties that are about it, and judges the whole history at the end. Owns the order
+// in which they hear; the properties are next door.
+
+import type { FrozenBytes } from "../../src/base/bytes.ts";
+import type { Answer, ClientRequest } from "../../src/base/client.ts";
+import type { DiskOperation } from "../../src/base/disk.ts";
+import { FRAME_HEADER_BYTES } from "../../src/base/entry.ts";
+import type { NodeId } from "../../src/base/ids.ts";
+import { decodeBatch } from "../../src/base/record-batch.ts";
+import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
+import type { Lane } from "../../src/ports/network.ts";
+import type { RaftMessage } from "../../src/raft/protocol.ts";
+import type { RecordId } from "../history.ts";
+import type { Computer, Observer, Stage } from "../observer.ts";
+import { decodeValue } from "../sim-record.ts";
+import type { ClientLog } from "./client-log.ts";
+import { DiskWatch } from "./disk-watch.ts";
+import { checkHistory } from "./history.ts";
+import { Promises } from "./promises.ts";
+import { type Durability, Safety } from "./safety.ts";
+import type { Finding } from "./violation.ts";
+
+export class Watch implements Observer {
+  readonly #disks = new Map<NodeId, DiskWatch>();
+  /** Nodes whose Raft was looked at in the turn that is being performed. */
+  readonly #looked = new Set<NodeId>();
+  #stage: Stage | null = null;
+  #safety: Safety | null = null;
+  #promises: Promises | null = null;
+
+  attach(stage: Stage): void {
+    const voters = stage.nodes.map(({ name }) => name);
+    const durability: Durability = {
+      holds: (node, index, term) => this.#disk(node).certainTermAt(index) === term,
+      termAt: (node, index) => this.#disk(node).certainTermAt(index),
+      hardState: (node) => this.#disk(node).hardState,
+    };
+    const report = (finding: Finding) => stage.report({ ...finding, at: stage.now });
+    const safety = new Safety(voters, durability, report);
+    this.#stage = stage;
+    this.#safety = safety;
+    this.#promises = new Promises(voters, safety, durability, report);
+    for (const { name, disk } of stage.nodes) {
+      this.#disks.set(name, new DiskWatch(disk, (head) => safety.wrote(name, head)));
+    }
+  }
+
+  nodeStarted(node: Computer): void {
+    // After a clean stop nobody said that the node is gone.
+    if (node.life > 1) this.#wentDown(node);
+  }
+
+  nodeCrashed(node: Computer): void {
+    this.#wentDown(node);
+    this.#parts().safety.auditCommitted();
+  }
+
+  #wentDown(node: Computer): void {
+    const { safety, promises } = this.#parts();
+    this.#looked.delete(node.name);
+    const disk = this.#disk(node.name);
+    disk.reload();
+    safety.crashed(node.name, disk.lastCertain);
+    promises.crashed(node.name);
+  }
+
+  afterTurn(node: Computer): void {
+    this.#look(node);
+    this.#looked.delete(node.name);
+  }
+
+  operationSubmitted(node: Computer): void {
+    this.#look(node);
+  }
+
+  operationCompleted(node: Computer, operation: DiskOperation): void {
+    const { safety } = this.#parts();
+    const disk = this.#disk(node.name);
+    if (disk.completed(operation)) safety.auditCommitted();
+    if (operation.kind === "sync" && operation.file === HARD_STATE_FILE) {
+      safety.raiseFloor(node.name, disk.hardState, "stored");
+    }
+  }
+
+  frameSent(
+    from: Computer,
+    to: NodeId,
+    _lane: Lane,
+    _frame: FrozenBytes,
+    message: RaftMessage | null,
+  ): void {
+    this.#look(from);
+    if (message !== null) this.#parts().promises.sent(from.name, to, message);
+  }
+
+  offered(node: Computer, request: ClientRequest): void {
+    this.#parts().promises.asked(node.name, request);
+  }
+
+  answered(node: Computer, answer: Answer): void {
+    this.#look(node);
+    this.#parts().promises.answered(node.name, answer);
+  }
+
+  atEnd(): void {
+    const { stage, safety } = this.#parts();
+    safety.auditCommitted();
+    this.#checkLogs();
+    const finding = checkHistory(stage.history.calls, this.#clientLog());
+    if (finding !== null) stage.report({ ...finding, at: stage.now });
+  }
+
+  /** Looks at a node's Raft once a turn, before anything of that turn's output is judged. */
+  #look(node: Computer): void {
+    if (this.#looked.has(node.name)) return;
+    this.#looked.add(node.name);
+    const raft = node.host?.look().raft ?? null;
+    if (raft === null) return;
+    this.#parts().safety.observe(node.name, node.life, raft);
+  }
+
+  /** Every node that is up has every committed entry on its disk. */
+  #checkLogs(): void {
+    const { stage, safety } = this.#parts();
+    const { committed } = safety;
+    for (const { name, host } of stage.nodes) {
+      if (host === null) continue;
+      const disk = this.#disk(name);
+      for (let index = committed.lastIndex; index >= 1; index--) {
+        if (disk.certainTermAt(index) === committed.at(index)?.term) continue;
+        const has = `its disk has for certain ${disk.certainTermAt(index) ?? "no entry"} there`;
+        const facts = [committed.describe(index), `${name} is up and healed, but ${has}`] as const;
+        stage.report({ property: "divergence", facts, node: name, at: stage.now });
+        return;
+      }
+    }
+  }
+
+  /** The committed records, read from a disk that has all of them. */
+  #clientLog(): ClientLog {
+    const { safety } = this.#parts();
+    const { committed } = safety;
+    const last = committed.at(committed.lastIndex);
+    const records: RecordId[] = [];
+    const batchEnds: number[] = [];
+    const disk = [...this.#disks.values()].find((watch) => {
+      return last !== null && watch.certainTermAt(last.index) === last.term;
+    });
+    for (const { head, frame } of disk?.entries() ?? []) {
+      if (head.index > committed.lastIndex || head.count === 0) continue;
+      for (const { value } of decodeBatch(frame.subarray(FRAME_HEADER_BYTES)) ?? []) {
+        records.push(decodeValue(value) ?? UNREADABLE);
+      }
+      batchEnds.push(records.length);
+    }
+    return { records, batchEnds };
+  }
+
+  #disk(node: NodeId): DiskWatch {
+    const disk = this.#disks.get(node);
+    if (disk === undefined) throw new Error(`${node} is not in the plan`);
+    return disk;
+  }
+
+  #parts(): { stage: Stage; safety: Safety; promises: Promises } {
+    const [stage, safety, promises] = [this.#stage, this.#safety, this.#promises];
+    if (stage === null || safety === null || promises === null)
+      throw new Error("attach comes first");
+    return { stage, safety, promises };
+  }
+}
+
+/** Stands for a record whose bytes are nobody's. */
+const UNREADABLE: RecordId = -1;
