@@ -124,16 +124,17 @@ export const checkFloors: Rule = (source) => {
   if (allowed === undefined) {
     return [];
   }
+  const lookedAt = mayLookAt[place] ?? [];
   const found: Finding[] = [];
   for (const { specifier, line, isTypeOnly } of source.imports) {
     const target = specifier.startsWith(".")
       ? placeOf(resolveImport(source.path, specifier))
       : place;
-    const isLookedAt = isTypeOnly && (mayLookAt[place] ?? []).includes(target);
+    const isLookedAt = isTypeOnly && lookedAt.includes(target);
     if (target !== place && !allowed.includes(target) && !isLookedAt) {
-      const names = allowed.length === 0 ? "nothing" : allowed.join(", ");
-      const may = mayLookAt[place] === undefined ? names : `${names}; types of ${mayLookAt[place]}`;
-      const message = `${place} must not import ${target} (${specifier}): it may import ${may}`;
+      const types = lookedAt.map((name) => `types of ${name}`);
+      const names = [...allowed, ...types].join(", ") || "nothing";
+      const message = `${place} must not import ${target} (${specifier}): it may import ${names}`;
       found.push({ path: source.path, line, message });
     }
   }
