@@ -33,7 +33,7 @@ describe("a record batch", () => {
             timestampDelta: record.timestampDelta ?? 0,
             key: record.key ?? null,
             headers: (record.headers ?? []).map(({ name, value }) => ({
-              name: name.toWellFormed(),
+              name: new TextDecoder().decode(new TextEncoder().encode(name)),
               value,
             })),
             value: record.value,
