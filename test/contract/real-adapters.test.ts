@@ -1,4 +1,4 @@
-// The port contracts against the adapters of production: real files, real time.
+// The port contracts against the adapters of production: real files, real sockets, real time.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,10 +7,13 @@ import { join } from "node:path";
 import { FileDisk } from "../../src/adapters/file-disk.ts";
 import { chooseIndex, type IndexKind } from "../../src/adapters/index-maps.ts";
 import { OsClock } from "../../src/adapters/os-clock.ts";
+import type { PeerCertificates } from "../../src/adapters/peer-links.ts";
+import type { NodeId } from "../../src/base/ids.ts";
+import { memberSubject, TestAuthority } from "../adapters/certificates.ts";
+import { FRAME_BYTES_MAX, listenAsPeer, nextRound } from "../adapters/peer-end.ts";
 import { clockContract } from "./clock.contract.ts";
 import { type DiskUnderTest, diskContract } from "./disk.contract.ts";
-
-const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+import { type NetworkUnderTest, networkContract } from "./network.contract.ts";
 
 clockContract("OsClock", () => {
   const clock = new OsClock();
@@ -46,3 +49,32 @@ async function makeDisk(index: IndexKind, openFilesMax = 64): Promise<DiskUnderT
 diskContract("FileDisk with a mapped index", () => makeDisk("mmap"));
 diskContract("FileDisk with a file index", () => makeDisk("file"));
 diskContract("FileDisk with one open file at a time", () => makeDisk("file", 1));
+
+async function makeNetwork(
+  certificatesOf: (name: string) => Promise<PeerCertificates | null>,
+): Promise<NetworkUnderTest> {
+  const [a, b, gone] = await Promise.all(
+    ["a", "b", "gone"].map(async (name) =>
+      listenAsPeer(name, { certificates: await certificatesOf(name) }),
+    ),
+  );
+  if (a === undefined || b === undefined || gone === undefined) throw new Error("no three ends");
+  gone.close();
+  return {
+    a,
+    b,
+    nobody: { name: "gone" as NodeId, address: gone.address },
+    frameBytesMax: FRAME_BYTES_MAX,
+    drive: nextRound,
+    close: async () => {
+      a.close();
+      b.close();
+    },
+  };
+}
+
+networkContract("PeerLinks without certificates", () => makeNetwork(async () => null));
+const authority = await TestAuthority.make();
+networkContract("PeerLinks with mutual TLS", () =>
+  makeNetwork((name) => authority.issue(memberSubject(name))),
+);
