@@ -91,18 +91,21 @@ export class DiskWatch {
       case "write-at":
         this.#write(operation.file, operation.position, operation.parts);
         break;
+      case "sync":
+      case "sync-dir":
+        this.#advance();
+        break;
       default:
     }
     return this.#certainIndex < certain;
   }
 
   /**
-   * The node went down and its disk is what the crash left. What was certain stays so where it still
-   * stands: only the node's own operations can have taken it away.
+   * The node went down and its disk is what the crash left. Returns the last entry that was certain
+   * before and still stands (the node's own last operations may have taken some away); null without any.
    */
-  reload(): void {
+  reload(): { readonly index: LogIndex; readonly term: Term } | null {
     const before: Term[] = [];
-    this.#advance();
     for (let index = 1; index <= this.#certainIndex; index++) {
       before.push(this.find(index as LogIndex)?.head.term ?? NO_TERM);
     }
@@ -117,12 +120,7 @@ export class DiskWatch {
       kept++;
     }
     this.#certainIndex = kept as LogIndex;
-  }
-
-  /** The last entry that a power loss now would leave with everything before it; null without any. */
-  get lastCertain(): { readonly index: LogIndex; readonly term: Term } | null {
-    this.#advance();
-    const last = this.find(Math.min(this.#certainIndex, this.#cutFrom - 1) as LogIndex)?.head;
+    const last = this.find(Math.min(kept, this.#cutFrom - 1) as LogIndex)?.head;
     return last === undefined ? null : { index: last.index, term: last.term };
   }
 

@@ -25,6 +25,7 @@ export class Watch implements Observer {
   readonly #disks = new Map<NodeId, DiskWatch>();
   /** Nodes whose Raft was looked at in the turn that is being performed. */
   readonly #looked = new Set<NodeId>();
+  readonly #down = new Set<NodeId>();
   #stage: Stage | null = null;
   #safety: Safety | null = null;
   #promises: Promises | null = null;
@@ -48,7 +49,8 @@ export class Watch implements Observer {
 
   nodeStarted(node: Computer): void {
     // After a clean stop nobody said that the node is gone.
-    if (node.life > 1) this.#wentDown(node);
+    if (node.life > 1 && !this.#down.has(node.name)) this.#wentDown(node);
+    this.#down.delete(node.name);
   }
 
   nodeCrashed(node: Computer): void {
@@ -59,9 +61,8 @@ export class Watch implements Observer {
   #wentDown(node: Computer): void {
     const { safety, promises } = this.#parts();
     this.#looked.delete(node.name);
-    const disk = this.#disk(node.name);
-    disk.reload();
-    safety.crashed(node.name, disk.lastCertain);
+    this.#down.add(node.name);
+    safety.crashed(node.name, this.#disk(node.name).reload());
     promises.crashed(node.name);
   }
 
