@@ -77,6 +77,12 @@ export interface Observer {
   nodeStopped?(node: Computer, how: Stopped): void;
   /** A node took a turn and all its outputs have been performed. */
   afterTurn?(node: Computer): void;
+  /** A mishap cut paths: none of `from` reaches any of `to`, nor back when both ways. */
+  pathsCut?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
+  /** That cut is over. */
+  pathsMended?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
+  /** The mishaps are over; the cluster must recover from here on. */
+  healed?(): void;
   operationSubmitted?(node: Computer, operation: DiskOperation): void;
   /** The operation took effect on the disk; the node hears of it next. */
   operationCompleted?(node: Computer, operation: DiskOperation, result: DiskResult): void;

@@ -181,6 +181,10 @@ const planForm = z
     for (const [at, planned] of plan.operations.entries())
       if ("node" in planned && !isNode(planned.node))
         misfit(["operations", at, "node"], `there are ${plan.nodes} nodes, the first is 0`);
+    const streaming = plan.operations.filter(({ kind }) => kind === "stream");
+    for (const stream of streaming)
+      if (plan.operations.filter(({ client }) => client === stream.client).length > 1)
+        misfit(["operations"], `client ${stream.client} has a stream and may do nothing else`);
     for (const [at, planned] of plan.mishaps.entries())
       if (!targetsOf(planned).every(isNode))
         misfit(["mishaps", at], `there are ${plan.nodes} nodes, the first is 0`);

@@ -1,0 +1,74 @@
+// Many seeds at once: gives them to child processes and collects the reports in the order of the seeds, so
+// that what is printed does not depend on which child was quicker. Owns processes; one run is sim/run.ts.
+
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+import type { RunReport } from "./run.ts";
+import { runPlan } from "./run.ts";
+import { drawPlan } from "./swarm.ts";
+
+/** A run and the time it took on this machine. */
+export interface TimedReport {
+  readonly report: RunReport;
+  readonly wallMs: number;
+}
+
+export function runSeed(seed: string): TimedReport {
+  const began = performance.now();
+  const report = runPlan(drawPlan(seed));
+  return { report, wallMs: performance.now() - began };
+}
+
+/** Reports in the order of `seeds`; `progress` hears how many are done. */
+export async function runBatch(
+  seeds: readonly string[],
+  jobs: number,
+  progress: (done: number) => void,
+): Promise<TimedReport[]> {
+  if (jobs === 1) return runHere(seeds, progress);
+  const timed = new Array<TimedReport>(seeds.length);
+  let next = 0;
+  let done = 0;
+  const work = async (child: ChildProcess) => {
+    for (let at = next++; at < seeds.length; at = next++) {
+      timed[at] = await ask(child, seeds[at] as string);
+      progress(++done);
+    }
+    child.disconnect();
+  };
+  const count = Math.min(jobs, seeds.length);
+  const children = Array.from({ length: count }, () => fork(workerFile()));
+  try {
+    await Promise.all(children.map(work));
+  } finally {
+    for (const child of children) if (child.exitCode === null) child.kill();
+  }
+  return timed;
+}
+
+function runHere(seeds: readonly string[], progress: (done: number) => void): TimedReport[] {
+  return seeds.map((seed, at) => {
+    const timed = runSeed(seed);
+    progress(at + 1);
+    return timed;
+  });
+}
+
+function ask(child: ChildProcess, seed: string): Promise<TimedReport> {
+  return new Promise((resolve, reject) => {
+    const died = (code: number | null) => {
+      reject(new Error(`the process that ran seed ${seed} died with ${code ?? "a signal"}`));
+    };
+    child.once("exit", died);
+    child.once("message", (message) => {
+      child.off("exit", died);
+      resolve(message as TimedReport);
+    });
+    child.send(seed);
+  });
+}
+
+function workerFile(): string {
+  return fileURLToPath(new URL("./batch-worker.js", import.meta.url));
+}

@@ -1,0 +1,201 @@
+// One computer of the simulated cluster: a disk and a name that stay, and a node that lives on them
+// until it crashes or stops and is made anew by createNode. Owns lives; when they end is decided by
+// sim/mishaps.ts, and what an ended life leaves by the ports.
+
+import { assert } from "../src/base/assert.ts";
+import type { Answer, ClientRequest } from "../src/base/client.ts";
+import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
+import { millis, type NodeId, type WallMs } from "../src/base/ids.ts";
+import type { Prng } from "../src/base/prng.ts";
+import { createNode } from "../src/node/create-node.ts";
+import type { NodeHost } from "../src/node/ports.ts";
+import type { MemberAddress, NodeOptions, Stopped } from "../src/node/protocol.ts";
+import type { Audience } from "./audience.ts";
+import type { Digest } from "./digest.ts";
+import type { Computer, CrashKind } from "./observer.ts";
+import type { Plan } from "./plan.ts";
+import { SimClock } from "./sim-clock.ts";
+import { SimDisk } from "./sim-disk.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import type { Timeline } from "./timeline.ts";
+
+const CLUSTER_ID = "51a7e0000000000000000000000ca1f7";
+
+/** What a computer stands in. */
+export interface Surroundings {
+  readonly plan: Plan;
+  readonly timeline: Timeline;
+  readonly network: SimNetwork;
+  readonly audience: Audience;
+  readonly digest: Digest;
+  readonly prng: Prng;
+  readonly members: readonly MemberAddress[];
+  /** An answer leaves a node. */
+  readonly answered: (computer: SimComputer, answer: Answer) => void;
+  /** An operation is about to take effect, or just did: the moment for a crash. */
+  readonly effect: (
+    computer: SimComputer,
+    operation: DiskOperation,
+    edge: "before" | "after",
+  ) => void;
+  /** A node is gone, whatever the reason. */
+  readonly wentDown: (computer: SimComputer) => void;
+  /** The node has stopped, cleanly or because it cannot go on. */
+  readonly stopped: (computer: SimComputer, how: Stopped) => void;
+}
+
+export class SimComputer implements Computer {
+  readonly name: NodeId;
+  readonly place: number;
+  readonly disk: SimDisk;
+  readonly #surroundings: Surroundings;
+  readonly #prng: Prng;
+  #clock: SimClock | null = null;
+  #host: NodeHost | null = null;
+  #life = 0;
+
+  constructor(place: number, surroundings: Surroundings) {
+    const { timeline, plan } = surroundings;
+    this.name = nameOf(place);
+    this.place = place;
+    this.#surroundings = surroundings;
+    this.#prng = surroundings.prng.fork(this.name);
+    this.disk = new SimDisk(timeline, plan.disk, this.#prng.fork("disk"), {
+      submitted: (operation) => this.#submitted(operation),
+      reached: (operation) => this.#survives(operation, "before"),
+      applied: (operation, result) => this.#applied(operation, result),
+    });
+  }
+
+  get life(): number {
+    return this.#life;
+  }
+
+  get host(): NodeHost | null {
+    return this.#host;
+  }
+
+  get wall(): WallMs {
+    return (this.#clock?.wall() ?? 0) as WallMs;
+  }
+
+  /** Makes a node on what the disk holds. */
+  start(): void {
+    assert(this.#host === null, "a computer runs one node at a time", this.name);
+    const { timeline, network, audience, plan, digest } = this.#surroundings;
+    this.#life++;
+    const prng = this.#prng.fork(`life ${this.#life}`);
+    const clock = new SimClock(timeline, {
+      origin: prng.below(1_000_000_000),
+      wallAheadMs: plan.wallAheadMs[this.place] ?? 0,
+      prng: prng.fork("clock"),
+      rang: () => this.#tookTurn(),
+    });
+    this.#clock = clock;
+    this.#host = createNode(nodeOptionsOf(plan, this.name, this.#surroundings.members), {
+      clock,
+      disk: this.disk,
+      network: network.plug(this.name),
+      clients: { answer: (answer) => this.#surroundings.answered(this, answer) },
+      telemetry: { notice: ({ what }) => digest.mixText(what) },
+      prng: prng.fork("node"),
+      recorder: null,
+      stopped: (how) => this.#surroundings.stopped(this, how),
+    });
+    audience.tell("nodeStarted", this);
+    this.#host.start();
+  }
+
+  /** Ends the node between two events. Only while it is up. */
+  crash(kind: CrashKind): void {
+    assert(this.#host !== null, "only what is up can crash", this.name);
+    this.#unplug(kind);
+    const loss = this.disk.crash(kind);
+    this.#surroundings.audience.tell("nodeCrashed", this, kind, loss);
+  }
+
+  /** Takes down a node that said it has stopped. */
+  retire(): void {
+    this.#unplug("process");
+    this.disk.crash("process");
+  }
+
+  /** False: the node is down, or has no room. */
+  offer(request: ClientRequest): boolean {
+    if (this.#host === null || !this.#host.offer(request)) return false;
+    this.#surroundings.audience.tell("offered", this, request);
+    return true;
+  }
+
+  #unplug(kind: CrashKind): void {
+    this.#clock?.halt();
+    this.#clock = null;
+    this.#host = null;
+    this.#surroundings.network.unplug(this.name, kind);
+    this.#surroundings.wentDown(this);
+  }
+
+  #tookTurn(): void {
+    const { digest, timeline, audience } = this.#surroundings;
+    digest.mix(this.place);
+    digest.mixCount(timeline.now);
+    if (this.#host !== null) audience.tell("afterTurn", this);
+  }
+
+  #submitted(operation: DiskOperation): void {
+    const { digest, audience } = this.#surroundings;
+    digest.mixText(operation.kind);
+    digest.mixCount(operation.opId);
+    if (operation.kind === "write-at") for (const part of operation.parts) digest.mixBytes(part);
+    audience.tell("operationSubmitted", this, operation);
+  }
+
+  #applied(operation: DiskOperation, result: DiskResult): boolean {
+    const { digest, audience } = this.#surroundings;
+    digest.mixText(result.kind);
+    digest.mixCount(operation.opId);
+    audience.tell("operationCompleted", this, operation, result);
+    return this.#survives(operation, "after");
+  }
+
+  /** False when that was the moment for a crash. */
+  #survives(operation: DiskOperation, edge: "before" | "after"): boolean {
+    const life = this.#life;
+    this.#surroundings.effect(this, operation, edge);
+    return this.#host !== null && this.#life === life;
+  }
+}
+
+export function nameOf(place: number): NodeId {
+  return `n${place}` as NodeId;
+}
+
+/** All members of a cluster of that size, with addresses that no simulated network reads. */
+export function membersOf(nodes: number): MemberAddress[] {
+  return Array.from({ length: nodes }, (_, place) => {
+    const id = nameOf(place);
+    return { id, address: `${id}.sim:1` };
+  });
+}
+
+function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress[]): NodeOptions {
+  const {
+    electionTimeoutMinMs,
+    electionTimeoutMaxMs,
+    heartbeatIntervalMs,
+    redialMinMs,
+    redialMaxMs,
+    ...bounds
+  } = plan.options;
+  return {
+    ...bounds,
+    name,
+    clusterId: CLUSTER_ID,
+    members,
+    electionTimeoutMin: millis(electionTimeoutMinMs),
+    electionTimeoutMax: millis(electionTimeoutMaxMs),
+    heartbeatInterval: millis(heartbeatIntervalMs),
+    redialMin: millis(redialMinMs),
+    redialMax: millis(redialMaxMs),
+  };
+}

@@ -1,0 +1,210 @@
+// `npm run sim`: runs a seed, many seeds, a plan, a mutant or a recorded run, prints what came of it, and
+// exits with the verdict. Owns the command line; every number on it is made elsewhere.
+
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+
+import { runBatch, type TimedReport } from "./batch.ts";
+import { describeTameness } from "./checks/non-vacuity.ts";
+import { runMutant } from "./mutants/run.ts";
+import { BadPlan, decodePlan, type Plan } from "./plan.ts";
+import { replay } from "./replay.ts";
+import { describeOutcome, describePlan, describeViolation, plural } from "./report.ts";
+import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
+import { drawPlan } from "./swarm.ts";
+import { Trace } from "./trace.ts";
+
+interface Options {
+  readonly seed?: string;
+  readonly seeds?: number;
+  readonly from: number;
+  readonly jobs: number;
+  readonly plan?: string;
+  readonly mutant?: string;
+  readonly replay?: string;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+/** Where a command prints; a test gives its own. */
+export type Print = (line: string) => void;
+
+const NEWS_AFTER_MS = 2000;
+
+/** Runs the command and returns its exit code. */
+export async function main(args: readonly string[], print: Print): Promise<number> {
+  const command = makeCommand(print);
+  try {
+    command.parse([...args], { from: "user" });
+    return await run(command.opts<Options>(), print);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (!(error instanceof UsageError)) throw error;
+    print(`error: ${error.message}`);
+    return EXIT_USAGE;
+  }
+}
+
+/** Something on the command line, or in a file named there, cannot be used. */
+class UsageError extends Error {}
+
+function makeCommand(print: Print): Command {
+  const command = new Command("npm run sim --")
+    .description("Runs a cluster in virtual time, with everything going wrong, and checks it.")
+    .option("--seed <name>", "run this seed (any word; a random one by default)", parseSeed)
+    .option("--seeds <count>", "run so many seeds", parseCount)
+    .option("--from <seed>", "number of the first of many seeds", parseWhole, 1)
+    .option("--jobs <count>", "processes that run seeds at the same time", parseCount, 1)
+    .option("--plan <file>", "run a plan, as scenarios/*.json are")
+    .option("--mutant <name>", "break the code in this way and find a seed that shows it")
+    .option("--replay <dir>", "run what `cairn agent --record` wrote, and compare")
+    .option("--verbose", "print every row")
+    .option("--json", "print one line of JSON instead")
+    .addHelpText(
+      "after",
+      "\nExit: 0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown), 64 usage",
+    )
+    .allowExcessArguments(false)
+    .exitOverride();
+  const write = (text: string) => print(text.trimEnd());
+  return command.configureOutput({ writeOut: write, writeErr: write });
+}
+
+async function run(options: Options, print: Print): Promise<number> {
+  const modes = (["seed", "seeds", "plan", "mutant", "replay"] as const).filter(
+    (mode) => options[mode] !== undefined,
+  );
+  if (modes.length > 1) throw new UsageError(`choose one of --${modes.join(" and --")}`);
+  if (options.replay !== undefined) return replay(options.replay);
+  if (options.mutant !== undefined) return runMutant(options.mutant, print);
+  if (options.seeds !== undefined) return runSeeds(options.seeds, options, print);
+  if (options.plan !== undefined) {
+    const plan = readPlan(options.plan);
+    return runOne(plan, `plan ${options.plan}`, `--plan ${options.plan}`, options, print);
+  }
+  const seed = options.seed ?? drawSeed();
+  return runOne(drawPlan(seed), `seed ${seed}`, `--seed ${seed}`, options, print);
+}
+
+function runOne(plan: Plan, name: string, again: string, options: Options, print: Print): number {
+  if (options.json !== true) for (const line of describePlan(plan)) print(line);
+  const trace = new Trace();
+  const began = performance.now();
+  const report = runPlan(plan, [trace]);
+  const wallMs = performance.now() - began;
+  if (options.json === true) {
+    print(JSON.stringify({ ...report, wallMs: Math.round(wallMs) }));
+    return EXIT_CODES[report.verdict];
+  }
+  print("");
+  for (const line of trace.lines(options.verbose === true)) print(line);
+  print("");
+  for (const line of describeViolation(report)) print(line);
+  print(`digest ${report.digest}, ${report.events} events`);
+  print(`replay: npm run sim -- ${again}`);
+  print(describeOutcome(report, name, wallMs));
+  return EXIT_CODES[report.verdict];
+}
+
+async function runSeeds(count: number, options: Options, print: Print): Promise<number> {
+  const seeds = Array.from({ length: count }, (_, at) => String(options.from + at));
+  const began = performance.now();
+  const timed = await runBatch(seeds, options.jobs, makeProgress(count));
+  const wallMs = performance.now() - began;
+  if (options.json === true)
+    for (const { report, wallMs: seedMs } of timed)
+      print(JSON.stringify({ ...report, wallMs: Math.round(seedMs) }));
+  else for (const line of describeBatch(timed, wallMs, options.jobs)) print(line);
+  const failed = firstFailure(timed);
+  if (failed !== undefined) return EXIT_CODES[failed.report.verdict];
+  return describeTameness(timed.map(({ report }) => report.counts)) === null
+    ? 0
+    : EXIT_CODES.unknown;
+}
+
+function describeBatch(timed: readonly TimedReport[], wallMs: number, jobs: number): string[] {
+  const seconds = wallMs / 1000;
+  let events = 0;
+  let simulatedMs = 0;
+  for (const { report } of timed) {
+    events += report.events;
+    simulatedMs += report.simulatedMs;
+  }
+  const pace = [
+    `${(timed.length / seconds).toFixed(1)} seeds/s`,
+    `${Math.round(events / seconds)} events/s`,
+    `simulated : wall ${Math.round(simulatedMs / wallMs)} : 1`,
+  ];
+  const lines = [
+    `${plural(timed.length, "seed")} in ${seconds.toFixed(1)} s, ${plural(jobs, "job")}: ${pace.join(", ")}`,
+  ];
+  const failures = timed.filter(({ report }) => report.verdict !== "pass");
+  const failed = firstFailure(timed);
+  const tameness = describeTameness(timed.map(({ report }) => report.counts));
+  if (failed !== undefined) {
+    lines.push(...describeViolation(failed.report));
+    lines.push(`first failing seed: ${failed.report.seed} (of ${failures.length} that fail)`);
+    lines.push(`replay: npm run sim -- --seed ${failed.report.seed}`);
+    lines.push(`FAIL ${plural(timed.length, "seed")}`);
+  } else if (tameness !== null) lines.push(`UNKNOWN ${plural(timed.length, "seed")}: ${tameness}`);
+  else lines.push(`PASS ${plural(timed.length, "seed")}, no failing seed`);
+  return lines;
+}
+
+function firstFailure(timed: readonly TimedReport[]): TimedReport | undefined {
+  return timed.find(({ report }) => report.verdict !== "pass");
+}
+
+/** A line that overwrites itself, on a terminal, once a batch has taken two seconds. */
+function makeProgress(count: number): (done: number) => void {
+  const began = performance.now();
+  if (!process.stderr.isTTY) return () => undefined;
+  return (done) => {
+    const spent = performance.now() - began;
+    if (spent < NEWS_AFTER_MS) return;
+    const rate = ((done * 1000) / spent).toFixed(1);
+    process.stderr.write(
+      `\r\u001b[K${done === count ? "" : `${done} of ${count} seeds, ${rate}/s`}`,
+    );
+  };
+}
+
+function readPlan(file: string): Plan {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`--plan ${file}: ${(error as Error).message}`);
+  }
+  try {
+    return decodePlan(text);
+  } catch (error) {
+    if (error instanceof BadPlan) throw new UsageError(`--plan ${file}:\n${error.message}`);
+    throw error;
+  }
+}
+
+function drawSeed(): string {
+  return String(crypto.getRandomValues(new Uint32Array(1))[0]);
+}
+
+function parseSeed(text: string): string {
+  if (/^[0-9A-Za-z._-]+$/.test(text)) return text;
+  throw new InvalidArgumentError("A seed is a word of letters and digits.");
+}
+
+function parseWhole(text: string): number {
+  const value = Number(text);
+  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("Expected a whole number.");
+}
+
+function parseCount(text: string): number {
+  const value = parseWhole(text);
+  if (value >= 1) return value;
+  throw new InvalidArgumentError("Expected at least 1.");
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));

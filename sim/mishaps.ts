@@ -1,0 +1,198 @@
+// What goes wrong in a run, as the plan says it: crashes at instants or at effects on a disk, clean
+// stops, cut paths, storms, slow disks; and the healing of all of it. Owns when; what a crash or a
+// cut does is the computer's and the network's.
+
+import type { DiskOperation } from "../src/base/disk.ts";
+import type { NodeId } from "../src/base/ids.ts";
+import type { Audience } from "./audience.ts";
+import type { SimComputer } from "./computer.ts";
+import type { CrashKind } from "./observer.ts";
+import type { Plan, PlannedEffect, PlannedMishap, Target } from "./plan.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import type { Timeline } from "./timeline.ts";
+
+type PlannedCrash = Extract<PlannedMishap, { kind: "crash" }>;
+
+/** A crash that waits for its effect. */
+interface ArmedCrash {
+  readonly place: number;
+  readonly how: CrashKind;
+  readonly downMs: number;
+  readonly effect: PlannedEffect;
+  left: number;
+}
+
+export class Mishaps {
+  readonly #timeline: Timeline;
+  readonly #network: SimNetwork;
+  readonly #computers: readonly SimComputer[];
+  readonly #audience: Audience;
+  #armed: ArmedCrash[] = [];
+  /** Undoes what is in force, by mishap. */
+  readonly #inForce = new Map<PlannedMishap, () => void>();
+  readonly #downUntil = new Map<number, number>();
+  #isHealed = false;
+
+  constructor(
+    timeline: Timeline,
+    network: SimNetwork,
+    computers: readonly SimComputer[],
+    audience: Audience,
+  ) {
+    this.#timeline = timeline;
+    this.#network = network;
+    this.#computers = computers;
+    this.#audience = audience;
+  }
+
+  /** Puts every mishap of the plan on the timeline. */
+  arm(plan: Plan): void {
+    for (const mishap of plan.mishaps) {
+      if (mishap.atMs >= plan.healAtMs) continue;
+      this.#timeline.at(mishap.atMs * 1000, () => this.#begin(mishap));
+    }
+  }
+
+  /** An operation reaches an edge on a disk: a crash may have waited for it. */
+  effect(computer: SimComputer, operation: DiskOperation, edge: "before" | "after"): void {
+    if (this.#armed.length === 0) return;
+    const struck = this.#armed.find((armed) => {
+      const { of } = armed.effect;
+      const isAwaited = of === "any" ? isChange(operation) : of === operation.kind;
+      if (armed.place !== computer.place || armed.effect.edge !== edge || !isAwaited) return false;
+      return --armed.left === 0;
+    });
+    if (struck === undefined) return;
+    this.#armed.splice(this.#armed.indexOf(struck), 1);
+    this.#crash(computer, struck.how, struck.downMs);
+  }
+
+  /** A node has stopped as it was asked to: it is started again when its time has come. */
+  stopped(computer: SimComputer): void {
+    computer.retire();
+    const due = Math.max(this.#downUntil.get(computer.place) ?? 0, this.#timeline.now);
+    this.#timeline.at(due, () => this.#restart(computer));
+  }
+
+  /** No mishap is left: paths are mended, disks quick again, and whoever is down starts. */
+  heal(): void {
+    this.#isHealed = true;
+    this.#armed = [];
+    for (const undo of this.#inForce.values()) undo();
+    this.#inForce.clear();
+    for (const computer of this.#computers) this.#restart(computer);
+  }
+
+  /** The computer meant: "leader" is who leads in the highest term, else the first node. */
+  find(target: Target): SimComputer {
+    let found = this.#computers[0] as SimComputer;
+    if (target !== "leader") return this.#computers[target] ?? found;
+    let term = -1;
+    for (const computer of this.#computers) {
+      const raft = computer.host?.look().raft;
+      if (raft?.role !== "leader" || raft.term <= term) continue;
+      found = computer;
+      term = raft.term;
+    }
+    return found;
+  }
+
+  #begin(mishap: PlannedMishap): void {
+    if (this.#isHealed) return;
+    switch (mishap.kind) {
+      case "crash":
+        this.#beginCrash(mishap);
+        return;
+      case "stop": {
+        const computer = this.find(mishap.node);
+        this.#downUntil.set(computer.place, this.#timeline.now + mishap.downMs * 1000);
+        computer.host?.stop();
+        return;
+      }
+      case "partition": {
+        const side = this.#namesOf(mishap.side);
+        const rest = this.#computers.map(({ name }) => name).filter((name) => !side.includes(name));
+        this.#cut(mishap, side, rest, true);
+        return;
+      }
+      case "one-way":
+        this.#cut(mishap, this.#namesOf(mishap.from), this.#namesOf(mishap.to), false);
+        return;
+      case "storm":
+        this.#network.setStorm(mishap.dropPerMille, mishap.delayTimes);
+        this.#endLater(mishap, () => this.#network.setStorm(0, 1));
+        return;
+      case "slow-disk": {
+        const { disk } = this.find(mishap.node);
+        disk.slowdown = mishap.times;
+        this.#endLater(mishap, () => {
+          disk.slowdown = 1;
+        });
+      }
+    }
+  }
+
+  #beginCrash({ node, how, effect, downMs }: PlannedCrash): void {
+    const computer = this.find(node);
+    if (effect === null) this.#crash(computer, how, downMs);
+    else this.#armed.push({ place: computer.place, how, downMs, effect, left: effect.nth });
+  }
+
+  #crash(computer: SimComputer, how: CrashKind, downMs: number): void {
+    if (computer.host === null) return;
+    computer.crash(how);
+    this.#timeline.after(downMs * 1000, () => this.#restart(computer));
+  }
+
+  #restart(computer: SimComputer): void {
+    if (computer.host === null) computer.start();
+  }
+
+  #cut(
+    mishap: PlannedMishap & { readonly forMs: number },
+    from: readonly NodeId[],
+    to: readonly NodeId[],
+    isBothWays: boolean,
+  ): void {
+    const paths: [NodeId, NodeId][] = [];
+    for (const here of from)
+      for (const there of to) {
+        if (here === there) continue;
+        paths.push([here, there]);
+        if (isBothWays) paths.push([there, here]);
+      }
+    for (const [here, there] of paths) this.#network.cut(here, there);
+    this.#audience.tell("pathsCut", from, to, isBothWays);
+    this.#endLater(mishap, () => {
+      for (const [here, there] of paths) this.#network.mend(here, there);
+      this.#audience.tell("pathsMended", from, to, isBothWays);
+    });
+  }
+
+  #endLater(mishap: PlannedMishap & { readonly forMs: number }, undo: () => void): void {
+    this.#inForce.set(mishap, undo);
+    this.#timeline.after(mishap.forMs * 1000, () => {
+      if (this.#inForce.delete(mishap)) undo();
+    });
+  }
+
+  #namesOf(targets: readonly Target[]): NodeId[] {
+    const names = targets.map((target) => this.find(target).name);
+    return names.filter((name, at) => names.indexOf(name) === at);
+  }
+}
+
+/** "any" effect is one that changes a disk. */
+function isChange(operation: DiskOperation): boolean {
+  switch (operation.kind) {
+    case "create":
+    case "write-at":
+    case "sync":
+    case "sync-dir":
+    case "rename":
+    case "unlink":
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,60 @@
+// Executes one plan and says what came of it, as plain data. Owns the verdict's name and its exit code;
+// the course of a run is sim/world.ts, its words for people are sim/report.ts.
+
+import { describeVacuity } from "./checks/non-vacuity.ts";
+import { Watch } from "./checks/watch.ts";
+import type { Observer, Violation } from "./observer.ts";
+import type { Plan } from "./plan.ts";
+import { withPoison } from "./poison.ts";
+import { type Counts, Tally } from "./tally.ts";
+import { World } from "./world.ts";
+
+export type VerdictName = "pass" | "safety" | "liveness" | "crash" | "unknown";
+
+/** Small and distinct, clear of the shell's own (126 and above). */
+export const EXIT_CODES: Readonly<Record<VerdictName, number>> = {
+  pass: 0,
+  safety: 1,
+  liveness: 2,
+  crash: 3,
+  unknown: 4,
+};
+
+/** Misuse of a command line, as in sysexits.h. */
+export const EXIT_USAGE = 64;
+
+export interface RunReport {
+  readonly seed: string;
+  readonly nodes: number;
+  readonly verdict: VerdictName;
+  readonly violation: Violation | null;
+  /** 16 hex digits over every event and output. */
+  readonly digest: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly counts: Counts;
+}
+
+/**
+ * Runs a plan under the eyes of all checkers, and of `observers` too. Touches nothing outside; equal plans
+ * give equal reports.
+ */
+export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunReport {
+  return withPoison(() => {
+    const tally = new Tally();
+    const world = new World(plan, [tally, ...observers, new Watch()]);
+    const verdict = world.run();
+    const { counts } = tally;
+    const isVacuous = verdict.kind === "pass" && describeVacuity(counts) !== null;
+    return {
+      seed: plan.seed,
+      nodes: plan.nodes,
+      verdict: isVacuous ? "unknown" : verdict.kind,
+      violation: verdict.kind === "pass" ? null : verdict.violation,
+      digest: world.digest,
+      events: world.events,
+      simulatedMs: Math.round(world.now / 1000),
+      counts,
+    };
+  });
+}

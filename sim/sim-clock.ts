@@ -1,0 +1,88 @@
+// One node's clock in one life: a monotonic time with an origin of its own, a wall clock that may be
+// wrong, and two alarms. The contract is src/ports/clock.ts. Owns no time: sim/timeline.ts does.
+
+import { assert } from "../src/base/assert.ts";
+import { type Instant, NEVER, type WallMs } from "../src/base/ids.ts";
+import type { Prng } from "../src/base/prng.ts";
+import type { Clock, ClockInbox } from "../src/ports/clock.ts";
+import { drawSpan } from "./spans.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** The wall clock of a run starts here: 2030-01-01 00:00 UTC. */
+const WALL_AT_START_MS = 1_893_456_000_000;
+/** An operating system rings a little late. */
+const LATENESS_MEAN_MICROS = 60;
+/** Mail that comes while a node is busy with the turn before is heard together. */
+const SOON_MEAN_MICROS = 15;
+
+export interface SimClockOptions {
+  /** What the monotonic clock shows when the run is at its start, whole microseconds. */
+  readonly origin: number;
+  readonly wallAheadMs: number;
+  readonly prng: Prng;
+  /** Called after each alarm that rang, for observers. */
+  readonly rang: () => void;
+}
+
+export class SimClock implements Clock {
+  readonly #timeline: Timeline;
+  readonly #options: SimClockOptions;
+  #inbox: ClockInbox | null = null;
+  #isHalted = false;
+  /** Only the alarm asked for last rings. */
+  #wanted = 0;
+  #isSoon = false;
+
+  constructor(timeline: Timeline, options: SimClockOptions) {
+    this.#timeline = timeline;
+    this.#options = options;
+  }
+
+  now(): Instant {
+    return (this.#timeline.now + this.#options.origin) as Instant;
+  }
+
+  wall(): WallMs {
+    const elapsedMs = Math.floor(this.#timeline.now / 1000);
+    return (WALL_AT_START_MS + elapsedMs + this.#options.wallAheadMs) as WallMs;
+  }
+
+  wakeAt(at: Instant): void {
+    const wanted = ++this.#wanted;
+    if (at === NEVER) return;
+    const lateness = drawSpan(this.#options.prng, LATENESS_MEAN_MICROS);
+    const due = Math.max(at - this.#options.origin, this.#timeline.now) + lateness;
+    this.#timeline.at(due, () => {
+      if (wanted !== this.#wanted) return;
+      // Mail of this very instant goes first, whenever it was put into the queue: yield to it once.
+      this.#timeline.after(0, () => {
+        if (wanted === this.#wanted) this.#ring();
+      });
+    });
+  }
+
+  wakeSoon(): void {
+    if (this.#isSoon) return;
+    this.#isSoon = true;
+    this.#timeline.after(drawSpan(this.#options.prng, SOON_MEAN_MICROS), () => {
+      this.#isSoon = false;
+      this.#ring();
+    });
+  }
+
+  attach(inbox: ClockInbox): void {
+    this.#inbox = inbox;
+  }
+
+  /** The node is gone: nothing rings any more. */
+  halt(): void {
+    this.#isHalted = true;
+  }
+
+  #ring(): void {
+    if (this.#isHalted) return;
+    assert(this.#inbox !== null, "a clock rings for somebody: attach an inbox first");
+    this.#inbox.alarm();
+    this.#options.rang();
+  }
+}

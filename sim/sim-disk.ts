@@ -1,0 +1,307 @@
+// One computer's data directory over all the lives of its node: operations take drawn time, complete in
+// order on each file, and crashes leave what a real one could. The contracts are src/base/disk.ts and
+// src/ports/disk.ts. Owns names, order and time; the bytes of a file are sim/sim-file.ts.
+
+import { assert } from "../src/base/assert.ts";
+import { freeze } from "../src/base/bytes.ts";
+import type { DiskErrorCode, DiskOperation, DiskResult } from "../src/base/disk.ts";
+import type { OpId } from "../src/base/ids.ts";
+import type { Prng } from "../src/base/prng.ts";
+import type { Disk, DiskInbox } from "../src/ports/disk.ts";
+import type { CrashKind, CrashLoss, DiskView } from "./observer.ts";
+import type { DiskProfile } from "./plan.ts";
+import { SimFile } from "./sim-file.ts";
+import { drawSpan } from "./spans.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** Who stands beside the disk and may pull the plug; a false answer says that the node is gone. */
+export interface DiskWitness {
+  submitted(operation: DiskOperation): void;
+  /** About to take effect. */
+  reached(operation: DiskOperation): boolean;
+  /** Took effect; the node hears of it next. */
+  applied(operation: DiskOperation, result: DiskResult): boolean;
+}
+
+/** A change of names that no sync-dir has covered. */
+type NameChange =
+  | { readonly kind: "create"; readonly file: string; readonly content: SimFile }
+  | {
+      readonly kind: "rename";
+      readonly from: string;
+      readonly to: string;
+      readonly content: SimFile;
+    }
+  | { readonly kind: "unlink"; readonly file: string };
+
+interface Pending {
+  readonly operation: DiskOperation;
+  /** Changes of names that were complete when the operation was submitted. */
+  readonly changesBefore: number;
+}
+
+const DONE: DiskResult = { kind: "done" };
+const DIRECTORY: readonly string[] = [""];
+
+export class SimDisk implements Disk, DiskView {
+  readonly #timeline: Timeline;
+  readonly #profile: DiskProfile;
+  readonly #prng: Prng;
+  readonly #witness: DiskWitness;
+  #inbox: DiskInbox | null = null;
+  #files = new Map<string, SimFile>();
+  #durableNames = new Map<string, SimFile>();
+  #changes: NameChange[] = [];
+  /** Changes ever made durable: those in `#changes` are numbered from here. */
+  #changesSynced = 0;
+  #pending = new Map<OpId, Pending>();
+  /** Instant at which the last operation submitted for a name completes. */
+  #busyUntil = new Map<string, number>();
+  /** Operations of the lives before are ignored. */
+  #life = 0;
+  /** How many times longer everything takes; a mishap may raise it. */
+  slowdown = 1;
+
+  constructor(timeline: Timeline, profile: DiskProfile, prng: Prng, witness: DiskWitness) {
+    this.#timeline = timeline;
+    this.#profile = profile;
+    this.#prng = prng;
+    this.#witness = witness;
+  }
+
+  attach(inbox: DiskInbox): void {
+    this.#inbox = inbox;
+  }
+
+  submit(operation: DiskOperation): void {
+    assert(!this.#pending.has(operation.opId), "an operation id is used once", operation.opId);
+    this.#witness.submitted(operation);
+    const changesBefore = this.#changesSynced + this.#changes.length;
+    this.#pending.set(operation.opId, { operation, changesBefore });
+    const names = namesOf(operation);
+    let from: number = this.#timeline.now;
+    for (const name of names) from = Math.max(from, this.#busyUntil.get(name) ?? 0);
+    const instant = from + this.#drawDuration(operation);
+    for (const name of names) this.#busyUntil.set(name, instant);
+    const life = this.#life;
+    this.#timeline.at(instant, () => {
+      if (life === this.#life) this.#complete(operation);
+    });
+  }
+
+  survivesPowerLoss(file: string, start: number, end: number): boolean {
+    const content = this.#files.get(file);
+    if (content === undefined || this.#durableNames.get(file) !== content) return false;
+    for (const change of this.#changes) if (touches(change, file)) return false;
+    return content.survivesPowerLoss(start, end);
+  }
+
+  durableImage(): ReadonlyMap<string, Uint8Array> {
+    return imageOf(this.#durableNames, (content) => content.durableBytes());
+  }
+
+  cachedImage(): ReadonlyMap<string, Uint8Array> {
+    return imageOf(this.#files, (content) => content.cachedBytes());
+  }
+
+  /**
+   * The node is gone. What it had submitted may have happened or not, in order on each file; then, if
+   * the power went too, nothing that was not synced is certain. Its inbox hears nothing more.
+   */
+  crash(kind: CrashKind): CrashLoss {
+    this.#life++;
+    this.#inbox = null;
+    let loss: CrashLoss = { lostBytes: this.#finishSome(), tornWrites: 0, lostNames: 0 };
+    if (kind === "power") loss = this.#losePower(loss);
+    else for (const content of this.#files.values()) content.loseProcess();
+    this.#pending.clear();
+    this.#busyUntil.clear();
+    return loss;
+  }
+
+  #complete(operation: DiskOperation): void {
+    if (!this.#witness.reached(operation)) return;
+    const pending = this.#pending.get(operation.opId);
+    assert(pending !== undefined, "a completing operation was submitted", operation.opId);
+    this.#pending.delete(operation.opId);
+    const result = this.#apply(pending);
+    if (!this.#witness.applied(operation, result)) return;
+    assert(this.#inbox !== null, "a disk completes for somebody: attach an inbox first");
+    this.#inbox.diskDone(operation.opId, result);
+  }
+
+  #apply({ operation, changesBefore }: Pending): DiskResult {
+    switch (operation.kind) {
+      case "create":
+        return this.#create(operation.file);
+      case "rename":
+        return this.#rename(operation.from, operation.to);
+      case "unlink":
+        return this.#unlink(operation.file);
+      case "sync-dir":
+        this.#syncNames(changesBefore - this.#changesSynced);
+        return DONE;
+      case "list":
+        return { kind: "listed", files: this.#list() };
+    }
+    const content = this.#files.get(operation.file);
+    if (content === undefined) return failed("ENOENT", `${operation.file} does not exist`);
+    switch (operation.kind) {
+      case "write-at":
+        content.write(operation.position, operation.parts);
+        return DONE;
+      case "read-at":
+        return { kind: "read", bytes: freeze(content.read(operation.position, operation.length)) };
+      case "sync":
+        content.sync();
+        return DONE;
+      case "map":
+        if (content.length === operation.length) return { kind: "mapped", view: content.map() };
+        return failed("EOTHER", `${operation.file} has ${content.length} bytes to map`);
+      case "flush-map":
+        return DONE;
+      case "unmap":
+        content.unmap();
+        return DONE;
+    }
+  }
+
+  #create(file: string): DiskResult {
+    if (this.#files.has(file)) return failed("EEXIST", `${file} exists`);
+    const content = new SimFile();
+    this.#files.set(file, content);
+    this.#changes.push({ kind: "create", file, content });
+    return DONE;
+  }
+
+  #rename(from: string, to: string): DiskResult {
+    const content = this.#files.get(from);
+    if (content === undefined) return failed("ENOENT", `${from} does not exist`);
+    this.#files.delete(from);
+    this.#files.set(to, content);
+    this.#changes.push({ kind: "rename", from, to, content });
+    return DONE;
+  }
+
+  #unlink(file: string): DiskResult {
+    if (!this.#files.delete(file)) return failed("ENOENT", `${file} does not exist`);
+    this.#changes.push({ kind: "unlink", file });
+    return DONE;
+  }
+
+  #list(): { file: string; bytes: number }[] {
+    const files = [...this.#files].map(([file, content]) => ({ file, bytes: content.length }));
+    return files.sort((a, b) => (a.file < b.file ? -1 : 1));
+  }
+
+  /** The first `count` changes of names become durable. */
+  #syncNames(count: number): void {
+    for (const change of this.#changes.splice(0, count)) changeNames(this.#durableNames, change);
+    this.#changesSynced += Math.max(count, 0);
+  }
+
+  /** Performs, for each file, some first part of what was submitted; says how many bytes were not. */
+  #finishSome(): number {
+    const stuck = new Set<string>();
+    let lostBytes = 0;
+    for (const pending of this.#pending.values()) {
+      const { operation } = pending;
+      const names = namesOf(operation);
+      if (!names.some((name) => stuck.has(name)) && this.#prng.chance(1, 2)) this.#apply(pending);
+      else {
+        if (operation.kind === "write-at") lostBytes += this.#writeSome(operation, stuck);
+        for (const name of names) stuck.add(name);
+      }
+    }
+    return lostBytes;
+  }
+
+  /** A write that was cut short, unless an earlier operation on its file already was. */
+  #writeSome(
+    operation: Extract<DiskOperation, { kind: "write-at" }>,
+    stuck: ReadonlySet<string>,
+  ): number {
+    const bytes = lengthOf(operation.parts);
+    const content = this.#files.get(operation.file);
+    if (content === undefined || stuck.has(operation.file) || bytes === 0) return bytes;
+    let left = this.#prng.below(bytes);
+    const lost = bytes - left;
+    const parts: Uint8Array[] = [];
+    for (const part of operation.parts) {
+      parts.push(part.subarray(0, left));
+      left -= Math.min(left, part.length);
+    }
+    content.write(operation.position, parts);
+    return lost;
+  }
+
+  #losePower(before: CrashLoss): CrashLoss {
+    let { lostBytes, tornWrites, lostNames } = before;
+    for (const change of this.#changes)
+      if (this.#prng.chance(1, 2)) changeNames(this.#durableNames, change);
+      else lostNames++;
+    this.#changesSynced += this.#changes.length;
+    this.#changes = [];
+    const contents = new Set([...this.#files.values(), ...this.#durableNames.values()]);
+    for (const content of contents) {
+      const lost = content.losePower(this.#prng);
+      lostBytes += lost.lostBytes;
+      tornWrites += lost.tornWrites;
+    }
+    this.#files = new Map(this.#durableNames);
+    return { lostBytes, tornWrites, lostNames };
+  }
+
+  #drawDuration(operation: DiskOperation): number {
+    const { operationMeanMicros, syncMeanMicros, slowPerMille } = this.#profile;
+    const isSync = operation.kind === "sync" || operation.kind === "sync-dir";
+    const mean = isSync ? syncMeanMicros : operationMeanMicros;
+    const isSlow = slowPerMille > 0 && this.#prng.chance(slowPerMille, 1000);
+    return 1 + drawSpan(this.#prng, mean) * this.slowdown * (isSlow ? 100 : 1);
+  }
+}
+
+/** The names whose operations are performed in order; "" is the directory itself. */
+function namesOf(operation: DiskOperation): readonly string[] {
+  switch (operation.kind) {
+    case "sync-dir":
+    case "list":
+      return DIRECTORY;
+    case "rename":
+      return [operation.from, operation.to];
+    default:
+      return [operation.file];
+  }
+}
+
+function changeNames(names: Map<string, SimFile>, change: NameChange): void {
+  if (change.kind === "unlink") names.delete(change.file);
+  else if (change.kind === "create") names.set(change.file, change.content);
+  else {
+    names.delete(change.from);
+    names.set(change.to, change.content);
+  }
+}
+
+function touches(change: NameChange, file: string): boolean {
+  return change.kind === "rename"
+    ? change.from === file || change.to === file
+    : change.file === file;
+}
+
+function imageOf(
+  names: ReadonlyMap<string, SimFile>,
+  bytesOf: (content: SimFile) => Uint8Array,
+): ReadonlyMap<string, Uint8Array> {
+  return new Map([...names].map(([name, content]) => [name, bytesOf(content)]));
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return length;
+}
+
+function failed(code: DiskErrorCode, message: string): DiskResult {
+  return { kind: "failed", code, message };
+}

@@ -1,0 +1,252 @@
+// Draws a plan from a seed. Which mishaps exist at all, how hard they are and how the cluster is set up is
+// drawn per seed, because a run with everything at once hides what a run with one thing alone shows (swarm
+// testing). Owns the distribution; the form of plans is sim/plan.ts.
+
+import { Prng } from "../src/base/prng.ts";
+import { type Plan, type PlanDraft, planOf, type Target } from "./plan.ts";
+
+type OperationDraft = PlanDraft["operations"][number];
+type MishapDraft = PlanDraft["mishaps"][number];
+
+/** Mishaps begin after the first election had its time, and end before the healing. */
+const QUIET_MS = 1500;
+
+/** The plan of a seed: equal seeds give equal plans. */
+export function drawPlan(seed: string): Plan {
+  const root = new Prng(seed).fork("plan");
+  const cluster = root.fork("cluster");
+  const nodes = cluster.pick([3, 3, 5]);
+  const healAtMs = cluster.between(28_000, 36_000);
+  return planOf({
+    format: 1,
+    seed,
+    nodes,
+    options: drawOptions(root.fork("options")),
+    network: drawNetwork(root.fork("network")),
+    disk: drawDisk(root.fork("disk")),
+    wallAheadMs: drawWalls(root.fork("walls"), nodes),
+    operations: drawOperations(root.fork("operations"), nodes, healAtMs),
+    mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs),
+    healAtMs,
+  });
+}
+
+function drawOptions(prng: Prng): PlanDraft["options"] {
+  const electionTimeoutMinMs = prng.pick([150, 200, 300]);
+  return {
+    electionTimeoutMinMs,
+    electionTimeoutMaxMs: electionTimeoutMinMs * prng.pick([2, 2, 3]),
+    heartbeatIntervalMs: prng.pick([30, 50, 60]),
+    appendBytesMax: prng.pick([1024, 8192, 65_536]),
+    appendsInFlightMax: prng.pick([1, 2, 8, 32]),
+    uncommittedBytesMax: prng.pick([32_768, 4_194_304]),
+    readsWaitingMax: prng.pick([2, 256]),
+    segmentBytesMax: prng.pick([8192, 16_384, 65_536]),
+    indexEntriesMax: prng.pick([64, 256, 1024]),
+    preallocateBytes: prng.pick([0, 4096, 16_384]),
+    cacheBytesMax: prng.pick([0, 4096, 65_536]),
+    mailboxEventsMax: prng.pick([16, 64, 256]),
+    turnEventsMax: prng.pick([1, 8, 64]),
+    producersMax: prng.pick([32, 1024]),
+  };
+}
+
+function drawNetwork(prng: Prng): PlanDraft["network"] {
+  /** Half of the seeds do without a given trouble. */
+  const maybe = (perMilles: readonly number[]) => (prng.chance(1, 2) ? 0 : prng.pick(perMilles));
+  return {
+    delayMinMicros: prng.pick([50, 200, 1000]),
+    delayMeanMicros: prng.pick([100, 500, 2000, 5000]),
+    dropPerMille: maybe([2, 10, 40, 100]),
+    duplicatePerMille: maybe([5, 30, 150]),
+    replayPerMille: maybe([100, 500]),
+    reorderPerMille: maybe([10, 100, 500]),
+    linkFramesMax: prng.pick([4, 32, 256]),
+    clientDropPerMille: maybe([5, 20, 60]),
+    clientLatePerMille: maybe([5, 20, 60]),
+  };
+}
+
+function drawDisk(prng: Prng): PlanDraft["disk"] {
+  return {
+    operationMeanMicros: prng.pick([10, 40, 200]),
+    syncMeanMicros: prng.pick([200, 1000, 4000]),
+    slowPerMille: prng.chance(1, 2) ? 0 : prng.pick([1, 5]),
+  };
+}
+
+function drawWalls(prng: Prng, nodes: number): number[] {
+  if (prng.chance(1, 2)) return [];
+  const boundMs = prng.pick([5, 200, 60_000]);
+  return Array.from({ length: nodes }, () => prng.between(-boundMs, boundMs));
+}
+
+// ---- what clients do ----
+
+function drawOperations(prng: Prng, nodes: number, healAtMs: number): OperationDraft[] {
+  const operations: OperationDraft[] = [];
+  let client = 0;
+  for (let left = prng.between(4, 6); left > 0; left--)
+    operations.push(...drawBursts(prng, client++, healAtMs));
+  for (let left = prng.between(1, 2); left > 0; left--) {
+    const times = prng.between(10, 40);
+    const everyMs = Math.floor(healAtMs / (times + 1));
+    operations.push({ kind: "check-tail", client: client++, atMs: 500, times, everyMs });
+  }
+  for (let left = prng.between(1, 3); left > 0; left--)
+    operations.push(...drawReads(prng, client++, nodes, healAtMs));
+  for (const node of prng.shuffled(places(nodes)).slice(0, prng.between(1, 3))) {
+    const fromPerMille = prng.pick([0, 0, 500, 1000]);
+    operations.push({
+      kind: "stream",
+      client: client++,
+      atMs: prng.below(healAtMs),
+      node,
+      fromPerMille,
+    });
+  }
+  return operations;
+}
+
+/** One client's appends: a few bursts, each of its own kind, one after another. */
+function drawBursts(prng: Prng, client: number, healAtMs: number): OperationDraft[] {
+  const bursts = prng.between(2, 4);
+  const spanMs = Math.floor((healAtMs - 500) / bursts);
+  return Array.from({ length: bursts }, (_, burst) => {
+    const everyMs = prng.pick([30, 100, 200, 400]);
+    const timesMax = Math.floor(spanMs / everyMs);
+    return {
+      kind: "append",
+      client,
+      atMs: 300 + burst * spanMs,
+      times: Math.min(timesMax, prng.between(20, 80)),
+      everyMs,
+      records: prng.pick([1, 1, 1, 3, 10]),
+      bytes: prng.pick([16, 60, 100, 250, 1200]),
+      producer: prng.chance(4, 5),
+      guarded: prng.chance(1, 8),
+    };
+  });
+}
+
+function drawReads(prng: Prng, client: number, nodes: number, healAtMs: number): OperationDraft[] {
+  return Array.from({ length: 4 }, (_, quarter) => ({
+    kind: "read",
+    client,
+    atMs: 500 + quarter * Math.floor(healAtMs / 4),
+    times: prng.between(5, 15),
+    everyMs: prng.between(50, 400),
+    node: drawTarget(prng, nodes),
+    fromPerMille: prng.pick([0, 300, 700, 950, 990]),
+  }));
+}
+
+// ---- what goes wrong ----
+
+type MishapMaker = (prng: Prng, nodes: number, atMs: number, spanMs: number) => MishapDraft[];
+
+/** Each with how likely a seed has it, in 32, and how often at most. */
+const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] = [
+  { make: drawCrashAtEffect("power"), in32: 31, timesMax: 4 },
+  { make: drawCrashAtEffect("process"), in32: 20, timesMax: 3 },
+  { make: drawCrash, in32: 20, timesMax: 4 },
+  { make: drawPartition, in32: 31, timesMax: 3 },
+  { make: drawOneWay, in32: 16, timesMax: 3 },
+  { make: drawBlackout, in32: 8, timesMax: 2 },
+  { make: drawStop, in32: 10, timesMax: 2 },
+  { make: drawStorm, in32: 10, timesMax: 2 },
+  { make: drawSlowDisk, in32: 10, timesMax: 2 },
+];
+
+function drawMishaps(prng: Prng, nodes: number, healAtMs: number): MishapDraft[] {
+  const spanMs = healAtMs - 2 * QUIET_MS;
+  const mishaps: MishapDraft[] = [];
+  for (const [at, { make, in32, timesMax }] of MISHAPS.entries()) {
+    const own = prng.fork(`kind ${at}`);
+    if (!own.chance(in32, 32)) continue;
+    for (let left = own.between(1, timesMax); left > 0; left--)
+      mishaps.push(...make(own, nodes, QUIET_MS + own.below(spanMs), spanMs));
+  }
+  return mishaps.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** At the moment when it hurts: something is written, and nothing is certain. */
+function drawCrashAtEffect(how: "process" | "power"): MishapMaker {
+  return (prng, nodes, atMs) => [
+    {
+      kind: "crash",
+      node: drawTarget(prng, nodes),
+      how,
+      atMs,
+      effect: {
+        nth: prng.pick([1, 1, 2, 5, 20]),
+        of: prng.pick(["any", "sync", "sync", "write-at", "sync-dir", "rename"]),
+        edge: prng.pick(["before", "after"]),
+      },
+      downMs: drawSpanMs(prng),
+    },
+  ];
+}
+
+function drawCrash(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const how = prng.pick(["process", "power"] as const);
+  return [{ kind: "crash", node: drawTarget(prng, nodes), how, atMs, downMs: drawSpanMs(prng) }];
+}
+
+/** The power of the whole house goes, and comes back node by node. */
+function drawBlackout(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  return places(nodes).map((node) => ({
+    kind: "crash",
+    node,
+    how: "power",
+    atMs,
+    downMs: drawSpanMs(prng),
+  }));
+}
+
+function drawStop(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  return [{ kind: "stop", node: drawTarget(prng, nodes), atMs, downMs: drawSpanMs(prng) }];
+}
+
+function drawPartition(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const size = prng.between(1, Math.floor(nodes / 2));
+  const side: Target[] = prng.shuffled(places(nodes)).slice(0, size);
+  if (prng.chance(1, 2)) side[0] = "leader";
+  return [{ kind: "partition", side, atMs, forMs: drawSpanMs(prng) }];
+}
+
+function drawOneWay(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const mixed = prng.shuffled(places(nodes));
+  const size = prng.between(1, nodes - 1);
+  const [one, other] = [mixed.slice(0, size), mixed.slice(size)];
+  const isLeader = prng.chance(1, 3);
+  const from: Target[] = isLeader ? ["leader"] : one;
+  return [{ kind: "one-way", from, to: isLeader ? mixed : other, atMs, forMs: drawSpanMs(prng) }];
+}
+
+function drawStorm(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
+  const dropPerMille = prng.pick([50, 200, 500]);
+  const delayTimes = prng.pick([1, 5, 20]);
+  return [{ kind: "storm", atMs, forMs: drawSpanMs(prng), dropPerMille, delayTimes }];
+}
+
+function drawSlowDisk(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = drawTarget(prng, nodes);
+  return [
+    { kind: "slow-disk", node, atMs, forMs: drawSpanMs(prng), times: prng.pick([5, 20, 80]) },
+  ];
+}
+
+/** The leader as often as any other: most of what is dangerous happens there. */
+function drawTarget(prng: Prng, nodes: number): Target {
+  return prng.chance(2, 5) ? "leader" : prng.below(nodes);
+}
+
+/** Short enough to be within one term, long enough for several, or in between. */
+function drawSpanMs(prng: Prng): number {
+  return prng.pick([20, 150, 400, 1000, 2500, 5000]) + prng.below(500);
+}
+
+function places(nodes: number): number[] {
+  return Array.from({ length: nodes }, (_, place) => place);
+}

@@ -1,0 +1,129 @@
+// What happened in a run, counted: for its last line, for saying "unknown" when nothing did, and for the
+// gates of a batch. An observer like any other; it judges nothing.
+
+import type { NodeId, Term } from "../src/base/ids.ts";
+import type { Call, History, RecordId } from "./history.ts";
+import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
+import { AUDITOR_BASE } from "./workload.ts";
+
+/** Plain data: a batch collects these from child processes. */
+export interface Counts {
+  /** Terms in which somebody led. */
+  readonly leaders: number;
+  readonly crashes: number;
+  readonly powerLosses: number;
+  /** Power losses that took bytes which no sync had covered. */
+  readonly lossyCrashes: number;
+  readonly tornWrites: number;
+  readonly lostNames: number;
+  readonly stops: number;
+  /** Both ways. */
+  readonly partitions: number;
+  readonly oneWayCuts: number;
+  /** Appends by outcome. */
+  readonly acked: number;
+  readonly failed: number;
+  readonly unknown: number;
+  /** Acknowledged appends that had been in the log before that request. */
+  readonly duplicates: number;
+  readonly retried: number;
+  readonly reads: number;
+  readonly tails: number;
+  readonly truncations: number;
+  /** Acknowledged records that some node does not have in the end. */
+  readonly lost: number;
+}
+
+export class Tally implements Observer {
+  readonly #termsLed = new Set<Term>();
+  readonly #lastIndexes = new Map<Computer, number>();
+  readonly #counts: { -readonly [Key in keyof Counts]: Counts[Key] } = {
+    leaders: 0,
+    crashes: 0,
+    powerLosses: 0,
+    lossyCrashes: 0,
+    tornWrites: 0,
+    lostNames: 0,
+    stops: 0,
+    partitions: 0,
+    oneWayCuts: 0,
+    acked: 0,
+    failed: 0,
+    unknown: 0,
+    duplicates: 0,
+    retried: 0,
+    reads: 0,
+    tails: 0,
+    truncations: 0,
+    lost: 0,
+  };
+  #history: History | null = null;
+
+  get counts(): Counts {
+    return { ...this.#counts, leaders: this.#termsLed.size };
+  }
+
+  attach(stage: Stage): void {
+    this.#history = stage.history;
+  }
+
+  nodeCrashed(node: Computer, kind: CrashKind, loss: CrashLoss): void {
+    this.#lastIndexes.delete(node);
+    this.#counts.crashes++;
+    this.#counts.tornWrites += loss.tornWrites;
+    this.#counts.lostNames += loss.lostNames;
+    if (kind !== "power") return;
+    this.#counts.powerLosses++;
+    if (loss.lostBytes > 0) this.#counts.lossyCrashes++;
+  }
+
+  nodeStopped(): void {
+    this.#counts.stops++;
+  }
+
+  afterTurn(node: Computer): void {
+    const raft = node.host?.look().raft;
+    if (raft === null || raft === undefined) return;
+    if (raft.role === "leader") this.#termsLed.add(raft.term);
+    if (raft.lastIndex < (this.#lastIndexes.get(node) ?? 0)) this.#counts.truncations++;
+    this.#lastIndexes.set(node, raft.lastIndex);
+  }
+
+  pathsCut(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {
+    if (isBothWays) this.#counts.partitions++;
+    else this.#counts.oneWayCuts++;
+  }
+
+  returned(call: Call): void {
+    const { question, outcome, facts } = call;
+    if (question.kind === "read" && outcome === "ok") this.#counts.reads++;
+    if (question.kind === "check-tail" && outcome === "ok") this.#counts.tails++;
+    if (question.kind !== "append") return;
+    if (call.attempts > 1) this.#counts.retried++;
+    if (outcome === "fail") this.#counts.failed++;
+    if (outcome === "unknown") this.#counts.unknown++;
+    if (outcome !== "ok") return;
+    this.#counts.acked++;
+    if (facts?.kind === "appended" && facts.duplicate) this.#counts.duplicates++;
+  }
+
+  atEnd(): void {
+    if (this.#history !== null) this.#counts.lost = countLost(this.#history);
+  }
+}
+
+/** Acknowledged records that an auditor did not find on its node. */
+function countLost(history: History): number {
+  const found = new Map<RecordId, number>();
+  const auditors = new Set<number>();
+  for (const { client, facts } of history.calls) {
+    if (client < AUDITOR_BASE || facts?.kind !== "read") continue;
+    auditors.add(client);
+    for (const { record } of facts.records) found.set(record, (found.get(record) ?? 0) + 1);
+  }
+  let lost = 0;
+  for (const { question, outcome } of history.calls)
+    if (question.kind === "append" && outcome === "ok")
+      for (const record of question.records) if ((found.get(record) ?? 0) < auditors.size) lost++;
+  return lost;
+}

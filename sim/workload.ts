@@ -1,0 +1,122 @@
+// Everybody who uses the cluster in a run: clients with scripts, readers that follow a node, and at the
+// end an auditor per node that reads its whole log. Owns who there is and when all is answered; what one
+// client does is sim/sim-client.ts.
+
+import type { Offset } from "../src/base/ids.ts";
+import type { Prng } from "../src/base/prng.ts";
+import type { SimComputer } from "./computer.ts";
+import type { Plan, PlannedOperation } from "./plan.ts";
+import { type ClientRoom, SimClient } from "./sim-client.ts";
+
+/** Auditors are clients above all that a plan may name. */
+export const AUDITOR_BASE = 256;
+const RETRY_MICROS = 20_000;
+
+type PlannedStream = Extract<PlannedOperation, { kind: "stream" }>;
+
+export class Workload {
+  readonly #room: ClientRoom;
+  readonly #prng: Prng;
+  readonly #clients: SimClient[] = [];
+  readonly #readers: Reader[] = [];
+
+  constructor(plan: Plan, room: ClientRoom, prng: Prng) {
+    this.#room = room;
+    this.#prng = prng;
+    const scripts = new Map<number, PlannedOperation[]>();
+    for (const planned of plan.operations) {
+      const script = scripts.get(planned.client);
+      if (script === undefined) scripts.set(planned.client, [planned]);
+      else script.push(planned);
+    }
+    for (const [id, script] of scripts) {
+      const ordered = script.sort((a, b) => a.atMs - b.atMs);
+      this.#clients.push(this.#client(id, ordered));
+      for (const planned of ordered) if (planned.kind === "stream") this.#follow(planned);
+    }
+  }
+
+  begin(): void {
+    for (const client of this.#clients) client.begin();
+  }
+
+  /** Nobody begins a call any more; calls under way go on until they are answered. */
+  close(): void {
+    this.#room.isClosing = true;
+  }
+
+  /** Every call that a script began has its outcome. */
+  get isAnswered(): boolean {
+    return this.#clients.every((client) => client.isDone);
+  }
+
+  /** Every follower has read up to `end`. */
+  hasRead(end: Offset): boolean {
+    return this.#readers.every((reader) => reader.next >= end);
+  }
+
+  /** Reads every node's log from its start, until `hasRead(end)`. */
+  audit(end: Offset): void {
+    for (const computer of this.#room.computers) {
+      const id = AUDITOR_BASE + computer.place;
+      const reader = new Reader(this.#client(id, []), computer, id, end, this.#room);
+      this.#readers.push(reader);
+      reader.readOn(0 as Offset);
+    }
+  }
+
+  #follow(planned: PlannedStream): void {
+    const computer = this.#room.computers[planned.node] as SimComputer;
+    const reader = new Reader(
+      this.#client(planned.client, []),
+      computer,
+      planned.client,
+      null,
+      this.#room,
+    );
+    this.#readers.push(reader);
+    this.#room.timeline.at(planned.atMs * 1000, () => {
+      const from = Math.floor((this.#room.knownEnd * planned.fromPerMille) / 1000);
+      reader.readOn(from as Offset);
+    });
+  }
+
+  #client(id: number, script: readonly PlannedOperation[]): SimClient {
+    return new SimClient(id, script, this.#room, this.#prng.fork(`client ${id}`));
+  }
+}
+
+/** Reads one node's log in order, one fetch after another. */
+class Reader {
+  readonly #client: SimClient;
+  readonly #computer: SimComputer;
+  readonly #stream: number;
+  /** Reads up to here; null: for ever. */
+  readonly #end: Offset | null;
+  readonly #room: ClientRoom;
+  next = 0 as Offset;
+
+  constructor(
+    client: SimClient,
+    computer: SimComputer,
+    stream: number,
+    end: Offset | null,
+    room: ClientRoom,
+  ) {
+    this.#client = client;
+    this.#computer = computer;
+    this.#stream = stream;
+    this.#end = end;
+    this.#room = room;
+  }
+
+  readOn(from: Offset): void {
+    this.next = from;
+    if (this.#end !== null && from >= this.#end) return;
+    this.#client.read(this.#computer, from, this.#stream, (next) => {
+      // Nothing came: the node is down or the answer was lost. Reconnecting takes a moment.
+      if (next === from) this.#room.timeline.after(RETRY_MICROS, () => this.readOn(next));
+      else this.readOn(next);
+    });
+  }
+}

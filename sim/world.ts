@@ -1,0 +1,249 @@
+// A whole cluster in one process and in virtual time: computers, the network between them, their clients,
+// and what goes wrong. One queue, one loop; everything else is somebody's event on the timeline. Owns the
+// course of a run, from its first start to its verdict; a run is made of a plan, and of nothing else.
+//
+//   plan --> [ mishaps and work ] -- healAtMs --> [ recover ] --> [ audit ] --> verdict
+//
+// The nodes are those of production (createNode); only what they are plugged into differs.
+
+import type { Entry } from "../src/base/entry.ts";
+import type { Instant, Offset } from "../src/base/ids.ts";
+import { Prng } from "../src/base/prng.ts";
+import type { Stopped } from "../src/node/protocol.ts";
+import { Audience } from "./audience.ts";
+import { ClientPath } from "./client-path.ts";
+import { membersOf, SimComputer, type Surroundings } from "./computer.ts";
+import { Digest } from "./digest.ts";
+import { History } from "./history.ts";
+import { Mishaps } from "./mishaps.ts";
+import type { Computer, Observer, Stage, Violation } from "./observer.ts";
+import type { Plan } from "./plan.ts";
+import type { ClientRoom } from "./sim-client.ts";
+import { SimNetwork } from "./sim-network.ts";
+import { Timeline } from "./timeline.ts";
+import { Workload } from "./workload.ts";
+
+/** pass: nothing wrong was seen. The others say what went wrong first. */
+export type Verdict =
+  | { readonly kind: "pass" }
+  /** A property does not hold. */
+  | { readonly kind: "safety"; readonly violation: Violation }
+  /** Healed, and yet not everything was answered and equal in time. */
+  | { readonly kind: "liveness"; readonly violation: Violation }
+  /** A node threw, or stopped by itself. */
+  | { readonly kind: "crash"; readonly violation: Violation };
+
+/** How often the end of a run asks whether all is well. */
+const LOOK_MICROS = 20_000;
+
+export class World implements Stage {
+  readonly plan: Plan;
+  readonly history = new History();
+  readonly nodes: readonly Computer[];
+  readonly #timeline = new Timeline();
+  readonly #digest = new Digest();
+  readonly #audience: Audience;
+  readonly #computers: readonly SimComputer[];
+  readonly #network: SimNetwork;
+  readonly #path: ClientPath;
+  readonly #mishaps: Mishaps;
+  readonly #workload: Workload;
+  #verdict: Verdict | null = null;
+
+  constructor(plan: Plan, observers: readonly Observer[]) {
+    const prng = new Prng(plan.seed);
+    this.plan = plan;
+    this.#audience = new Audience(observers, plan.options.batchBytesMax);
+    this.#network = new SimNetwork(
+      this.#timeline,
+      plan.network,
+      prng.fork("sim.network"),
+      (from, to, lane, frame) => {
+        this.#digest.mixBytes(frame);
+        this.#audience.tellFrame(this.#find(from), to, lane, frame);
+      },
+    );
+    this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
+    this.#computers = this.#assemble(prng.fork("sim.computers"));
+    this.nodes = this.#computers;
+    this.#mishaps = new Mishaps(this.#timeline, this.#network, this.#computers, this.#audience);
+    this.#workload = new Workload(plan, this.#makeRoom(), prng.fork("sim.workload"));
+    this.#audience.tell("attach", this);
+  }
+
+  get now(): Instant {
+    return this.#timeline.now;
+  }
+
+  /** Events so far. */
+  get events(): number {
+    return this.#timeline.happened;
+  }
+
+  /** Of everything so far. */
+  get digest(): string {
+    return this.#digest.toString();
+  }
+
+  /** Runs to the verdict; once. */
+  run(): Verdict {
+    this.#mishaps.arm(this.plan);
+    this.#timeline.at(this.plan.healAtMs * 1000, () => this.#heal());
+    for (const computer of this.#computers) computer.start();
+    this.#workload.begin();
+    try {
+      while (this.#verdict === null) this.#timeline.advance();
+    } catch (error) {
+      return { kind: "crash", violation: this.#describeThrown(error) };
+    }
+    return this.#verdict;
+  }
+
+  /** An observer has seen a property broken: nothing after it counts. */
+  report(violation: Violation): void {
+    this.#verdict ??= { kind: "safety", violation };
+  }
+
+  // ---- the end of a run ----
+
+  #heal(): void {
+    this.#mishaps.heal();
+    this.#network.calm();
+    this.#path.isRough = false;
+    this.#workload.close();
+    this.#audience.tell("healed");
+    this.#await(
+      "recovered",
+      () => this.#unrecovered(),
+      () => this.#audit(),
+    );
+  }
+
+  #audit(): void {
+    const end = this.#committedEnd();
+    this.#workload.audit(end);
+    const unread = () => (this.#workload.hasRead(end) ? null : `not every reader reached ${end}`);
+    this.#await("audited", unread, () => this.#pass());
+  }
+
+  #pass(): void {
+    this.#audience.tell("atEnd");
+    this.#verdict ??= { kind: "pass" };
+  }
+
+  /** Goes on when nothing is missing any more; a liveness failure when that takes too long. */
+  #await(property: string, missing: () => string | null, then: () => void): void {
+    const deadline = this.now + this.plan.settleMs * 1000;
+    const look = () => {
+      const fact = missing();
+      if (fact === null) then();
+      else if (this.now < deadline) this.#timeline.after(LOOK_MICROS, look);
+      else {
+        const bound = `${this.plan.settleMs} ms after the last mishap ended, it had to be otherwise`;
+        const violation = { property, facts: [fact, bound], at: this.now, node: null };
+        this.#verdict ??= { kind: "liveness", violation };
+      }
+    };
+    look();
+  }
+
+  /** What is not well yet, in one sentence; null when all is. */
+  #unrecovered(): string | null {
+    const states = this.#computers.map(({ host }) => host?.look().raft ?? null);
+    const leaders = states.filter((raft) => raft?.role === "leader");
+    const [leader] = leaders;
+    if (leader === undefined || leader === null || leaders.length > 1)
+      return `${leaders.length} nodes lead`;
+    for (const [place, raft] of states.entries())
+      if (
+        raft === null ||
+        raft.commitIndex !== leader.lastIndex ||
+        raft.durableIndex !== leader.lastIndex
+      )
+        return `n${place} is at commit ${raft?.commitIndex}, durable ${raft?.durableIndex} of ${leader.lastIndex}`;
+    if (!this.#workload.isAnswered) return "clients still wait for answers";
+    return null;
+  }
+
+  #committedEnd(): Offset {
+    const ends = this.#computers.map(({ host }) => host?.status().endOffset ?? 0);
+    return Math.max(...ends) as Offset;
+  }
+
+  // ---- putting it together ----
+
+  #assemble(prng: Prng): SimComputer[] {
+    const surroundings: Surroundings = {
+      plan: this.plan,
+      timeline: this.#timeline,
+      network: this.#network,
+      audience: this.#audience,
+      digest: this.#digest,
+      prng,
+      members: membersOf(this.plan.nodes),
+      answered: (computer, answer) => {
+        this.#digest.mixText(answer.kind);
+        this.#digest.mixCount(answer.requestId);
+        this.#audience.tell("answered", computer, answer);
+        this.#path.answered(computer, answer);
+      },
+      effect: (computer, operation, edge) => this.#mishaps.effect(computer, operation, edge),
+      stopped: (computer, how) => this.#stopped(computer, how),
+      wentDown: (computer) => this.#path.broke(computer),
+    };
+    return surroundings.members.map((_, place) => new SimComputer(place, surroundings));
+  }
+
+  #makeRoom(): ClientRoom {
+    return {
+      timeline: this.#timeline,
+      path: this.#path,
+      computers: this.#computers,
+      history: this.history,
+      knownEnd: 0 as Offset,
+      nextRecord: 1,
+      isClosing: false,
+      target: (target) => this.#mishaps.find(target),
+      returned: (call) => this.#audience.tell("returned", call),
+      altered: (entry, computer) => this.#reportAltered(entry, computer),
+    };
+  }
+
+  #find(name: string): SimComputer {
+    return this.#computers.find((computer) => computer.name === name) as SimComputer;
+  }
+
+  // ---- what must not happen ----
+
+  #stopped(computer: SimComputer, how: Stopped): void {
+    this.#audience.tell("nodeStopped", computer, how);
+    if (how.kind === "clean") {
+      this.#mishaps.stopped(computer);
+      return;
+    }
+    const facts = [
+      `${computer.name} stopped by itself: ${how.why}`,
+      "no mishap of the plan explains it",
+    ];
+    const violation = { property: "keeps-running", facts, at: this.now, node: computer.name };
+    this.#verdict ??= { kind: "crash", violation };
+  }
+
+  #reportAltered(entry: Entry, computer: SimComputer): void {
+    const facts = [
+      `${computer.name} answered a read with records at offset ${entry.offset} (index ${entry.index})`,
+      "their bytes are not those of any record that was ever written",
+    ];
+    this.report({ property: "records-unaltered", facts, at: this.now, node: computer.name });
+  }
+
+  #describeThrown(error: unknown): Violation {
+    const thrown = error instanceof Error ? error : new Error(String(error));
+    const frames = (thrown.stack ?? "").split("\n").filter((line) => line.includes("    at "));
+    const facts = [
+      `${thrown.name}: ${thrown.message}`,
+      ...frames.slice(0, 6).map((line) => line.trim()),
+    ];
+    return { property: "keeps-running", facts, at: this.now, node: null };
+  }
+}
