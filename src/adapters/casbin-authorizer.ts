@@ -1,6 +1,7 @@
-// Access by Casbin: the seeds' model and policy files, decided synchronously and remembered. Denied by
-// default. Owns the reading of the two texts, so that a typing error in a policy is found at the start,
-// with its line, and not as somebody's silent lack of a right. Reads no files: texts come in.
+// Access by Casbin: the seeds' model and policy files, decided synchronously and remembered. Denied
+// by default. Owns the reading of the two texts, so that a typing error in a policy is found at the
+// start, with its line, and not as somebody's silent lack of a right. Reads no files: texts come
+// in.
 
 import { type Enforcer, type Model, newEnforcer, newModelFromString, StringAdapter } from "casbin";
 import type { Authorizer } from "../ports/authorizer.ts";
@@ -17,8 +18,8 @@ export class PolicyError extends Error {
 }
 
 /**
- * The seeds' model, grown: a policy's object `*` still means everything, other objects may end in `*`.
- * The seeds' policies keep their meaning.
+ * The seeds' model, grown: a policy's object `*` still means everything, other objects may end in
+ * `*`. The seeds' policies keep their meaning.
  */
 export const DEFAULT_MODEL: string = `[request_definition]
 r = sub, obj, act
@@ -82,7 +83,8 @@ export async function openCasbinAuthorizer(
   await checkPolicy(parsed, policy);
   try {
     const enforcer = await newEnforcer(parsed, new StringAdapter(policy.text));
-    // A matcher is compiled at its first use, and looks at all its parts only for what a policy says.
+    // A matcher is compiled at its first use, and looks at all its parts only for what a policy
+    // says.
     const [subject = "", object = "", action = ""] =
       enforcer.getModel().getPolicy("p", "p")[0] ?? [];
     enforcer.enforceSync(subject, object, action);
@@ -119,8 +121,8 @@ function readModel({ file, text }: NamedText): Model {
 }
 
 /**
- * Casbin itself takes misspelt, short and long lines in silence: each would be a right that nobody has.
- * So each line is read by Casbin's own parser, alone, and what came of it is looked at.
+ * Casbin itself takes misspelt, short and long lines in silence: each would be a right that nobody
+ * has. So each line is read by Casbin's own parser, alone, and what came of it is looked at.
  */
 async function checkPolicy(model: Model, { file, text }: NamedText): Promise<void> {
   for (const [at, line] of text.split(/\r?\n/).entries()) {

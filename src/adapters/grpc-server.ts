@@ -1,5 +1,6 @@
 // The gRPC server: connections in, one service behind them. It never listens: the one port hands it
-// each connection that is not a peer's. Owns connections, bounds and draining; methods are elsewhere.
+// each connection that is not a peer's. Owns connections, bounds and draining; methods are
+// elsewhere.
 
 import type { Duplex } from "node:stream";
 import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
@@ -47,7 +48,8 @@ export class GrpcServer {
     });
     this.#server.addService(LOG_V1, logV1Methods(service));
     this.#server.addService(CAIRN_V1, cairnV1Methods(service));
-    // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the same.
+    // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the
+    // same.
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const inject = (socket: Duplex) => this.#injector.injectConnection(socket);
     this.#door = options.tls === null ? null : new TlsDoor(options.tls, inject, options.refused);

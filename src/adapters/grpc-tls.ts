@@ -1,7 +1,7 @@
 // TLS for clients' connections: every one shows a certificate of the cluster's authority, or is
-// dropped. Done here and not by grpc-js, for two reasons: a bare TLSSocket would accept any authority's
-// certificate, only tls.Server verifies; and grpc-js parses the peer's certificate anew at every call,
-// which costs 20 us of its 100, so that it is parsed once a connection here.
+// dropped. Done here and not by grpc-js, for two reasons: a bare TLSSocket would accept any
+// authority's certificate, only tls.Server verifies; and grpc-js parses the peer's certificate anew
+// at every call, which costs 20 us of its 100, so that it is parsed once a connection here.
 
 import type { Duplex } from "node:stream";
 import { createServer, type Server, type TLSSocket } from "node:tls";

@@ -1,10 +1,12 @@
-// Protobuf fields as our few messages need them: lengths and writers for encoding, and a reader that
-// turns the first malformed byte into a value that says where it was. Owns no message.
+// Protobuf fields as our few messages need them: lengths and writers for encoding, and a reader
+// that turns the first malformed byte into a value that says where it was. Owns no message.
 
 import { decodeUtf8 } from "../base/utf8.ts";
 import { FieldReader, putVarint, varintLength } from "../base/varint.ts";
 
-/** What decoding gives when the bytes are not the message: a value, to be answered, never thrown. */
+/**
+ * What decoding gives when the bytes are not the message: a value, to be answered, never thrown.
+ */
 export class Malformed {
   /** Which field or byte, what is wrong with it, and what it should be. */
   readonly what: string;

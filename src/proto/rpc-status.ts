@@ -1,5 +1,6 @@
 // google.rpc.Status and the details we use of google/rpc/error_details.proto, as they travel in the
-// `grpc-status-details-bin` trailer. Owns their bytes; what a failure means is src/service/status.ts.
+// `grpc-status-details-bin` trailer. Owns their bytes; what a failure means is
+// src/service/status.ts.
 
 import { encodeUtf8 } from "../base/utf8.ts";
 import {

@@ -1,10 +1,10 @@
-// Who may do what, decided before any work is done for a request. Owns the actions and which of them a
-// request needs; the policy is the authorizer's.
+// Who may do what, decided before any work is done for a request. Owns the actions and which of
+// them a request needs; the policy is the authorizer's.
 //
-// Decided here: the seeds authorize Produce and Consume and let every certificate call GetServers. We
-// let Casbin decide that one too, without asking anybody to change a policy: who may produce or consume
-// must find the servers, so either action implies "describe". A subject with no right at all learns
-// nothing, not even the members' addresses.
+// Decided here: the seeds authorize Produce and Consume and let every certificate call GetServers.
+// We let Casbin decide that one too, without asking anybody to change a policy: who may produce or
+// consume must find the servers, so either action implies "describe". A subject with no right at
+// all learns nothing, not even the members' addresses.
 
 import type { Fault } from "../base/faults.ts";
 import type { Authorizer } from "../ports/authorizer.ts";

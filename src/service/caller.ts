@@ -16,7 +16,9 @@ export class Caller {
     return this.#gone;
   }
 
-  /** Says that nobody waits for the answer any more. Harmless after the answer, and when repeated. */
+  /**
+   * Says that nobody waits for the answer any more. Harmless after the answer, and when repeated.
+   */
   leave(): void {
     this.#gone = true;
     const onGone = this.#onGone;

@@ -1,6 +1,6 @@
-// What was asked of the node and not answered yet: request ids, bounds, taking back, deadlines. Each
-// request is answered exactly once, whatever the node does. Owns no timers: whoever has one calls
-// `expire` now and then.
+// What was asked of the node and not answered yet: request ids, bounds, taking back, deadlines.
+// Each request is answered exactly once, whatever the node does. Owns no timers: whoever has one
+// calls `expire` now and then.
 
 import { assert } from "../base/assert.ts";
 import type { Answer, ClientRequest } from "../base/client.ts";

@@ -1,5 +1,6 @@
-// The public contract without gRPC: what each request needs, checks and answers, over one node. Access
-// is decided before anything else is looked at. Owns no transport, no encoding and no timers.
+// The public contract without gRPC: what each request needs, checks and answers, over one node.
+// Access is decided before anything else is looked at. Owns no transport, no encoding and no
+// timers.
 
 import { assert } from "../base/assert.ts";
 import type { Answer, ClientRequest, MemberInfo } from "../base/client.ts";
@@ -182,8 +183,8 @@ export class LogService implements Clients {
 
   /**
    * All committed records from `offset` on; at the end it waits in the node, without polling. One
-   * fetch is under way or being written at a time, so that a stalled caller costs one fetch of memory.
-   * Ends with the fault that ended it, "cancelled" when the caller left.
+   * fetch is under way or being written at a time, so that a stalled caller costs one fetch of
+   * memory. Ends with the fault that ended it, "cancelled" when the caller left.
    */
   async consumeStream(caller: Caller, offset: number, sink: ConsumeSink): Promise<Fault> {
     const refused = this.#access.refusal(caller.subject, "consume");

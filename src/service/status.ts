@@ -1,5 +1,5 @@
-// The one table from fault to gRPC status: code, text, and what goes into the details and trailers. A
-// fault that is missing here does not compile. Owns no encoding (src/proto/rpc-status.ts).
+// The one table from fault to gRPC status: code, text, and what goes into the details and trailers.
+// A fault that is missing here does not compile. Owns no encoding (src/proto/rpc-status.ts).
 
 import type { Fault, FaultCode } from "../base/faults.ts";
 

@@ -234,7 +234,8 @@ describe("google.rpc.Status", () => {
     });
     const any = "type.googleapis.com/google.rpc.LocalizedMessage";
     const detail = `\x0a\x05en-US\x12\x2d${message}`;
-    const want = `\x08\u0094\x03\x12\x16offset out of range: 1\x1a\x69\x0a\x2f${any}\x12\x36${detail}`;
+    const head = "\x08\u0094\x03\x12\x16offset out of range: 1\x1a\x69";
+    const want = `${head}\x0a\x2f${any}\x12\x36${detail}`;
     expect(status.toString("latin1")).toBe(want);
   });
 });

@@ -1,5 +1,5 @@
-// The real Casbin with the seeds' texts: what root, nobody and strangers may, and what is wrong with a
-// policy that has a typing error.
+// The real Casbin with the seeds' texts: what root, nobody and strangers may, and what is wrong
+// with a policy that has a typing error.
 
 import { describe, expect, test } from "vitest";
 import {

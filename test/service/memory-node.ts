@@ -1,0 +1,230 @@
+// A node without Raft, disk or network, for tests of what stands in front of a node: the real rules
+// of admission over a log in memory, answers when the test's microtasks run, and a script for what
+// shall go wrong. Owns no consensus: `cluster.leader` says who leads.
+
+import type { Answer, ClientRequest, NodeStatus } from "../../src/base/client.ts";
+import type { Entry, EntryHead } from "../../src/base/entry.ts";
+import { FRAME_HEADER_BYTES, LOG_START } from "../../src/base/entry.ts";
+import type { Fault } from "../../src/base/faults.ts";
+import type { Instant, LogIndex, NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
+import { decodeBatch } from "../../src/base/record-batch.ts";
+import { sealFrame } from "../../src/log/frame.ts";
+import type { NodeHost } from "../../src/node/ports.ts";
+import type { Clients } from "../../src/ports/clients.ts";
+import { State } from "../../src/state/state.ts";
+
+type AppendRequest = Extract<ClientRequest, { kind: "append" }>;
+type FetchRequest = Extract<ClientRequest, { kind: "fetch" }>;
+
+/** What a member of the cluster is to its clients. */
+export interface MemoryMember {
+  readonly id: NodeId;
+  address: string;
+}
+
+/** One log that all nodes of a test share, as if replication were instant. */
+export class MemoryCluster {
+  readonly members: MemoryMember[] = [];
+  readonly nodes: MemoryNode[] = [];
+  readonly entries: Entry[] = [];
+  readonly #state = State.empty(100);
+  leader: NodeId | null = null;
+  term = 1 as Term;
+
+  get endOffset(): Offset {
+    return this.#state.end.endOffset;
+  }
+
+  /** Everything in the log, as text. */
+  get texts(): string[] {
+    return this.entries.flatMap((entry) =>
+      (decodeBatch(entry.frame.subarray(FRAME_HEADER_BYTES)) ?? []).map(({ value }) =>
+        Buffer.from(value).toString(),
+      ),
+    );
+  }
+
+  append({ requestId, draft, expectedEndOffset }: AppendRequest): Answer {
+    const admission = this.#state.admit(draft, expectedEndOffset);
+    if (admission.kind === "refused") return { kind: "fault", requestId, fault: admission.fault };
+    if (admission.kind === "duplicate") {
+      const { offset, index, term } = admission.batch;
+      return { kind: "appended", requestId, offset, index, term, duplicate: true };
+    }
+    const end = this.entries.length === 0 ? LOG_START : this.#state.end;
+    const { bytes, ...rest } = draft;
+    const head: EntryHead = {
+      ...rest,
+      index: (end.index + 1) as LogIndex,
+      term: this.term,
+      prevTerm: end.term,
+      offset: end.endOffset,
+      timestamp: (end.timestamp > draft.timestamp ? end : draft).timestamp,
+      bodyLength: bytes.length - FRAME_HEADER_BYTES,
+    };
+    this.entries.push({ ...head, frame: sealFrame(head, bytes) });
+    this.#state.append(head);
+    this.#state.commit(head.index, () => {});
+    const { offset, index, term } = head;
+    for (const node of this.nodes) node.serveWaiting();
+    return { kind: "appended", requestId, offset, index, term, duplicate: false };
+  }
+
+  /**
+   * Entries from the one that holds `from`, up to `bytesMax` but at least one; null past the end.
+   */
+  read(from: number, bytesMax: number): Entry[] | null {
+    const first = this.entries.findIndex((entry) => entry.offset + entry.count > from);
+    if (first < 0) return null;
+    const taken: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.entries.slice(first)) {
+      bytes += entry.frame.length;
+      if (taken.length > 0 && bytes > bytesMax) break;
+      taken.push(entry);
+    }
+    return taken;
+  }
+}
+
+/** What befalls one request instead of its plain answer. */
+export type Mishap =
+  /** It happens, and nobody hears of it. */
+  | "lose-answer"
+  /** It does not happen, and nobody hears of it. */
+  | "lose-request"
+  /** It happens, and then it is answered with the fault. */
+  | { readonly after: Fault }
+  /** It is answered with the fault instead. */
+  | { readonly instead: Fault };
+
+export class MemoryNode implements NodeHost {
+  readonly #cluster: MemoryCluster;
+  readonly #name: NodeId;
+  readonly #clients: Clients;
+  readonly #waiting = new Map<RequestId, FetchRequest>();
+  /** All that was offered, in order. */
+  readonly offered: ClientRequest[] = [];
+  /** For the next appends and checks of the tail, one each. */
+  readonly mishaps: (Mishap | null)[] = [];
+  /** False: the mailbox is full. */
+  hasRoom = true;
+  /** Bytes handed out by fetches so far. */
+  fetchedBytes = 0;
+
+  constructor(cluster: MemoryCluster, name: string, clients: Clients) {
+    this.#cluster = cluster;
+    this.#name = name as NodeId;
+    this.#clients = clients;
+    cluster.nodes.push(this);
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  start(): void {}
+
+  stop(): void {}
+
+  offer(request: ClientRequest): boolean {
+    if (!this.hasRoom) return false;
+    this.offered.push(request);
+    queueMicrotask(() => this.#turn(request));
+    return true;
+  }
+
+  status(): NodeStatus {
+    const { members, leader, endOffset, term } = this.#cluster;
+    const index = this.#cluster.entries.length as LogIndex;
+    return {
+      name: this.#name,
+      clusterId: "0".repeat(32),
+      state: "serving",
+      role: leader === this.#name ? "leader" : "follower",
+      term,
+      leader,
+      commitIndex: index,
+      lastIndex: index,
+      durableIndex: index,
+      startOffset: 0 as Offset,
+      endOffset,
+      members: members.map((member) => ({ ...member, isLeader: member.id === leader })),
+      at: 0 as Instant,
+    };
+  }
+
+  look(): { readonly raft: null; readonly log: never } {
+    throw new Error("a memory node has no machines to look at");
+  }
+
+  serveWaiting(): void {
+    for (const request of [...this.#waiting.values()]) {
+      this.#waiting.delete(request.requestId);
+      this.#fetch(request);
+    }
+  }
+
+  #turn(request: ClientRequest): void {
+    switch (request.kind) {
+      case "append":
+        this.#perhaps(request.requestId, () => this.#cluster.append(request));
+        return;
+      case "check-tail": {
+        const { requestId } = request;
+        const { endOffset } = this.#cluster;
+        this.#perhaps(requestId, () => ({ kind: "tail", requestId, endOffset }));
+        return;
+      }
+      case "fetch":
+        this.#fetch(request);
+        return;
+      case "cancel":
+        if (this.#waiting.delete(request.requestId)) {
+          this.#refuse(request.requestId, { code: "cancelled" });
+        }
+    }
+  }
+
+  #perhaps(requestId: RequestId, perform: () => Answer): void {
+    const mishap = this.mishaps.shift() ?? null;
+    if (mishap === "lose-request") return;
+    if (mishap !== null && typeof mishap === "object" && "instead" in mishap) {
+      this.#refuse(requestId, mishap.instead);
+      return;
+    }
+    const { leader, members } = this.#cluster;
+    if (leader !== this.#name) {
+      const address = members.find(({ id }) => id === leader)?.address ?? null;
+      this.#refuse(requestId, { code: "not-leader", leader, address });
+      return;
+    }
+    const answer = perform();
+    if (mishap === "lose-answer") return;
+    if (mishap === null) this.#clients.answer(answer);
+    else this.#refuse(requestId, mishap.after);
+  }
+
+  #fetch(request: FetchRequest): void {
+    const { requestId, from, bytesMax, wait } = request;
+    const entries = this.#cluster.read(from, bytesMax);
+    const { endOffset } = this.#cluster;
+    if (entries !== null) {
+      for (const entry of entries) this.fetchedBytes += entry.frame.length;
+      this.#clients.answer({ kind: "fetched", requestId, entries, endOffset });
+    } else if (wait) this.#waiting.set(requestId, request);
+    else {
+      const startOffset = 0 as Offset;
+      this.#refuse(requestId, {
+        code: "offset-out-of-range",
+        offset: from,
+        startOffset,
+        endOffset,
+      });
+    }
+  }
+
+  #refuse(requestId: RequestId, fault: Fault): void {
+    this.#clients.answer({ kind: "fault", requestId, fault });
+  }
+}
