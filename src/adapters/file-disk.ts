@@ -165,22 +165,22 @@ export class FileDisk implements Disk {
     return DONE;
   }
 
-  async #performOnIndex(
+  #performOnIndex(
     operation: DiskOperation & { readonly kind: "map" | "flush-map" | "unmap" },
   ): Promise<DiskResult> {
     const { file } = operation;
-    if (operation.kind === "unmap") {
-      this.#index.unmap(file);
-      return DONE;
-    }
     return this.#files.with(file, async (open) => {
-      if (operation.kind === "map") {
-        const view = await this.#index.map(file, open.fd, operation.length);
-        return { kind: "mapped", view };
+      switch (operation.kind) {
+        case "map":
+          return { kind: "mapped", view: await this.#index.map(file, open.fd, operation.length) };
+        case "flush-map":
+          open.dirty = true;
+          await this.#index.flush(file, open.fd);
+          return DONE;
+        case "unmap":
+          this.#index.unmap(file);
+          return DONE;
       }
-      open.dirty = true;
-      await this.#index.flush(file, open.fd);
-      return DONE;
     });
   }
 
