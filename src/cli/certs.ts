@@ -7,7 +7,6 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
-import path from "node:path";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -23,6 +22,14 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 
+import {
+  AUTHORITY_BASE,
+  type CertificateFiles,
+  certificateFiles,
+  clientBase,
+  PEER_SUFFIX,
+  peerNameOf,
+} from "./certificate-files.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
 type CryptoKey = webcrypto.CryptoKey;
@@ -35,36 +42,9 @@ const BACKDATE_MS = 60 * 60 * 1000;
 const CA_DAYS = 3650;
 export const DEFAULT_DAYS = 365;
 
-const PEER_SUFFIX = ".peer.cairn";
-
-/** The DNS name by which a certificate may speak for a member on peer links (src/node/links.ts). */
-export function peerNameOf(nodeName: string): string {
-  return `${nodeName}${PEER_SUFFIX}`;
-}
-
 export interface Authority {
   readonly certificate: X509Certificate;
   readonly key: CryptoKey;
-}
-
-/** The PEM files of one holder: `<base>.pem` and `<base>-key.pem`. */
-export interface CertificateFiles {
-  readonly cert: string;
-  readonly key: string;
-}
-
-export function certificateFiles(directory: string, base: string): CertificateFiles {
-  return {
-    cert: path.join(directory, `${base}.pem`),
-    key: path.join(directory, `${base}-key.pem`),
-  };
-}
-
-export const AUTHORITY_BASE = "ca";
-
-/** A subject's client files: "root" gives root-client.pem, as the seeds name them. */
-export function clientBase(subject: string): string {
-  return `${subject}-client`;
 }
 
 /** Makes a certificate authority in `directory`; never replaces one, for all it signed would die. */

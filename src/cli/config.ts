@@ -8,6 +8,7 @@ import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 
+import { AUTHORITY_BASE, certificateFiles } from "./certificate-files.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import {
   clusterIdOf,
@@ -49,7 +50,12 @@ export interface AgentConfig {
 }
 
 /** Names in the environment that begin with CAIRN_ and are not settings of an agent. */
-const OTHER_CAIRN_NAMES = new Set(["CAIRN_PROFILE", "CAIRN_TESTS", "CAIRN_REQUIRE_ALL"]);
+const OTHER_CAIRN_NAMES = new Set([
+  "CAIRN_PROFILE",
+  "CAIRN_REQUIRE_ALL",
+  "CAIRN_TESTS",
+  "CAIRN_TOOLS",
+]);
 
 interface Given {
   readonly value: unknown;
@@ -84,7 +90,10 @@ class Gathered {
   }
 
   refuse(key: string, what: string): void {
-    this.problems.push(`${key}: ${what} (${this.originOf(key)})`);
+    const given = this.values.get(key);
+    this.problems.push(
+      given === undefined ? `${key}: ${what}` : `${key}: ${what} (${given.origin})`,
+    );
   }
 }
 
@@ -193,12 +202,14 @@ function fitTogether(gathered: Gathered): AgentConfig | null {
   const take = <T>(key: string) => gathered.take<T>(key);
   take("start-join-addrs");
   const place = fitMembers(gathered);
-  const serverTls = fitTls(gathered, "server");
-  const peerTls = fitTls(gathered, "peer");
+  const certsDir = take<string>("certs-dir");
+  const everything = certsDir === undefined || place === null ? null : filesIn(certsDir, place);
+  const serverTls = fitTls(gathered, "server", everything);
+  const peerTls = fitTls(gathered, "peer", everything);
   if (place !== null && place.members.length > 1 && peerTls === null) {
     gathered.refuse(
       "peer-tls-cert-file",
-      "missing: members talk over mutual TLS only; `cairn certs node` makes the files",
+      "missing: members talk over mutual TLS only; make the files with `cairn certs`, name them with certs-dir",
     );
   }
   const electionTimeoutMs = take<number>("election-timeout-ms") ?? 1000;
@@ -272,8 +283,18 @@ function fitMembers(gathered: Gathered): Place | null {
   };
 }
 
-/** All three files of one kind, or none. */
-function fitTls(gathered: Gathered, kind: "server" | "peer"): TlsFiles | null {
+/** The files that `cairn certs` makes for a node, by their names. */
+function filesIn(directory: string, { nodeName }: Place): TlsFiles {
+  const own = certificateFiles(directory, nodeName);
+  return { ...own, ca: certificateFiles(directory, AUTHORITY_BASE).cert };
+}
+
+/** All three files of one kind, or `otherwise` when none of them is given. */
+function fitTls(
+  gathered: Gathered,
+  kind: "server" | "peer",
+  otherwise: TlsFiles | null,
+): TlsFiles | null {
   const key = (part: string) => `${kind}-tls-${part}-file`;
   const parts = ["cert", "key", "ca"].map((part) => gathered.take<string>(key(part)));
   const [cert, keyFile, ca] = parts;
@@ -281,11 +302,10 @@ function fitTls(gathered: Gathered, kind: "server" | "peer"): TlsFiles | null {
     return { cert, key: keyFile, ca };
   }
   const given = ["cert", "key", "ca"].filter((part) => gathered.values.has(key(part)));
-  if (given.length > 0) {
-    for (const part of ["cert", "key", "ca"].filter((each) => !given.includes(each))) {
-      const other = key(given[0] ?? "cert");
-      gathered.refuse(key(part), `missing: ${other} is set (${gathered.originOf(other)})`);
-    }
+  if (given.length === 0) return otherwise;
+  for (const part of ["cert", "key", "ca"].filter((each) => !given.includes(each))) {
+    const other = key(given[0] ?? "cert");
+    gathered.refuse(key(part), `missing: ${other} is set (${gathered.originOf(other)})`);
   }
   return null;
 }

@@ -151,24 +151,25 @@ function setting(
 
 /** In the order of --help. `config-file` itself can stand on the command line or in the environment. */
 export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
-  setting("config-file", "FILE", "YAML with these keys; unknown ones are errors", file),
+  setting("config-file", "FILE", "YAML with these names, without dashes", file),
   setting("data-dir", "DIR", "what this node keeps [<tmp>/cairn]", text("expected a directory")),
   setting("node-name", "NAME", "unique in the cluster, for ever [hostname]", memberName),
-  setting("peers", "LIST", "all members, this one too: id=host:port,id=host:port,...", peers),
-  setting("bootstrap", "", "begin a cluster of one (without --peers, first start)", onOff),
-  setting("cluster-id", "ID", "32 hex digits or a name [from the member names]", clusterId),
-  setting("bind-addr", "HOST", "where to listen [own host in peers, else 127.0.0.1]", bindHost),
+  setting("peers", "LIST", "all members: id=host:port,id=host:port,...", peers),
+  setting("bootstrap", "", "begin a cluster of one, instead of --peers", onOff),
+  setting("cluster-id", "ID", "name or 32 hex digits [from members' names]", clusterId),
+  setting("bind-addr", "HOST", "listen here [as in peers, else 127.0.0.1]", bindHost),
   setting(
     "rpc-port",
     "PORT",
-    "clients and Raft [own port in peers, else 8400]",
+    "clients and Raft [as in peers, else 8400]",
     wholeNumber(1, 65_535, "a port"),
   ),
   setting("start-join-addrs", "LIST", "refused: arrives with gossip", startJoinAddrs),
+  setting("certs-dir", "DIR", "has NAME.pem, NAME-key.pem, ca.pem for all", file),
   tlsFile("server-tls-cert-file", "shown to clients, PEM"),
   tlsFile("server-tls-key-file", "its key"),
   tlsFile("server-tls-ca-file", "who may sign clients' certificates"),
-  tlsFile("peer-tls-cert-file", "shown to peers: speaks for NAME.peer.cairn"),
+  tlsFile("peer-tls-cert-file", "shown to peers, for NAME.peer.cairn"),
   tlsFile("peer-tls-key-file", "its key"),
   tlsFile("peer-tls-ca-file", "who may sign peers' certificates"),
   setting("acl-model-file", "FILE", "Casbin model [subject, object, action]", file),
@@ -179,7 +180,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
     "auto, mmap or file [auto]",
     z.enum(["auto", "mmap", "file"], { error: "expected auto, mmap or file" }),
   ),
-  setting("record", "DIR", "record every turn, for `cairn sim --replay DIR`", file),
+  setting("record", "DIR", "every turn, for cairn sim --replay DIR", file),
   setting(
     "election-timeout-ms",
     "MS",
@@ -189,13 +190,13 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   setting(
     "heartbeat-ms",
     "MS",
-    "a leader is heard this often [election-timeout-ms / 5]",
+    "of a leader [a fifth of the above]",
     wholeNumber(5, 60_000, "milliseconds"),
   ),
   setting(
     "segment-bytes",
     "BYTES",
-    "a segment of the log rolls at this size [67108864]",
+    "of a segment of the log [67108864]",
     wholeNumber(65_536, 1_073_741_824, "bytes"),
   ),
   setting(

@@ -4,7 +4,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { peerNameOf } from "./certs.ts";
+import { peerNameOf } from "./certificate-files.ts";
 import type { TlsFiles } from "./config.ts";
 import { CommandError, EXIT } from "./exit.ts";
 

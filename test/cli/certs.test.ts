@@ -8,9 +8,9 @@ import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 
+import { certificateFiles } from "../../src/cli/certificate-files.ts";
 import {
   type Authority,
-  certificateFiles,
   checkSubject,
   createAuthority,
   createClientCertificate,

@@ -170,7 +170,7 @@ describe("a list of members", () => {
 
   test("members without certificates for each other are refused", () => {
     expect(refusal({ peers: threePeers })).toEqual([
-      "peer-tls-cert-file: missing: members talk over mutual TLS only; `cairn certs node` makes the files (default)",
+      "peer-tls-cert-file: missing: members talk over mutual TLS only; make the files with `cairn certs`, name them with certs-dir",
     ]);
   });
 });
@@ -271,9 +271,24 @@ describe("mistakes", () => {
 
   test("half a set of TLS files is refused, and each missing one has its line", () => {
     expect(refusal({ "server-tls-cert-file": "s.pem" })).toEqual([
-      "server-tls-key-file: missing: server-tls-cert-file is set (--server-tls-cert-file) (default)",
-      "server-tls-ca-file: missing: server-tls-cert-file is set (--server-tls-cert-file) (default)",
+      "server-tls-key-file: missing: server-tls-cert-file is set (--server-tls-cert-file)",
+      "server-tls-ca-file: missing: server-tls-cert-file is set (--server-tls-cert-file)",
     ]);
+  });
+
+  test("a folder of certificates stands for all six files, and a file given by itself wins", () => {
+    const server = {
+      "server-tls-cert-file": "s.pem",
+      "server-tls-key-file": "s-key.pem",
+      "server-tls-ca-file": "s-ca.pem",
+    };
+    const config = load({ peers: threePeers, "certs-dir": "certs", ...server });
+    expect(config.peerTls).toEqual({
+      cert: path.join("certs", "n1.pem"),
+      key: path.join("certs", "n1-key.pem"),
+      ca: path.join("certs", "ca.pem"),
+    });
+    expect(config.serverTls).toEqual({ cert: "s.pem", key: "s-key.pem", ca: "s-ca.pem" });
   });
 
   test("bootstrap beside a list of members is refused", () => {

@@ -1,0 +1,297 @@
+// `cairn agent`: one real node. The composition root: settings, the data directory's lock, the ports,
+// the node of src/node, the service, the one TCP port in front of both, signals and the end. Decides
+// nothing about the log.
+
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import {
+  type CasbinAuthorizer,
+  DEFAULT_MODEL,
+  DEFAULT_POLICY,
+  openCasbinAuthorizer,
+} from "../adapters/casbin-authorizer.ts";
+import { lockDataDirectory } from "../adapters/data-lock.ts";
+import { FileDisk } from "../adapters/file-disk.ts";
+import { GrpcServer } from "../adapters/grpc-server.ts";
+import { chooseIndex } from "../adapters/index-maps.ts";
+import { OsClock } from "../adapters/os-clock.ts";
+import { PeerLinks } from "../adapters/peer-links.ts";
+import { PortMux } from "../adapters/port-mux.ts";
+import { RecordingWriter } from "../adapters/recording-writer.ts";
+import { PinoTelemetry } from "../adapters/telemetry-pino.ts";
+import { InvariantViolation } from "../base/assert.ts";
+import { Prng } from "../base/prng.ts";
+import { createNode } from "../node/create-node.ts";
+import type { NodeHost } from "../node/ports.ts";
+import type { Stopped } from "../node/protocol.ts";
+import { LogService } from "../service/log-service.ts";
+import { createLogger, LastTurns, Recorders } from "./agent-log.ts";
+import { type AgentConfig, loadAgentConfig } from "./config.ts";
+import { CommandError, describeError, EXIT } from "./exit.ts";
+import type { AgentReady } from "./local-cluster.ts";
+import {
+  batchBytesMax,
+  nodeOptionsOf,
+  peerFrameBytesMax,
+  serviceOptionsOf,
+} from "./node-options.ts";
+import { onAskedToStop } from "./signals.ts";
+import { say } from "./terminal.ts";
+import { checkPeerCertificate, readTlsFiles, type TlsPems } from "./tls-files.ts";
+
+type Logger = ReturnType<typeof createLogger>;
+
+const SEND_BYTES_MAX = 16 * 1024 * 1024;
+const CLIENT_CONNECTIONS_MAX = 4096;
+const CALLS_MAX = 1024;
+/** Calls under way get this part of the time that a clean stop may take. */
+const GRACE_SHARE = 0.5;
+const SERVING_LOOK_MS = 10;
+
+/** Runs until a signal, its parent's end, or the node's own end. */
+export async function runAgent(
+  flags: Readonly<Record<string, unknown>>,
+  version: string,
+): Promise<void> {
+  const config = loadAgentConfig(flags, process.env);
+  const serverTls = readPems(config, "server");
+  const peerTls = readPems(config, "peer");
+  const authorizer = await openAuthorizer(config);
+  const logger = createLogger(config.logLevel, { node: config.nodeName, pid: process.pid });
+  const lock = await lockDataDirectory(config.dataDir).catch(refuseDirectory(config));
+  checkMayCreate(config);
+  logger.info({ version, nodejs: process.version, ...describeConfig(config) }, "starting");
+  try {
+    await new Agent(config, { serverTls, peerTls, authorizer, logger }).run();
+  } finally {
+    await lock.release();
+  }
+}
+
+interface Parts {
+  readonly serverTls: TlsPems | null;
+  readonly peerTls: TlsPems | null;
+  readonly authorizer: CasbinAuthorizer;
+  readonly logger: Logger;
+}
+
+class Agent {
+  readonly #config: AgentConfig;
+  readonly #logger: Logger;
+  readonly #clock = new OsClock();
+  readonly #disk: FileDisk;
+  readonly #links: PeerLinks;
+  readonly #service: LogService;
+  readonly #grpc: GrpcServer;
+  readonly #mux: PortMux;
+  readonly #host: NodeHost;
+  readonly #lastTurns = new LastTurns();
+  readonly #recording: RecordingWriter | null;
+  readonly #stopped: Promise<Stopped>;
+  #isEnding = false;
+
+  constructor(config: AgentConfig, { serverTls, peerTls, authorizer, logger }: Parts) {
+    this.#config = config;
+    this.#logger = logger;
+    const telemetry = new PinoTelemetry(logger);
+    const options = nodeOptionsOf(config);
+    const seed = randomBytes(16).toString("hex");
+    this.#disk = new FileDisk({ directory: config.dataDir, index: this.#openIndex() });
+    this.#links = new PeerLinks({
+      certificates: peerTls,
+      frameBytesMax: peerFrameBytesMax(config),
+      sendBytesMax: SEND_BYTES_MAX,
+      telemetry,
+    });
+    this.#service = new LogService(serviceOptionsOf(config), authorizer, this.#clock);
+    this.#grpc = new GrpcServer(this.#service, {
+      tls: serverTls,
+      messageBytesMax: batchBytesMax(config) + 1024 * 1024,
+      connectionsMax: CLIENT_CONNECTIONS_MAX,
+      callsMax: CALLS_MAX,
+      refused: (why) => logger.warn({ why }, "client-connection-refused"),
+    });
+    this.#mux = new PortMux({
+      host: config.listenHost,
+      port: config.listenPort,
+      onPeer: (socket) => this.#links.accept(socket),
+      onClient: (socket) => this.#grpc.inject(socket),
+      telemetry,
+    });
+    this.#recording =
+      config.recordDir === null ? null : openRecording(config.recordDir, options, seed);
+    let stopped: (how: Stopped) => void = () => undefined;
+    this.#stopped = new Promise((resolve) => {
+      stopped = resolve;
+    });
+    this.#host = createNode(options, {
+      clock: this.#clock,
+      disk: this.#disk,
+      network: this.#links,
+      clients: this.#service,
+      telemetry,
+      prng: new Prng(seed),
+      recorder: this.#recorder(),
+      stopped,
+    });
+    this.#service.attach(this.#host);
+  }
+
+  async run(): Promise<void> {
+    process.on("uncaughtException", (error) => this.#die(error));
+    const asked = this.#untilAskedToStop();
+    const { listenHost, listenPort } = this.#config;
+    try {
+      await this.#mux.listen();
+    } catch (error) {
+      const key = `rpc-port: ${describeError(error)}`;
+      throw new CommandError(`${key}; choose another address with --bind-addr and --rpc-port`);
+    }
+    this.#logger.info({ address: `${listenHost}:${listenPort}` }, "listening");
+    this.#host.start();
+    void this.#tellWhenServing();
+    const how = await Promise.race([asked.then(() => null), this.#stopped]);
+    this.#isEnding = true;
+    await this.#close(how);
+  }
+
+  #openIndex(): ReturnType<typeof chooseIndex>["maps"] {
+    try {
+      const { maps, fallback } = chooseIndex(this.#config.index);
+      this.#logger.info({ index: maps.kind, fallback }, "index");
+      return maps;
+    } catch (error) {
+      throw new CommandError(`index: ${describeError(error)}`);
+    }
+  }
+
+  #recorder(): Recorders {
+    const all = [this.#lastTurns, ...(this.#recording === null ? [] : [this.#recording])];
+    if (this.#recording !== null) {
+      this.#logger.warn({ file: this.#recording.file }, "recording every turn: this grows fast");
+    }
+    return new Recorders(all);
+  }
+
+  /** Resolves at the first signal, or when the parent that started us for itself is gone. */
+  #untilAskedToStop(): Promise<void> {
+    return new Promise((resolve) => {
+      const ask = (why: string) => {
+        if (this.#isEnding) return;
+        this.#isEnding = true;
+        this.#logger.info({ why }, "stopping");
+        resolve();
+      };
+      onAskedToStop(ask);
+      process.on("disconnect", () => ask("the parent process is gone"));
+    });
+  }
+
+  async #tellWhenServing(): Promise<void> {
+    while (this.#host.status().state === "opening") {
+      await new Promise((resolve) => setTimeout(resolve, SERVING_LOOK_MS));
+    }
+    if (this.#host.status().state !== "serving") return;
+    const { listenHost, listenPort } = this.#config;
+    const address = `${listenHost}:${listenPort}`;
+    this.#logger.info({ address, index: this.#disk.indexKind }, "serving");
+    const ready: AgentReady = { ready: true, address, index: this.#disk.indexKind };
+    // A parent that left between spawn and now is found by "disconnect".
+    process.send?.(ready, undefined, undefined, () => undefined);
+  }
+
+  /** Ends everything in the order in which it depends on the rest; bounded. */
+  async #close(how: Stopped | null): Promise<void> {
+    const { stopTimeoutMs } = this.#config;
+    const patience = setTimeout(() => {
+      say(`cairn: not stopped after ${stopTimeoutMs} ms (stop-timeout-ms): stopping at once`);
+      process.exit(EXIT.failed);
+    }, stopTimeoutMs);
+    this.#mux.stopListening();
+    await this.#grpc.close(how === null ? stopTimeoutMs * GRACE_SHARE : 0);
+    this.#host.stop();
+    const end = how ?? (await this.#stopped);
+    this.#links.closeAll();
+    this.#mux.destroy();
+    this.#clock.close();
+    await this.#disk.close();
+    this.#recording?.close();
+    clearTimeout(patience);
+    if (process.connected) process.disconnect();
+    if (end.kind === "failed") {
+      this.#logger.error({ why: end.why }, "stopped");
+      throw new CommandError(end.why);
+    }
+    this.#logger.info("stopped");
+  }
+
+  /** A bug: better one node less than one wrong record. */
+  #die(error: unknown): void {
+    const what = error instanceof InvariantViolation ? "broken invariant" : "unexpected error";
+    const stack = error instanceof Error ? error.stack : String(error);
+    this.#logger.fatal({ stack, lastTurns: this.#lastTurns.take() }, what);
+    say(`cairn: ${what}: ${describeError(error)}; the last turns are in the log`);
+    process.exit(EXIT.failed);
+  }
+}
+
+function openRecording(
+  ...[directory, options, seed]: ConstructorParameters<typeof RecordingWriter>
+): RecordingWriter {
+  try {
+    return new RecordingWriter(directory, options, seed);
+  } catch (error) {
+    throw new CommandError(`record: ${describeError(error)}`, EXIT.usage);
+  }
+}
+
+function readPems(config: AgentConfig, kind: "server" | "peer"): TlsPems | null {
+  const files = kind === "server" ? config.serverTls : config.peerTls;
+  if (files === null) return null;
+  const pems = readTlsFiles(files, (part) => `${kind}-tls-${part}-file`);
+  if (kind === "peer") checkPeerCertificate(pems, files, config.nodeName);
+  return pems;
+}
+
+async function openAuthorizer(config: AgentConfig): Promise<CasbinAuthorizer> {
+  const read = (key: string, file: string | null, builtIn: string) => {
+    if (file === null) return { file: `built-in ${key}`, text: builtIn };
+    try {
+      return { file, text: readFileSync(file, "utf8") };
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? String(error);
+      throw new CommandError(`${key}: cannot read ${file}: ${why}`, EXIT.usage);
+    }
+  };
+  const model = read("acl-model-file", config.aclModelFile, DEFAULT_MODEL);
+  const policy = read("acl-policy-file", config.aclPolicyFile, DEFAULT_POLICY);
+  try {
+    return await openCasbinAuthorizer(model, policy);
+  } catch (error) {
+    throw new CommandError(`acl: ${describeError(error)}`, EXIT.usage);
+  }
+}
+
+function refuseDirectory({ dataDir }: AgentConfig): (error: unknown) => never {
+  return (error) => {
+    const text = describeError(error);
+    throw new CommandError(`data-dir: ${text.includes(dataDir) ? text : `${dataDir}: ${text}`}`);
+  };
+}
+
+/** An empty directory becomes a cluster's beginning only when somebody said so. */
+function checkMayCreate({ dataDir, mayCreate }: AgentConfig): void {
+  if (mayCreate || readdirSync(dataDir).some((name) => !name.startsWith("."))) return;
+  const how = "--bootstrap begins a cluster of one, --peers names the members of a larger one";
+  throw new CommandError(
+    `data-dir: ${dataDir} is empty, and no cluster is named: ${how}`,
+    EXIT.usage,
+  );
+}
+
+function describeConfig(config: AgentConfig): Record<string, unknown> {
+  const { clusterId: cluster, dataDir, members, serverTls, peerTls } = config;
+  const list = members.map(({ id, address }) => `${id}=${address}`).join(",");
+  const tls = `clients ${serverTls === null ? "none" : "mutual"}, peers ${peerTls === null ? "none" : "mutual"}`;
+  return { cluster, dataDir, members: list, tls };
+}

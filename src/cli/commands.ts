@@ -1,0 +1,244 @@
+// The command line of `cairn`: its commands, their flags and their words. Each command's module is
+// loaded when it is called, so that `cairn --help` need not read gRPC. Owns no behaviour.
+
+import { Command, Option } from "commander";
+
+import { SETTINGS } from "./settings.ts";
+
+/** What this process is, for the commands that start others like it. */
+export interface Program {
+  readonly version: string;
+  /** The compiled src/main.ts. */
+  readonly mainFile: string;
+}
+
+const EXIT_CODES =
+  "Exit codes: 0 done, 1 failed, 64 wrong flags or configuration, 130 interrupted.";
+
+export function createProgram(program: Program): Command {
+  const root = new Command("cairn")
+    .description("A replicated commit log whose consensus you can replay.")
+    .version(program.version, "-V, --version", "print the version")
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, "cairn: ")),
+    })
+    .showHelpAfterError("(add --help for what there is)")
+    .addHelpText(
+      "after",
+      `
+Example:
+  npx cairn dev                       # three nodes on this machine, until Ctrl-C
+  npx cairn produce < README.md       # in another terminal
+  npx cairn consume --follow
+
+${EXIT_CODES}`,
+    );
+  addAgent(root, program);
+  addClusters(root, program);
+  addProduce(root);
+  addConsume(root);
+  addMembers(root);
+  addCerts(root);
+  addSim(root, program);
+  root
+    .command("version")
+    .description("print the version of cairn and of Node.js")
+    .action(async () => {
+      const { runVersion } = await import("./version.ts");
+      await runVersion(program.version);
+    });
+  return root;
+}
+
+function addAgent(root: Command, program: Program): void {
+  const agent = root
+    .command("agent")
+    .summary("run one node")
+    .description("Run one node. Flag > environment (CAIRN_DATA_DIR) > --config-file > default.")
+    .addHelpText(
+      "after",
+      `
+Example, one of three machines (all of it: docs/recipe-three-machines.md):
+  cairn agent --node-name n1 --data-dir /var/lib/cairn --certs-dir certs \\
+    --peers n1=10.0.0.1:8400,n2=10.0.0.2:8400,n3=10.0.0.3:8400
+
+${EXIT_CODES}`,
+    );
+  for (const { name, argument, help } of SETTINGS.values()) {
+    const flag = argument === "" ? `--${name} [true|false]` : `--${name} <${argument}>`;
+    const option = new Option(flag, help);
+    if (name === "start-join-addrs") option.hideHelp();
+    agent.addOption(option);
+  }
+  agent.action(async () => {
+    const flags: Record<string, unknown> = {};
+    for (const option of agent.options) {
+      const value: unknown = agent.getOptionValue(option.attributeName());
+      if (value !== undefined) flags[option.long?.slice(2) ?? ""] = value;
+    }
+    const { runAgent } = await import("./agent.ts");
+    await runAgent(flags, program.version);
+  });
+}
+
+function addClusters(root: Command, program: Program): void {
+  root
+    .command("dev")
+    .summary("run three nodes on this machine until Ctrl-C")
+    .description("Run three nodes on this machine until Ctrl-C, data and profile in .cairn/.")
+    .option("--dir <DIR>", "where .cairn/ is", ".")
+    .option("--fresh", "begin with an empty log")
+    .addHelpText("after", "\nExample:\n  npx cairn dev --fresh")
+    .action(async (flags) => {
+      const { runDev } = await import("./dev.ts");
+      await runDev(flags, program.mainFile);
+    });
+  root
+    .command("demo")
+    .summary("kill a leader, prove that nothing was lost or doubled")
+    .description(
+      "Kill a leader in the middle of a text, then prove that nothing was lost or doubled.",
+    )
+    .option("--file <FILE>", "the text [one of 10,000 lines or more in node_modules]")
+    .option("--keep", "leave the data and the logs in the temporary folder")
+    .addHelpText("after", "\nExample:\n  npm run demo")
+    .action(async (flags) => {
+      const { runDemo } = await import("./demo.ts");
+      await runDemo(flags, program.mainFile);
+    });
+}
+
+/** How a client command finds its cluster and who it is. */
+function withCluster(command: Command): Command {
+  return command
+    .option("--profile <FILE>", "cluster and certificates [.cairn/profile.yaml, upward]")
+    .option("--addr <LIST>", "members to ask instead: host:port,host:port,...")
+    .option("--as <SUBJECT>", "whose certificate of the profile [root]")
+    .option("--certs-dir <DIR>", "has ca.pem, SUBJECT-client.pem and its key")
+    .option("--tls-ca-file <FILE>", "who signed the members' certificates, PEM")
+    .option("--tls-cert-file <FILE>", "this client's certificate, PEM")
+    .option("--tls-key-file <FILE>", "its key, PEM");
+}
+
+function addProduce(root: Command): void {
+  withCluster(
+    root
+      .command("produce")
+      .summary("append standard input, a record a line")
+      .description("Append standard input to the log, a record a line, each exactly once.")
+      .option("--json", "one JSON object at the end"),
+  )
+    .addHelpText(
+      "after",
+      `
+A record is a line without its newline; blank lines are records too. A last line
+without a newline is marked (header cairn-line-end: none), so that consume gives
+back the same bytes. Retries never double a line. Up to 1 MiB a line.
+
+Example:
+  npx cairn produce < access.log`,
+    )
+    .action(async (flags) => {
+      const { runProduce } = await import("./produce.ts");
+      await runProduce(flags);
+    });
+}
+
+function addConsume(root: Command): void {
+  withCluster(
+    root
+      .command("consume")
+      .summary("write records to standard output")
+      .description("Write records to standard output, a line each; stops at the end of the log.")
+      .option("--from <OFFSET>", "first offset, or `end`", "0")
+      .option("--count <N>", "stop after N records, and wait for them")
+      .option("--follow", "wait for more until Ctrl-C")
+      .option("--json", 'one object a line: {"offset":0,"value":"..."}'),
+  )
+    .addHelpText(
+      "after",
+      `
+A newline follows each value, except where produce marked that its line had none:
+the output has the bytes that were produced. JSON has "base64" for what is no UTF-8.
+
+Example:
+  npx cairn consume --from 0 --count 100 | diff - access.log`,
+    )
+    .action(async (flags) => {
+      const { runConsume } = await import("./consume.ts");
+      await runConsume(flags);
+    });
+}
+
+function addMembers(root: Command): void {
+  withCluster(
+    root
+      .command("members")
+      .summary("list the members: who leads, and who answers")
+      .description("List the members: who leads, and who answers.")
+      .option("--json", "one JSON object a line"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn members --json")
+    .action(async (flags) => {
+      const { runMembers } = await import("./members.ts");
+      await runMembers(flags);
+    });
+}
+
+function addCerts(root: Command): void {
+  const certs = root
+    .command("certs")
+    .summary("make certificates: an authority, nodes, clients")
+    .description("Make certificates: an authority, nodes, clients.");
+  const common = (command: Command) =>
+    command
+      .option("--dir <DIR>", "where the PEM files are", "certs")
+      .option("--json", "the file names as one JSON object");
+  common(
+    certs
+      .command("init")
+      .description("Make a certificate authority: ca.pem, ca-key.pem.")
+      .summary("make ca.pem and ca-key.pem"),
+  )
+    .option("--name <NAME>", "its common name", "Cairn CA")
+    .addHelpText("after", "\nExample:\n  cairn certs init --dir certs")
+    .action(async (flags) => (await import("./certs-command.ts")).runCertsInit(flags));
+  common(
+    certs
+      .command("node <NAME>")
+      .description("Make NAME.pem: server to clients, peer to peers.")
+      .summary("make NAME.pem and its key"),
+  )
+    .requiredOption("--host <HOST...>", "names and addresses under which it is dialed")
+    .option("--days <N>", "valid this long [365]")
+    .addHelpText("after", "\nExample:\n  cairn certs node n1 --host 10.0.0.1 --host n1.example.org")
+    .action(async (name, flags) => (await import("./certs-command.ts")).runCertsNode(name, flags));
+  common(
+    certs
+      .command("client <SUBJECT>")
+      .description("Make SUBJECT-client.pem for a client.")
+      .summary("make SUBJECT-client.pem and its key"),
+  )
+    .option("--days <N>", "valid this long [365]")
+    .addHelpText("after", "\nExample:\n  cairn certs client root")
+    .action(async (subject, flags) =>
+      (await import("./certs-command.ts")).runCertsClient(subject, flags),
+    );
+}
+
+function addSim(root: Command, program: Program): void {
+  root
+    .command("sim")
+    .summary("simulate clusters and their mishaps (cairn sim --help)")
+    .description("Simulate clusters and their mishaps; its own flags follow (cairn sim --help).")
+    .argument("[flags...]")
+    .allowUnknownOption()
+    .passThroughOptions()
+    .helpOption(false)
+    .action(async (flags: string[]) => {
+      const { runSim } = await import("./sim.ts");
+      await runSim(flags, program.mainFile);
+    });
+}

@@ -1,0 +1,56 @@
+// From an agent's settings to what its machines are built with: every bound of a production node, in
+// one place. Owns the numbers that are no settings.
+
+import { type Micros, millis, type NodeId } from "../base/ids.ts";
+import type { NodeOptions } from "../node/protocol.ts";
+import { DEFAULT_LOG_SERVICE_OPTIONS, type LogServiceOptions } from "../service/log-service.ts";
+import type { AgentConfig } from "./config.ts";
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+/** A batch must have room for one record of the largest size, its key and its headers. */
+export function batchBytesMax({ recordBytesMax }: AgentConfig): number {
+  return Math.max(4 * MIB, recordBytesMax + MIB);
+}
+
+/** What one peer frame may hold: a full append, or the one larger entry that goes alone. */
+export function peerFrameBytesMax(config: AgentConfig): number {
+  return batchBytesMax(config) + 64 * KIB;
+}
+
+export function nodeOptionsOf(config: AgentConfig): NodeOptions {
+  return {
+    name: config.nodeName as NodeId,
+    clusterId: config.clusterId,
+    members: config.members.map(({ id, address }) => ({ id: id as NodeId, address })),
+    electionTimeoutMin: millis(config.electionTimeoutMs),
+    electionTimeoutMax: millis(2 * config.electionTimeoutMs),
+    heartbeatInterval: millis(config.heartbeatMs),
+    appendBytesMax: MIB,
+    appendsInFlightMax: 16,
+    uncommittedBytesMax: 64 * MIB,
+    readsWaitingMax: 4096,
+    segmentBytesMax: config.segmentBytes,
+    // A segment of small entries rolls when its index is full: 12 bytes for each KiB of records.
+    indexEntriesMax: Math.max(1024, Math.floor(config.segmentBytes / KIB)),
+    preallocateBytes: Math.min(MIB, config.segmentBytes),
+    cacheBytesMax: 32 * MIB,
+    recordBytesMax: config.recordBytesMax,
+    batchBytesMax: batchBytesMax(config),
+    mailboxEventsMax: 1024,
+    turnEventsMax: 128,
+    requestsWaitingMax: 8192,
+    producersMax: 10_000,
+    redialMin: millis(50),
+    redialMax: 1_000_000 as Micros,
+  };
+}
+
+export function serviceOptionsOf(config: AgentConfig): LogServiceOptions {
+  return {
+    ...DEFAULT_LOG_SERVICE_OPTIONS,
+    recordBytesMax: config.recordBytesMax,
+    batchBytesMax: batchBytesMax(config),
+  };
+}
