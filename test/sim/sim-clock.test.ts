@@ -1,0 +1,60 @@
+// What the simulated clock does beyond the contract of test/contract: alarms yield to mail of their own
+// instant, and a node that is gone hears nothing.
+
+import { expect, test } from "vitest";
+
+import { SimClock } from "../../sim/sim-clock.ts";
+import { Timeline } from "../../sim/timeline.ts";
+import type { Instant } from "../../src/base/ids.ts";
+import { Prng } from "../../src/base/prng.ts";
+
+function makeClock(origin = 0) {
+  const timeline = new Timeline();
+  const heard: string[] = [];
+  const clock = new SimClock(timeline, {
+    origin,
+    wallAheadMs: -500,
+    prng: new Prng("sim clock"),
+    rang: () => heard.push("turn over"),
+  });
+  clock.attach({ alarm: () => heard.push(`alarm at ${clock.now()}`) });
+  return { timeline, clock, heard };
+}
+
+test("an alarm lets the mail of its own instant go first, even mail put in later", () => {
+  const { timeline, clock, heard } = makeClock();
+  clock.wakeAt(1000 as Instant);
+  const due = timeline.next;
+  timeline.at(due, () => heard.push("mail"));
+  timeline.advanceTo(due);
+  expect(heard).toEqual(["mail", `alarm at ${due}`, "turn over"]);
+});
+
+test("mail that comes between the due instant and the ring may take the alarm back", () => {
+  const { timeline, clock, heard } = makeClock();
+  clock.wakeAt(1000 as Instant);
+  timeline.at(timeline.next, () => clock.wakeAt(9000 as Instant));
+  timeline.advanceTo(8000);
+  expect(heard).toEqual([]);
+  timeline.advanceTo(20_000);
+  expect(heard.length).toBe(2);
+});
+
+test("each node counts from an origin of its own, and its wall clock may be wrong", () => {
+  const exact = makeClock();
+  const shifted = makeClock(123_456);
+  exact.timeline.advanceTo(5_000_000);
+  shifted.timeline.advanceTo(5_000_000);
+  expect(exact.clock.now()).toBe(5_000_000);
+  expect(shifted.clock.now()).toBe(5_123_456);
+  expect(shifted.clock.wall()).toBe(1_893_456_000_000 + 5000 - 500);
+});
+
+test("a halted clock rings for nobody", () => {
+  const { timeline, clock, heard } = makeClock();
+  clock.wakeAt(1000 as Instant);
+  clock.wakeSoon();
+  clock.halt();
+  timeline.advanceTo(1_000_000);
+  expect(heard).toEqual([]);
+});
