@@ -1,0 +1,66 @@
+// The recent checkpoint's file: a point of the log and the opaque state as of it. Owns the layout;
+// the file is written aside, synced, renamed, and the directory synced, so it is whole or the old one.
+//
+//   0   8  "CAIRNCHK"                  32   8  endOffset
+//   8   4  format version = 1          40   8  timestamp
+//  12   4  CRC-32C of bytes 0-11, 16-63 48  8  length of the state
+//  16   8  index                       56   4  CRC-32C of the state
+//  24   8  term                        60   4  reserved, 0
+//                                      64      state
+
+import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "../base/bytes.ts";
+import { crc32c } from "../base/crc32c.ts";
+import type { LogPoint } from "../base/entry.ts";
+import { isCount, type LogIndex, type Offset, type Term, type WallMs } from "../base/ids.ts";
+
+export const CHECKPOINT_VERSION = 1;
+export const CHECKPOINT_HEADER_BYTES = 64;
+const MAGIC = "CAIRNCHK";
+
+export interface Checkpoint {
+  readonly at: LogPoint;
+  readonly state: FrozenBytes;
+}
+
+/** The file's parts, in order; the state is not copied. */
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array[] {
+  const header = new Uint8Array(CHECKPOINT_HEADER_BYTES);
+  const view = viewOf(header);
+  for (let at = 0; at < 8; at++) header[at] = MAGIC.charCodeAt(at);
+  view.setUint32(8, CHECKPOINT_VERSION);
+  putU64(view, 16, checkpoint.at.index);
+  putU64(view, 24, checkpoint.at.term);
+  putU64(view, 32, checkpoint.at.endOffset);
+  putU64(view, 40, checkpoint.at.timestamp);
+  putU64(view, 48, checkpoint.state.length);
+  view.setUint32(56, crc32c(checkpoint.state));
+  view.setUint32(12, headerCrc(header));
+  return [header, checkpoint.state];
+}
+
+function headerCrc(bytes: Uint8Array): number {
+  return crc32c(bytes, crc32c(bytes, 0, 0, 12), 16, CHECKPOINT_HEADER_BYTES);
+}
+
+/**
+ * The checkpoint in a file's bytes, or null when it cannot be read: torn, rotten, or of a newer
+ * version. The caller then replays the log from its start. The state is a view of `bytes`.
+ */
+export function decodeCheckpoint(bytes: FrozenBytes): Checkpoint | null {
+  if (bytes.length < CHECKPOINT_HEADER_BYTES) return null;
+  for (let at = 0; at < 8; at++) if (bytes[at] !== MAGIC.charCodeAt(at)) return null;
+  const view = viewOf(bytes);
+  if (view.getUint32(12) !== headerCrc(bytes)) return null;
+  if (view.getUint32(8) !== CHECKPOINT_VERSION || view.getUint32(60) !== 0) return null;
+  const [index, term, endOffset, timestamp] = [16, 24, 32, 40].map((at) => getU64(view, at));
+  if (!isCount(index) || !isCount(term) || !isCount(endOffset) || !isCount(timestamp)) return null;
+  const state = bytes.subarray(CHECKPOINT_HEADER_BYTES);
+  if (state.length !== getU64(view, 48) || crc32c(state) !== view.getUint32(56)) return null;
+  const at: LogPoint = {
+    index: index as LogIndex,
+    term: term as Term,
+    endOffset: endOffset as Offset,
+    timestamp: timestamp as WallMs,
+  };
+  return { at, state: freeze(state) };
+}

@@ -1,0 +1,134 @@
+// Flows: sequences of disk operations written as generators. A flow yields a batch of operations and
+// is resumed with their results once all are done; a crash is never being resumed. Owns operation ids
+// and who waits for what; knows nothing about files.
+//
+// A flow ends early by throwing a DiskTrouble, which `perform` does when the disk refuses; it is
+// caught here and handed to the flow's owner. Anything else thrown is a bug and goes through.
+
+import { assert } from "../base/assert.ts";
+import type { FrozenBytes } from "../base/bytes.ts";
+import type { DiskOperation, DiskResult } from "../base/disk.ts";
+import type { Fault } from "../base/faults.ts";
+import type { OpId, Position } from "../base/ids.ts";
+
+type Unnumbered<Kind> = Kind extends unknown ? Omit<Kind, "opId"> : never;
+/** A disk operation before it has its id. */
+export type Operation = Unnumbered<DiskOperation>;
+type DiskFailure = Extract<DiskResult, { kind: "failed" }>;
+
+export type Flow<Result> = Generator<readonly Operation[], Result, readonly DiskResult[]>;
+
+/** What the disk refused; ends the flow it is thrown in. */
+export class DiskTrouble {
+  readonly fault: Fault;
+
+  constructor(fault: Fault) {
+    this.fault = fault;
+  }
+}
+
+/** The fault that says which operation failed on which file, and why. */
+export function diskFault(operation: Operation, failure: DiskFailure): Fault {
+  if (failure.code === "ENOSPC") return { code: "disk-full" };
+  const place = "file" in operation ? ` ${operation.file}` : "";
+  return {
+    code: "disk-failed",
+    operation: `${operation.kind}${place}`,
+    message: `${failure.code}: ${failure.message}`,
+  };
+}
+
+/** All of these at once; returns when all are done. Any failure ends the flow. */
+export function* perform(...operations: readonly Operation[]): Flow<readonly DiskResult[]> {
+  if (operations.length === 0) return [];
+  const results = yield operations;
+  for (let n = 0; n < operations.length; n++) {
+    const result = results[n] as DiskResult;
+    if (result.kind === "failed")
+      throw new DiskTrouble(diskFault(operations[n] as Operation, result));
+  }
+  return results;
+}
+
+/** One operation whose failure the flow can live with. */
+export function* attempt(operation: Operation): Flow<DiskResult> {
+  const [result] = yield [operation];
+  assert(result !== undefined, "a batch of one has one result");
+  return result;
+}
+
+/** At most `length` bytes; fewer only at the end of the file. */
+export function* readAt(file: string, position: number, length: number): Flow<FrozenBytes> {
+  const [result] = yield* perform({
+    kind: "read-at",
+    file,
+    position: position as Position,
+    length,
+  });
+  assert(result?.kind === "read", "a read is answered with bytes", result?.kind ?? null);
+  return result.bytes;
+}
+
+interface Batch {
+  readonly flow: Flow<void>;
+  readonly failed: (trouble: DiskTrouble) => void;
+  readonly results: (DiskResult | undefined)[];
+  missing: number;
+}
+
+export class FlowRunner {
+  #lastOpId = 0;
+  #operations: DiskOperation[] = [];
+  readonly #waiting = new Map<OpId, { readonly batch: Batch; readonly place: number }>();
+
+  /** True while some operation is not done yet. */
+  get busy(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** Runs `flow` up to its first batch; `failed` is called when disk trouble ends it. */
+  start(flow: Flow<void>, failed: (trouble: DiskTrouble) => void): void {
+    this.#resume({ flow, failed, results: [], missing: 0 }, []);
+  }
+
+  done(opId: OpId, result: DiskResult): void {
+    const waiting = this.#waiting.get(opId);
+    assert(waiting !== undefined, "an operation completes exactly once", opId);
+    this.#waiting.delete(opId);
+    const { batch, place } = waiting;
+    batch.results[place] = result;
+    batch.missing--;
+    if (batch.missing === 0) this.#resume(batch, batch.results as DiskResult[]);
+  }
+
+  /** The operations decided since the last call, in the order to submit them. */
+  take(): readonly DiskOperation[] {
+    const taken = this.#operations;
+    this.#operations = [];
+    return taken;
+  }
+
+  #resume(batch: Batch, results: readonly DiskResult[]): void {
+    let next: IteratorResult<readonly Operation[], void>;
+    try {
+      next = batch.flow.next(results);
+    } catch (thrown) {
+      if (!(thrown instanceof DiskTrouble)) throw thrown;
+      batch.failed(thrown);
+      return;
+    }
+    if (next.done !== true) this.#submit(batch, next.value);
+  }
+
+  #submit(before: Batch, operations: readonly Operation[]): void {
+    assert(operations.length > 0, "a flow never yields an empty batch");
+    const missing = operations.length;
+    const batch: Batch = { ...before, results: new Array(missing), missing };
+    for (let place = 0; place < missing; place++) {
+      this.#lastOpId++;
+      const opId = this.#lastOpId as OpId;
+      this.#operations.push({ ...(operations[place] as Operation), opId } as DiskOperation);
+      this.#waiting.set(opId, { batch, place });
+    }
+  }
+}

@@ -1,0 +1,379 @@
+// The log of one node: a pure machine whose outputs are disk operations. It keeps every entry once,
+// in segments of a store and an index file, makes writes durable in order, reads entries back, and
+// recovers all of it after any crash. This file owns the states, the events and the one output; what
+// they set off is opening.ts, writer.ts and reader.ts, each a flow of disk operations (flow.ts).
+//
+// It holds no port and knows no time: a finished disk operation is an event like any other.
+
+import { assert, unreachable } from "../base/assert.ts";
+import {
+  brokenLink,
+  type Entry,
+  LOG_START,
+  type LogPoint,
+  type LogWrite,
+  pointAfter,
+} from "../base/entry.ts";
+import type { Fault } from "../base/faults.ts";
+import {
+  type Instant,
+  type LogIndex,
+  NEVER,
+  NO_TERM,
+  type Term,
+  type WriteId,
+} from "../base/ids.ts";
+import type { Machine } from "../base/machine.ts";
+import { replaceFile } from "./aside.ts";
+import { type Checkpoint, encodeCheckpoint } from "./checkpoint.ts";
+import { CHECKPOINT_FILE, MANIFEST_FILE } from "./file-names.ts";
+import { type DiskTrouble, type Flow, FlowRunner, perform } from "./flow.ts";
+import { FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES } from "./frame.ts";
+import type { HardStateFile } from "./hard-state.ts";
+import { encodeManifest } from "./manifest.ts";
+import { type OpenDirectory, openDirectory } from "./opening.ts";
+import type {
+  LogEvent,
+  LogOpened,
+  LogOptions,
+  LogOutput,
+  LogRead,
+  LogStatus,
+  OpenRefusal,
+} from "./protocol.ts";
+import { Reader, type ReadRequest } from "./reader.ts";
+import { Refused } from "./refusal.ts";
+import { ResidentTail } from "./resident-tail.ts";
+import { sealIndex } from "./segment-files.ts";
+import { Segments } from "./segments.ts";
+import type { TermRuns } from "./term-runs.ts";
+import { Writer } from "./writer.ts";
+
+/** What there is once the directory is open. */
+interface Opened {
+  readonly directory: OpenDirectory;
+  readonly segments: Segments;
+  readonly resident: ResidentTail;
+  readonly termRuns: TermRuns;
+  readonly hardState: HardStateFile;
+  readonly writer: Writer;
+  readonly reader: Reader;
+}
+
+export class Log implements Machine<LogEvent, LogOutput> {
+  readonly #options: LogOptions;
+  readonly #runner = new FlowRunner();
+  #state: LogStatus["state"] = "new";
+  #opened: Opened | null = null;
+  /** The log's end with all that was asked for, whether durable or not. */
+  #end: LogPoint = LOG_START;
+  /** The hard state's term, likewise. */
+  #term: Term = NO_TERM;
+  #lastWriteId = 0 as WriteId;
+  /** The last write that truncates, and the lowest index that is sure to stay until it is durable. */
+  #truncatingWriteId = 0 as WriteId;
+  #untouchedIndex = 0 as LogIndex;
+  #checkpointIndex = 0 as LogIndex;
+  #nextCheckpoint: Checkpoint | null = null;
+  #checkpointing = false;
+  #closing = false;
+  #closeBegun = false;
+  // Said once, with the next output.
+  #sayOpened: LogOpened | null = null;
+  #sayRefused: OpenRefusal | null = null;
+  #sayPoisoned: Fault | null = null;
+  #sayClosed = false;
+  #refusedReads: LogRead[] = [];
+
+  constructor(options: LogOptions) {
+    assert(options.indexEntriesMax >= 1, "an index has room for one entry at least");
+    assert(options.preallocateBytes >= 0 && options.cacheBytesMax >= 0, "sizes are not negative");
+    this.#options = options;
+  }
+
+  /** The log waits for the disk only, never for time. */
+  get deadline(): Instant {
+    return NEVER;
+  }
+
+  step(_now: Instant, event: LogEvent): void {
+    switch (event.kind) {
+      case "open":
+        assert(this.#state === "new", "a log is opened once", this.#state);
+        this.#state = "opening";
+        this.#runner.start(this.#open(), ({ fault }) =>
+          this.#refuse({ kind: "disk-failed", fault }),
+        );
+        break;
+      case "write":
+        this.#write(event.write);
+        break;
+      case "read":
+        this.#read(event);
+        break;
+      case "checkpoint":
+        this.#checkpoint({ at: event.at, state: event.state });
+        break;
+      case "disk-done":
+        this.#runner.done(event.opId, event.result);
+        break;
+      case "close":
+        this.#closing = true;
+        if (this.#state === "open") this.#state = "closing";
+        break;
+      default:
+        unreachable(event);
+    }
+    this.#settle();
+  }
+
+  takeOutput(): LogOutput | null {
+    const writer = this.#opened?.writer;
+    const persisted = this.#isPoisoned ? null : (writer?.takePersisted() ?? null);
+    const output: LogOutput = {
+      operations: this.#runner.take(),
+      persisted,
+      reads: [...(this.#opened?.reader.take() ?? []), ...this.#refusedReads],
+      opened: this.#sayOpened,
+      refused: this.#sayRefused,
+      poisoned: this.#sayPoisoned,
+      rolled: writer?.takeRolled() ?? false,
+      closed: this.#sayClosed,
+    };
+    this.#refusedReads = [];
+    this.#sayOpened = null;
+    this.#sayRefused = null;
+    this.#sayPoisoned = null;
+    this.#sayClosed = false;
+    return isSilent(output) ? null : output;
+  }
+
+  status(): LogStatus {
+    const opened = this.#opened;
+    const start = opened?.segments.first.before ?? LOG_START;
+    return {
+      state: this.#state,
+      segments: opened?.segments.count ?? 0,
+      startIndex: (start.index + 1) as LogIndex,
+      startOffset: start.endOffset,
+      writtenIndex: opened?.segments.active.lastIndex ?? start.index,
+      durableIndex: this.#durableIndex,
+      end: this.#end,
+      storeBytes: opened?.segments.storeBytes ?? 0,
+      cachedBytes: opened?.resident.bytes ?? 0,
+    };
+  }
+
+  get #isPoisoned(): boolean {
+    return this.#state === "poisoned";
+  }
+
+  /**
+   * Up to here the log's entries are durable. While a truncation waits for the disk, entries with
+   * higher indexes may be durable too, but they are not this log's any more.
+   */
+  get #durableIndex(): LogIndex {
+    const durable = this.#opened?.writer.durable.index ?? (0 as LogIndex);
+    if (this.#truncatingWriteId <= (this.#opened?.writer.persistedId ?? 0)) return durable;
+    return Math.min(durable, this.#untouchedIndex) as LogIndex;
+  }
+
+  *#open(): Flow<void> {
+    try {
+      this.#become(yield* openDirectory(this.#options));
+    } catch (thrown) {
+      if (!(thrown instanceof Refused)) throw thrown;
+      this.#refuse(thrown.refusal);
+    }
+  }
+
+  #become(directory: OpenDirectory): void {
+    const { identity, hardState, end, termRuns, checkpoint } = directory;
+    const runner = this.#runner;
+    const segments = new Segments(directory.segments);
+    const resident = new ResidentTail((end.index + 1) as LogIndex);
+    const options: LogOptions = { ...this.#options, identity };
+    const failed = (trouble: DiskTrouble) => this.#poison(trouble.fault);
+    const writer = new Writer({ options, runner, segments, hardState, end, failed });
+    const reader = new Reader({ runner, segments, resident, end: () => this.#end });
+    this.#opened = { directory, segments, resident, termRuns, hardState, writer, reader };
+    this.#end = end;
+    this.#term = hardState.current.hardState.term;
+    this.#checkpointIndex = checkpoint?.at.index ?? (0 as LogIndex);
+    this.#state = this.#closing ? "closing" : "open";
+    const start = segments.first.before;
+    this.#sayOpened = {
+      identity,
+      cleanStop: directory.cleanStop,
+      hardState: hardState.current.hardState,
+      checkpoint,
+      startIndex: (start.index + 1) as LogIndex,
+      startOffset: start.endOffset,
+      termRuns: termRuns.list(),
+      tail: directory.tail,
+      end,
+      tornBytes: directory.tornBytes,
+    };
+  }
+
+  #refuse(refusal: OpenRefusal): void {
+    this.#state = "refused";
+    this.#sayRefused = refusal;
+  }
+
+  #poison(fault: Fault): void {
+    if (this.#isPoisoned) return;
+    this.#state = "poisoned";
+    this.#sayPoisoned = fault;
+  }
+
+  #write(write: LogWrite): void {
+    const opened = this.#opened;
+    assert(opened !== null, "a log is written to only once it is open", this.#state);
+    assert(write.writeId > this.#lastWriteId, "write ids grow", write.writeId, this.#lastWriteId);
+    this.#lastWriteId = write.writeId;
+    if (write.truncateFrom !== null) this.#truncate(opened, write.truncateFrom, write.writeId);
+    // Never acknowledged any more, so neither kept: what is truncated must still not be read.
+    if (this.#state !== "open") return;
+    if (write.hardState !== null) {
+      assert(
+        write.hardState.term >= this.#term,
+        "term went back",
+        write.hardState.term,
+        this.#term,
+      );
+      this.#term = write.hardState.term;
+    }
+    for (const entry of write.entries) this.#append(opened, entry);
+    opened.writer.enqueue(write);
+  }
+
+  #truncate(opened: Opened, from: LogIndex, writeId: WriteId): void {
+    if (from > this.#end.index) return;
+    assert(
+      from > this.#checkpointIndex,
+      "a checkpoint is never truncated",
+      from,
+      this.#checkpointIndex,
+    );
+    this.#untouchedIndex = Math.min(this.#durableIndex, from - 1) as LogIndex;
+    this.#truncatingWriteId = writeId;
+    this.#end = this.#pointBefore(opened, from);
+    opened.resident.truncate(from);
+    opened.termRuns.truncate(from);
+    opened.reader.truncated(from);
+  }
+
+  /** The end of the log when it is cut before `from`. */
+  #pointBefore(opened: Opened, from: LogIndex): LogPoint {
+    const { segments, resident, termRuns } = opened;
+    const index = (from - 1) as LogIndex;
+    const start = segments.first.before;
+    assert(index >= start.index, "truncated before the log's start", from, start.index);
+    if (index === start.index) return start;
+    if (index >= resident.firstIndex) return pointAfter(resident.at(index));
+    const endOffset =
+      from >= resident.firstIndex ? resident.at(from).offset : segments.of(from).offsetOf(from);
+    // The time is on the disk; any is at least the start's, and the writer reads the true one.
+    return { index, term: termRuns.at(index), endOffset, timestamp: start.timestamp };
+  }
+
+  #append(opened: Opened, entry: Entry): void {
+    const broken = brokenLink(this.#end, entry);
+    assert(broken === null, broken ?? "", entry.index, this.#end.index);
+    assert(
+      entry.term <= this.#term,
+      "entry of a term that was not persisted",
+      entry.term,
+      this.#term,
+    );
+    assert(entry.kind !== "marker", "a marker is node-local");
+    assert(entry.bodyLength <= FRAME_BODY_BYTES_MAX, "body is too long", entry.bodyLength);
+    const length = FRAME_HEADER_BYTES + entry.bodyLength;
+    assert(entry.frame.length === length, "frame has another length", entry.frame.length, length);
+    opened.resident.append(entry);
+    opened.termRuns.append(entry);
+    this.#end = pointAfter(entry);
+  }
+
+  #read(request: ReadRequest): void {
+    if (this.#opened !== null && this.#state !== "closed") {
+      this.#opened.reader.request(request);
+      return;
+    }
+    const state = this.#opened === null ? "opening" : "stopped";
+    const fault: Fault = { code: "not-serving", state };
+    this.#refusedReads.push({ kind: "failed", readId: request.readId, fault });
+  }
+
+  #checkpoint(checkpoint: Checkpoint): void {
+    const { index } = checkpoint.at;
+    assert(index <= this.#durableIndex, "a checkpoint is durable first", index, this.#durableIndex);
+    assert(index >= this.#checkpointIndex, "checkpoint went back", index, this.#checkpointIndex);
+    if (this.#state !== "open") return;
+    this.#checkpointIndex = index;
+    // Only the newest counts: one is being written, at most one waits.
+    this.#nextCheckpoint = checkpoint;
+    if (this.#checkpointing) return;
+    this.#checkpointing = true;
+    this.#runner.start(this.#writeCheckpoints(), ({ fault }) => this.#poison(fault));
+  }
+
+  *#writeCheckpoints(): Flow<void> {
+    for (let next = this.#nextCheckpoint; next !== null; next = this.#nextCheckpoint) {
+      this.#nextCheckpoint = null;
+      yield* replaceFile(CHECKPOINT_FILE, encodeCheckpoint(next));
+    }
+    this.#checkpointing = false;
+  }
+
+  /** What follows from any event: cache within its bound, and the next step of closing. */
+  #settle(): void {
+    const opened = this.#opened;
+    if (opened !== null) {
+      opened.resident.evict(this.#durableIndex, this.#options.cacheBytesMax);
+    }
+    if (this.#closing && !this.#closeBegun && !this.#runner.busy) this.#beginClose();
+  }
+
+  #beginClose(): void {
+    if (this.#state === "opening") return;
+    this.#closeBegun = true;
+    if (this.#state === "closing" && this.#opened !== null) {
+      this.#runner.start(this.#close(this.#opened), ({ fault }) => {
+        this.#poison(fault);
+        this.#sayClosed = true;
+      });
+      return;
+    }
+    // New, refused or poisoned: there is nothing to mark as clean.
+    this.#sayClosed = true;
+    if (!this.#isPoisoned && this.#state !== "refused") this.#state = "closed";
+  }
+
+  *#close(opened: Opened): Flow<void> {
+    const { writer, segments, hardState, directory } = opened;
+    assert(writer.idle && opened.reader.idle, "closed before all was finished");
+    yield* sealIndex(segments.active);
+    yield* perform({ kind: "sync", file: segments.active.store });
+    const endIndex = writer.durable.index;
+    const cleanStop = { endIndex, hardSequence: hardState.current.sequence };
+    const manifest = encodeManifest({ identity: directory.identity, cleanStop });
+    yield* replaceFile(MANIFEST_FILE, [manifest]);
+    this.#state = "closed";
+    this.#sayClosed = true;
+  }
+}
+
+function isSilent(output: LogOutput): boolean {
+  return (
+    output.operations.length === 0 &&
+    output.persisted === null &&
+    output.reads.length === 0 &&
+    output.opened === null &&
+    output.refused === null &&
+    output.poisoned === null &&
+    !output.rolled &&
+    !output.closed
+  );
+}

@@ -1,0 +1,222 @@
+// Opening a directory: makes an empty one, or recovers one that was used, and returns when all that
+// it says is durable. Owns identity, hard state, checkpoint, clean-stop mark and leftovers; the
+// segments are store-recovery.ts.
+
+import { assert } from "../base/assert.ts";
+import { type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
+import { type LogIndex, NO_INDEX, NO_TERM } from "../base/ids.ts";
+import { replaceFile } from "./aside.ts";
+import { type Checkpoint, decodeCheckpoint } from "./checkpoint.ts";
+import {
+  baseOfIndex,
+  baseOfStore,
+  CHECKPOINT_FILE,
+  HARD_STATE_FILE,
+  isAside,
+  MANIFEST_FILE,
+  storeFile,
+} from "./file-names.ts";
+import { type Flow, type Operation, perform, readAt } from "./flow.ts";
+import {
+  decodeHardState,
+  HARD_STATE_FILE_BYTES,
+  HardStateFile,
+  type HardStateSlot,
+  type SlotNumber,
+  writeSlots,
+} from "./hard-state.ts";
+import { decodeManifest, encodeManifest, type Manifest } from "./manifest.ts";
+import type { Identity, LogOptions } from "./protocol.ts";
+import { isZeroFrom } from "./recovery.ts";
+import { damaged, type FileSizes, newerFormat, Refused } from "./refusal.ts";
+import { SECTOR_BYTES } from "./sector.ts";
+import { Segment } from "./segment.ts";
+import { createFiles, mapIndex } from "./segment-files.ts";
+import { SEGMENT_HEADER_BYTES } from "./segment-header.ts";
+import { recoverSegments } from "./store-recovery.ts";
+import { TermRuns } from "./term-runs.ts";
+
+/** What a directory holds once it is open; all of it durable. */
+export interface OpenDirectory {
+  readonly identity: Identity;
+  readonly cleanStop: boolean;
+  readonly hardState: HardStateFile;
+  readonly checkpoint: Checkpoint | null;
+  /** Ascending; the last is active and its index mapped. */
+  readonly segments: readonly Segment[];
+  readonly end: LogPoint;
+  readonly termRuns: TermRuns;
+  /** Heads of all entries after the checkpoint. */
+  readonly tail: readonly EntryHead[];
+  readonly tornBytes: number;
+}
+
+/** Ends with disk trouble, or by throwing Refused; nothing is changed before a refusal. */
+export function* openDirectory(options: LogOptions): Flow<OpenDirectory> {
+  const sizes = yield* listFiles();
+  if (!sizes.has(MANIFEST_FILE)) {
+    yield* clearUnfinished(sizes);
+    return yield* createDirectory(options);
+  }
+  const manifest = yield* readManifest(options.identity);
+  const [slot, state] = yield* readHardState(sizes, manifest);
+  const checkpoint = yield* readCheckpoint(sizes);
+  const { identity, cleanStop } = manifest;
+  const recovered = yield* recoverSegments({
+    options,
+    identity,
+    cleanStop,
+    state,
+    checkpoint,
+    sizes,
+  });
+  const hardState = yield* settle(sizes, slot, state, manifest);
+  return { identity, cleanStop: cleanStop !== null, hardState, checkpoint, ...recovered };
+}
+
+function* listFiles(): Flow<FileSizes> {
+  const [listed] = yield* perform({ kind: "list" });
+  assert(listed?.kind === "listed", "a list is answered with files", listed?.kind ?? null);
+  return new Map(listed.files.map(({ file, bytes }) => [file, bytes]));
+}
+
+function* readManifest(expected: Identity): Flow<Manifest> {
+  const decoded = decodeManifest(yield* readAt(MANIFEST_FILE, 0, SECTOR_BYTES));
+  if (decoded.kind === "malformed") throw damaged(MANIFEST_FILE, 0, decoded.what);
+  if (decoded.kind === "newer") throw newerFormat(decoded.found);
+  const { identity } = decoded.manifest;
+  if (identity.clusterId !== expected.clusterId || identity.nodeName !== expected.nodeName) {
+    throw new Refused({ kind: "another-directory", found: identity, expected });
+  }
+  return decoded.manifest;
+}
+
+function* readHardState(sizes: FileSizes, manifest: Manifest): Flow<[SlotNumber, HardStateSlot]> {
+  // The manifest is made last: with it there, an absent file is not an unfinished one.
+  if (!sizes.has(HARD_STATE_FILE)) throw damaged(HARD_STATE_FILE, 0, "the file is gone");
+  const decoded = decodeHardState(yield* readAt(HARD_STATE_FILE, 0, HARD_STATE_FILE_BYTES));
+  if (decoded.kind === "newer") throw newerFormat(decoded.found);
+  if (decoded.kind === "malformed") throw damaged(HARD_STATE_FILE, 0, decoded.what);
+  if (decoded.state.sequence < (manifest.cleanStop?.hardSequence ?? 0)) {
+    throw damaged(HARD_STATE_FILE, 0, "older than at the clean stop");
+  }
+  return [decoded.slot, decoded.state];
+}
+
+/** Null when there is none or it cannot be read: the log is then replayed from its start. */
+function* readCheckpoint(sizes: FileSizes): Flow<Checkpoint | null> {
+  const bytes = sizes.get(CHECKPOINT_FILE);
+  return bytes === undefined ? null : decodeCheckpoint(yield* readAt(CHECKPOINT_FILE, 0, bytes));
+}
+
+/**
+ * Makes durable what is not the log's: the hard state, the removal of leftovers, and that a node now
+ * runs here.
+ */
+function* settle(
+  sizes: FileSizes,
+  slot: SlotNumber,
+  found: HardStateSlot,
+  manifest: Manifest,
+): Flow<HardStateFile> {
+  const leftovers: Operation[] = [...sizes.keys()]
+    .filter((file) => isAside(file) || isOrphan(file, sizes))
+    .map((file) => ({ kind: "unlink", file }));
+  // After a failed sync a slot can be readable and yet not on the disk: its copy in the other is.
+  const other = slot === 0 ? 1 : 0;
+  const state = withoutTruncation(found);
+  yield* perform(...writeSlots(state, [other]), ...leftovers);
+  if (state !== found) yield* perform(...writeSlots(state, [slot]));
+  yield* perform({ kind: "sync-dir" });
+  if (manifest.cleanStop !== null) {
+    const running = encodeManifest({ identity: manifest.identity, cleanStop: null });
+    yield* replaceFile(MANIFEST_FILE, [running]);
+  }
+  return new HardStateFile(state, other);
+}
+
+/** The same once the truncation under way, if any, has been brought to its end. */
+function withoutTruncation(state: HardStateSlot): HardStateSlot {
+  if (state.truncateFrom === null) return state;
+  const durableIndex = Math.min(state.durableIndex, state.truncateFrom - 1) as LogIndex;
+  return { ...state, sequence: state.sequence + 1, truncateFrom: null, durableIndex };
+}
+
+function isOrphan(file: string, sizes: FileSizes): boolean {
+  const base = baseOfIndex(file);
+  return base !== null && !sizes.has(storeFile(base));
+}
+
+/**
+ * A directory without a manifest is new, or its making was cut short. Removes what such a making
+ * leaves; refuses when there is more than that, because then it is the manifest that was lost.
+ */
+function* clearUnfinished(sizes: FileSizes): Flow<void> {
+  const ours: string[] = [];
+  for (const [file, bytes] of sizes) {
+    if (file === CHECKPOINT_FILE) throw lostManifest(file);
+    if (file === HARD_STATE_FILE) yield* checkFresh(file, bytes, isFreshHardState);
+    if (baseOfStore(file) !== null) yield* checkFresh(file, bytes, isFreshStore);
+    const isSegment = baseOfStore(file) !== null || baseOfIndex(file) !== null;
+    if (isSegment || isAside(file) || file === HARD_STATE_FILE) ours.push(file);
+  }
+  if (ours.length === 0) return;
+  yield* perform(...ours.map((file): Operation => ({ kind: "unlink", file })));
+  yield* perform({ kind: "sync-dir" });
+}
+
+function lostManifest(file: string): Refused {
+  return damaged(MANIFEST_FILE, 0, `the manifest is gone, but ${file} was in use`);
+}
+
+function* checkFresh(
+  file: string,
+  bytes: number,
+  isFresh: (bytes: Uint8Array) => boolean,
+): Flow<void> {
+  if (!isFresh(yield* readAt(file, 0, bytes))) throw lostManifest(file);
+}
+
+function isFreshHardState(bytes: Uint8Array): boolean {
+  const decoded = decodeHardState(bytes);
+  return decoded.kind === "malformed" || (decoded.kind === "hard-state" && isUnused(decoded.state));
+}
+
+function isUnused(state: HardStateSlot): boolean {
+  return state.hardState.term === NO_TERM && state.hardState.votedFor === null;
+}
+
+function isFreshStore(bytes: Uint8Array): boolean {
+  return isZeroFrom(bytes, SEGMENT_HEADER_BYTES);
+}
+
+/** Hard state and first segment durable under their names, and only then the manifest. */
+function* createDirectory(options: LogOptions): Flow<OpenDirectory> {
+  const { identity } = options;
+  const first = new Segment(LOG_START);
+  const fresh: HardStateSlot = {
+    hardState: { term: NO_TERM, votedFor: null },
+    sequence: 1,
+    truncateFrom: null,
+    durableIndex: NO_INDEX,
+  };
+  yield* perform(
+    { kind: "create", file: HARD_STATE_FILE },
+    ...writeSlots(fresh, [0, 1]),
+    ...createFiles(first, options),
+  );
+  yield* perform({ kind: "sync-dir" });
+  yield* replaceFile(MANIFEST_FILE, [encodeManifest({ identity, cleanStop: null })]);
+  yield* mapIndex(first);
+  return {
+    identity,
+    cleanStop: true,
+    hardState: new HardStateFile(fresh, 1),
+    checkpoint: null,
+    segments: [first],
+    end: LOG_START,
+    termRuns: new TermRuns(),
+    tail: [],
+    tornBytes: 0,
+  };
+}

@@ -1,0 +1,83 @@
+// One segment's bookkeeping: which entries its store file holds and where. Owns the index table and
+// the ends; reads and writes no file (writer.ts, reader.ts and opening.ts decide those operations).
+
+import { assert } from "../base/assert.ts";
+import type { EntryHead, LogPoint } from "../base/entry.ts";
+import type { LogIndex, Offset, Position } from "../base/ids.ts";
+import { indexFile, storeFile } from "./file-names.ts";
+import { IndexTable } from "./index-file.ts";
+import { SEGMENT_HEADER_BYTES } from "./segment-header.ts";
+
+export class Segment {
+  /** The point its first entry joins on to; what its header says. */
+  readonly before: LogPoint;
+  readonly store: string;
+  readonly indexName: string;
+  readonly index = new IndexTable();
+  /** Where the next frame goes: the padded end of the last one written. */
+  end = SEGMENT_HEADER_BYTES as Position;
+  /** Bytes of the store file, those written ahead as zeros included. */
+  storeFileBytes = SEGMENT_HEADER_BYTES;
+  /** Bytes of the index file; 0 while there is none. */
+  indexFileBytes = 0;
+
+  constructor(before: LogPoint) {
+    this.before = before;
+    this.store = storeFile(this.baseIndex);
+    this.indexName = indexFile(this.baseIndex);
+  }
+
+  get baseIndex(): LogIndex {
+    return (this.before.index + 1) as LogIndex;
+  }
+
+  get baseOffset(): Offset {
+    return this.before.endOffset;
+  }
+
+  get count(): number {
+    return this.index.count;
+  }
+
+  /** baseIndex - 1 while it is empty. */
+  get lastIndex(): LogIndex {
+    return (this.before.index + this.count) as LogIndex;
+  }
+
+  /** Notes that the next entry stands at `position`. */
+  append(entry: EntryHead, position: Position): void {
+    assert(
+      entry.index === this.lastIndex + 1,
+      "entry does not follow",
+      entry.index,
+      this.lastIndex,
+    );
+    this.index.append(entry.offset - this.baseOffset, position);
+  }
+
+  /** Forgets the entries from `from` on; the next one goes to `end`. */
+  truncate(from: LogIndex, end: Position): void {
+    this.index.truncate(from - this.baseIndex);
+    this.end = end;
+  }
+
+  positionOf(index: LogIndex): Position {
+    return this.index.position(index - this.baseIndex);
+  }
+
+  /** Where reading entry `index` must have stopped: the next entry's position, or the end. */
+  endPositionOf(index: LogIndex): Position {
+    return index < this.lastIndex ? this.positionOf((index + 1) as LogIndex) : this.end;
+  }
+
+  offsetOf(index: LogIndex): Offset {
+    return (this.baseOffset + this.index.relativeOffset(index - this.baseIndex)) as Offset;
+  }
+
+  /** The last entry not after `lastIndex` whose offset is at most `offset`, or null. */
+  lastAtOrBefore(offset: Offset, lastIndex: LogIndex): LogIndex | null {
+    const end = lastIndex - this.before.index;
+    const slot = this.index.lastAtOrBefore(offset - this.baseOffset, end);
+    return slot < 0 ? null : ((this.baseIndex + slot) as LogIndex);
+  }
+}

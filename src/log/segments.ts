@@ -1,0 +1,77 @@
+// All segments in the order of the log; the last one is active: the only one written to. Finds the
+// segment of an index or an offset by binary search.
+
+import { assert } from "../base/assert.ts";
+import type { LogIndex, Offset } from "../base/ids.ts";
+import type { Segment } from "./segment.ts";
+
+export class Segments {
+  readonly #list: Segment[];
+
+  /** At least one, ascending and without gaps. */
+  constructor(list: readonly Segment[]) {
+    assert(list.length > 0, "a log has at least one segment");
+    this.#list = list.slice();
+  }
+
+  get count(): number {
+    return this.#list.length;
+  }
+
+  get first(): Segment {
+    return this.#list[0] as Segment;
+  }
+
+  get active(): Segment {
+    return this.#list[this.#list.length - 1] as Segment;
+  }
+
+  get storeBytes(): number {
+    let bytes = 0;
+    for (const segment of this.#list) bytes += segment.end;
+    return bytes;
+  }
+
+  push(segment: Segment): void {
+    assert(segment.before.index === this.active.lastIndex, "segments would have a gap");
+    this.#list.push(segment);
+  }
+
+  /** Drops the active segment; the one before it is active again. */
+  pop(): Segment {
+    assert(this.#list.length > 1, "the first segment is never dropped");
+    return this.#list.pop() as Segment;
+  }
+
+  /** The segment that holds `index`, which is retained. */
+  of(index: LogIndex): Segment {
+    assert(index > this.first.before.index, "index is before the log", index);
+    const found = this.#lastWhere((segment) => segment.before.index < index);
+    return this.#list[found] as Segment;
+  }
+
+  /** The last entry not after `lastIndex` whose offset is at most `offset`, or null. */
+  lastAtOrBefore(offset: Offset, lastIndex: LogIndex): LogIndex | null {
+    let at = this.#lastWhere(
+      (segment) => segment.baseOffset <= offset && segment.before.index < lastIndex,
+    );
+    // A segment that begins at this very offset may hold no entry yet.
+    for (; at >= 0; at--) {
+      const found = (this.#list[at] as Segment).lastAtOrBefore(offset, lastIndex);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** The last place where `holds`, which is true up to some place and false after it; -1 for none. */
+  #lastWhere(holds: (segment: Segment) => boolean): number {
+    let low = 0;
+    let high = this.#list.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (holds(this.#list[middle] as Segment)) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+}

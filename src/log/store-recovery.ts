@@ -1,0 +1,277 @@
+// Recovering the segments of a directory: every store is read back and verified, the chain between
+// them checked, a torn tail cut, what a crash may have left unsynced written again, and the indexes
+// rebuilt from what the stores say. Nothing is changed before all has been checked.
+//
+// Evidence that something was durable, each of which a shorter log contradicts: markers further on
+// (recovery.ts), the next segment's existence, the hard state's durable index, the clean-stop mark,
+// the checkpoint.
+
+import { equalBytes } from "../base/bytes.ts";
+import { type Entry, type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
+import type { LogIndex, Position } from "../base/ids.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import {
+  baseOfStore,
+  CHECKPOINT_FILE,
+  HARD_STATE_FILE,
+  indexFile,
+  storeFile,
+} from "./file-names.ts";
+import { type Flow, type Operation, perform, readAt } from "./flow.ts";
+import type { HardStateSlot } from "./hard-state.ts";
+import { INDEX_SLOT_BYTES } from "./index-file.ts";
+import type { CleanStop } from "./manifest.ts";
+import type { Identity, LogOptions } from "./protocol.ts";
+import { isZeroFrom, SCAN_CHUNK_BYTES, StoreScan } from "./recovery.ts";
+import { damaged, type FileSizes, newerFormat } from "./refusal.ts";
+import { Segment } from "./segment.ts";
+import { createIndex, mapIndex, writeIndex } from "./segment-files.ts";
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-header.ts";
+import { TermRuns } from "./term-runs.ts";
+import { zeros } from "./zeros.ts";
+
+/** What the rest of the directory says, against which the stores are held. */
+export interface RecoveryFacts {
+  readonly options: LogOptions;
+  readonly identity: Identity;
+  readonly cleanStop: CleanStop | null;
+  readonly state: HardStateSlot;
+  readonly checkpoint: Checkpoint | null;
+  readonly sizes: FileSizes;
+}
+
+export interface RecoveredSegments {
+  readonly segments: readonly Segment[];
+  readonly end: LogPoint;
+  readonly termRuns: TermRuns;
+  readonly tail: readonly EntryHead[];
+  readonly tornBytes: number;
+}
+
+interface Recovered {
+  readonly segment: Segment;
+  readonly scan: StoreScan;
+}
+
+export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> {
+  const bases = [...facts.sizes.keys()].map(baseOfStore).filter((base) => base !== null);
+  bases.sort((a, b) => a - b);
+  const cut = facts.state.truncateFrom;
+  const kept = bases.filter((base) => cut === null || base <= cut);
+  const termRuns = new TermRuns();
+  const tail: EntryHead[] = [];
+  const chain = yield* scanChain(facts, kept, (entry) => {
+    termRuns.append(entry);
+    if (entry.index > (facts.checkpoint?.at.index ?? 0)) tail.push(headOf(entry));
+  });
+  const last = chain.at(-1);
+  if (last === undefined) throw damaged(storeFile(1 as LogIndex), 0, "the first segment is gone");
+  checkEvidence(facts, last, chain, termRuns);
+  // From here on the directory is changed.
+  yield* removeStores(
+    facts,
+    bases.filter((base) => base > last.segment.before.index + 1),
+  );
+  const tornBytes = yield* repairTail(facts, last);
+  for (const { segment } of chain.slice(0, -1)) yield* checkIndex(facts, segment);
+  yield* rewriteActiveIndex(facts, last.segment);
+  const segments = chain.map(({ segment }) => segment);
+  return { segments, end: last.scan.point, termRuns, tail, tornBytes };
+}
+
+/** A head that keeps no hold of the bytes it was read from. */
+function headOf(entry: Entry): EntryHead {
+  const { frame: _, ...head } = entry;
+  return head;
+}
+
+/** Reads all kept stores in order; each must join on to the one before. */
+function* scanChain(
+  facts: RecoveryFacts,
+  kept: readonly LogIndex[],
+  visit: (entry: Entry) => void,
+): Flow<Recovered[]> {
+  const chain: Recovered[] = [];
+  for (const base of kept) {
+    const header = yield* readHeader(facts, base);
+    if (header === null) {
+      // Made just before a crash: its header was not synced yet, so nothing was written behind it.
+      if (base === kept.at(-1) && chain.length > 0) break;
+      throw damaged(storeFile(base), 0, "segment header is gone", base);
+    }
+    checkJoin(chain.at(-1), header, base);
+    const segment = new Segment(header.before);
+    const scan = new StoreScan({
+      header,
+      truncateFrom: facts.state.truncateFrom,
+      visit: (entry, position) => {
+        segment.append(entry, position);
+        visit(entry);
+      },
+    });
+    yield* runScan(segment.store, scan);
+    checkVerdict(segment, scan);
+    segment.end = scan.end;
+    segment.storeFileBytes = Math.max(facts.sizes.get(segment.store) ?? 0, scan.end);
+    segment.indexFileBytes = facts.sizes.get(segment.indexName) ?? 0;
+    chain.push({ segment, scan });
+  }
+  return chain;
+}
+
+/** Null for a store without a header and without anything else. */
+function* readHeader(facts: RecoveryFacts, base: LogIndex): Flow<SegmentHeader | null> {
+  const file = storeFile(base);
+  const decoded = decodeSegmentHeader(yield* readAt(file, 0, SEGMENT_HEADER_BYTES));
+  if (decoded.kind === "newer") throw newerFormat(decoded.found);
+  if (decoded.kind === "malformed") {
+    if (yield* isBlank(file)) return null;
+    throw damaged(file, 0, `segment header: ${decoded.what}`, base);
+  }
+  const { header } = decoded;
+  const { clusterId, instanceId } = facts.identity;
+  if (header.clusterId !== clusterId || header.instanceId !== instanceId) {
+    throw damaged(file, 0, "segment of another directory", base);
+  }
+  if (header.before.index + 1 !== base) throw damaged(file, 0, "segment was renamed", base);
+  return header;
+}
+
+/** True when nothing but zeros stands behind the place of the header. */
+function* isBlank(file: string): Flow<boolean> {
+  for (let position = SEGMENT_HEADER_BYTES; ; position += SCAN_CHUNK_BYTES) {
+    const bytes = yield* readAt(file, position, SCAN_CHUNK_BYTES);
+    if (!isZeroFrom(bytes, 0)) return false;
+    if (bytes.length < SCAN_CHUNK_BYTES) return true;
+  }
+}
+
+function checkJoin(previous: Recovered | undefined, header: SegmentHeader, base: LogIndex): void {
+  const point = previous === undefined ? LOG_START : previous.scan.point;
+  const { before } = header;
+  if (previous !== undefined && point.index < before.index) {
+    const what = `ends after entry ${point.index}, but the next segment begins at ${base}`;
+    const { segment, scan } = previous;
+    throw damaged(segment.store, scan.end, what, (point.index + 1) as LogIndex);
+  }
+  const joins =
+    before.index === point.index &&
+    before.term === point.term &&
+    before.endOffset === point.endOffset &&
+    before.timestamp === point.timestamp;
+  if (!joins) throw damaged(storeFile(base), 0, "does not join on to what is before it", base);
+}
+
+function* runScan(file: string, scan: StoreScan): Flow<void> {
+  for (let wanted = scan.wanted; wanted !== null; wanted = scan.wanted) {
+    scan.take(yield* readAt(file, wanted.position, wanted.length));
+  }
+}
+
+function checkVerdict(segment: Segment, scan: StoreScan): void {
+  const { verdict } = scan;
+  if (verdict.kind === "damage") {
+    throw damaged(segment.store, scan.end, verdict.what, verdict.index);
+  }
+  if (verdict.kind === "unsupported") {
+    const what = `${verdict.what} is of a newer version: start that version`;
+    throw damaged(segment.store, scan.end, what, (scan.point.index + 1) as LogIndex);
+  }
+}
+
+/** Refuses a log that is shorter, or a hard state that is older, than something else says it was. */
+function checkEvidence(
+  facts: RecoveryFacts,
+  last: Recovered,
+  chain: readonly Recovered[],
+  termRuns: TermRuns,
+): void {
+  const { state, cleanStop, checkpoint } = facts;
+  const { point, end } = last.scan;
+  const cut = state.truncateFrom ?? Number.MAX_SAFE_INTEGER;
+  const durable = Math.max(state.durableIndex, cleanStop?.endIndex ?? 0, checkpoint?.at.index ?? 0);
+  if (Math.min(durable, cut - 1) > point.index) {
+    const what = `ends after entry ${point.index}, but entries up to ${durable} were durable`;
+    throw damaged(last.segment.store, end, what, (point.index + 1) as LogIndex);
+  }
+  const sequence = Math.max(...chain.map(({ scan }) => scan.hardSequence));
+  if (sequence > state.sequence || point.term > state.hardState.term) {
+    throw damaged(HARD_STATE_FILE, 0, "older than what the log says was durable");
+  }
+  if (checkpoint !== null && checkpoint.at.index > 0) {
+    const term = termRuns.at(checkpoint.at.index);
+    if (term !== checkpoint.at.term) throw damaged(CHECKPOINT_FILE, 0, "of another log");
+  }
+}
+
+/** Removes segments behind the log's end, the last one first, so that no crash leaves a gap. */
+function* removeStores(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<void> {
+  for (const base of bases.toReversed()) {
+    const files = [indexFile(base), storeFile(base)].filter((file) => facts.sizes.has(file));
+    yield* perform(...files.map((file): Operation => ({ kind: "unlink", file })));
+    yield* perform({ kind: "sync-dir" });
+  }
+}
+
+/**
+ * Zeros what is torn, and after an unclean stop writes the last group again: its bytes can be
+ * readable without being on the disk. Returns how many torn bytes were cut.
+ */
+function* repairTail(facts: RecoveryFacts, last: Recovered): Flow<number> {
+  const { segment, scan } = last;
+  const file = segment.store;
+  if (facts.cleanStop === null) yield* writeAgain(file, scan.lastMarkerPosition ?? 0, scan.end);
+  let tornBytes = 0;
+  if (scan.verdict.kind === "torn-tail") {
+    tornBytes = scan.verdict.tornEnd - scan.end;
+    yield* perform({ kind: "write-at", file, position: scan.end, parts: zeros(tornBytes) });
+  }
+  yield* perform({ kind: "sync", file });
+  return facts.state.truncateFrom === null ? tornBytes : 0;
+}
+
+function* writeAgain(file: string, start: number, end: number): Flow<void> {
+  for (let at = start; at < end; at += SCAN_CHUNK_BYTES) {
+    const bytes = yield* readAt(file, at, Math.min(SCAN_CHUNK_BYTES, end - at));
+    yield* perform({ kind: "write-at", file, position: at as Position, parts: [bytes] });
+  }
+}
+
+/** Compares a sealed segment's index file with what its store says, and writes it anew if it differs. */
+function* checkIndex(facts: RecoveryFacts, segment: Segment): Flow<void> {
+  if (!isUsableSize(segment)) {
+    yield* recreateIndex(facts, segment);
+  } else if (!(yield* isIndexRight(segment))) {
+    yield* perform(...writeIndex(segment));
+  }
+}
+
+function isUsableSize(segment: Segment): boolean {
+  const bytes = segment.indexFileBytes;
+  return bytes > 0 && bytes % INDEX_SLOT_BYTES === 0 && bytes >= segment.index.used.length;
+}
+
+function* isIndexRight(segment: Segment): Flow<boolean> {
+  const { used } = segment.index;
+  for (let at = 0; at < used.length; at += SCAN_CHUNK_BYTES) {
+    const expected = used.subarray(at, at + SCAN_CHUNK_BYTES);
+    const found = yield* readAt(segment.indexName, at, expected.length);
+    if (!equalBytes(found, expected)) return false;
+  }
+  return true;
+}
+
+function* recreateIndex(facts: RecoveryFacts, segment: Segment): Flow<void> {
+  if (facts.sizes.has(segment.indexName)) {
+    yield* perform({ kind: "unlink", file: segment.indexName });
+  }
+  yield* perform(...createIndex(segment, facts.options));
+}
+
+/** Writes the active index from end to end, whatever it held, and maps it. */
+function* rewriteActiveIndex(facts: RecoveryFacts, segment: Segment): Flow<void> {
+  const bytes = Math.max(facts.options.indexEntriesMax, segment.count) * INDEX_SLOT_BYTES;
+  if (segment.indexFileBytes === bytes) yield* perform(...writeIndex(segment));
+  else yield* recreateIndex(facts, segment);
+  yield* mapIndex(segment);
+}

@@ -1,0 +1,41 @@
+// The runs of terms over the retained log: who asks for the term of an index gets it without a read.
+// Owned by the log machine; Raft keeps its own.
+
+import { assert } from "../base/assert.ts";
+import type { EntryHead, TermRun } from "../base/entry.ts";
+import type { LogIndex, Term } from "../base/ids.ts";
+
+export class TermRuns {
+  readonly #runs: TermRun[] = [];
+
+  append(entry: EntryHead): void {
+    const last = this.#runs.at(-1);
+    if (last === undefined || last.term !== entry.term) {
+      this.#runs.push({ term: entry.term, firstIndex: entry.index });
+    }
+  }
+
+  /** Forgets the entries from `from` on. */
+  truncate(from: LogIndex): void {
+    while ((this.#runs.at(-1)?.firstIndex ?? 0) >= from) this.#runs.pop();
+  }
+
+  /** The term of `index`, which is retained. */
+  at(index: LogIndex): Term {
+    let low = 0;
+    let high = this.#runs.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#runs[middle] as TermRun).firstIndex <= index) low = middle + 1;
+      else high = middle;
+    }
+    const run = this.#runs[low - 1];
+    assert(run !== undefined, "no term is known for this index", index);
+    return run.term;
+  }
+
+  /** Ascending; a copy. */
+  list(): TermRun[] {
+    return this.#runs.slice();
+  }
+}

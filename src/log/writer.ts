@@ -1,0 +1,294 @@
+// Group commit: everything that makes the log durable while it is open. Owns the queue of writes, the
+// order in which each becomes durable, rolling, truncation and preallocation; not recovery, not reads.
+//
+// One flow drains the queue, so that nothing of one write overtakes another:
+//  1. hard state, and with it the intent to truncate: slot written, synced;
+//  2. truncation: later segments removed from the last one back, the rest zeroed and synced, and only
+//     then the intent taken back; a crash in between finds the intent and goes on from it;
+//  3. entries, of as many waiting writes as fit: one gathered write that a marker begins, one sync.
+// While a group is being synced the next one gathers: the sync is the clock, no timer is needed.
+
+import { assert } from "../base/assert.ts";
+import {
+  type Entry,
+  type HardState,
+  type LogPoint,
+  type LogWrite,
+  pointAfter,
+} from "../base/entry.ts";
+import type { LogIndex, Position, WriteId } from "../base/ids.ts";
+import {
+  DiskTrouble,
+  type Flow,
+  type FlowRunner,
+  type Operation,
+  perform,
+  readAt,
+} from "./flow.ts";
+import {
+  decodeHead,
+  FRAME_ALIGNMENT,
+  FRAME_HEADER_BYTES,
+  FRAME_LIMITS,
+  paddedLength,
+} from "./frame.ts";
+import type { HardStateFile } from "./hard-state.ts";
+import { markerSalt } from "./identity.ts";
+import { RELATIVE_OFFSET_MAX } from "./index-file.ts";
+import { sealMarker } from "./marker.ts";
+import type { LogOptions } from "./protocol.ts";
+import { Segment } from "./segment.ts";
+import { createFiles, dropFiles, mapIndex, sealIndex, writeIndex } from "./segment-files.ts";
+import type { Segments } from "./segments.ts";
+import { zeros } from "./zeros.ts";
+
+/** Frame bytes in one gathered write, unless one entry is longer: bounds the latency of its sync. */
+export const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+/** By how many bytes are missing to the next multiple of the frames' alignment. */
+const PADDINGS = Array.from({ length: FRAME_ALIGNMENT }, (_, bytes) => new Uint8Array(bytes));
+
+export interface WriterParts {
+  readonly options: LogOptions;
+  readonly runner: FlowRunner;
+  readonly segments: Segments;
+  readonly hardState: HardStateFile;
+  /** The log's end; all of it durable. */
+  readonly end: LogPoint;
+  /** Called once or more when the disk refuses; the writer then does nothing more. */
+  readonly failed: (trouble: DiskTrouble) => void;
+}
+
+/** A write as far as it is not done yet. */
+interface PendingWrite {
+  readonly writeId: WriteId;
+  hardState: HardState | null;
+  truncateFrom: LogIndex | null;
+  readonly entries: readonly Entry[];
+  /** Entries that are in a group already. */
+  taken: number;
+}
+
+interface Group {
+  readonly operations: readonly Operation[];
+  /** The point once it is durable. */
+  readonly point: LogPoint;
+  /** The last write that is then done with. */
+  readonly completes: WriteId | null;
+}
+
+export class Writer {
+  readonly #parts: WriterParts;
+  readonly #queue: PendingWrite[] = [];
+  #durable: LogPoint;
+  #draining = false;
+  #preallocating = false;
+  #persistedId = 0 as WriteId;
+  #saidId = 0 as WriteId;
+  #rolled = false;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+    this.#durable = parts.end;
+  }
+
+  /** The place just after the last durable entry. */
+  get durable(): LogPoint {
+    return this.#durable;
+  }
+
+  get idle(): boolean {
+    return !this.#draining;
+  }
+
+  enqueue(write: LogWrite): void {
+    const { writeId, hardState, truncateFrom, entries } = write;
+    this.#queue.push({ writeId, hardState, truncateFrom, entries, taken: 0 });
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#parts.runner.start(this.#drain(), this.#parts.failed);
+  }
+
+  /** All writes up to this one are durable. */
+  get persistedId(): WriteId {
+    return this.#persistedId;
+  }
+
+  /** The same when it grew since the last call, else null. */
+  takePersisted(): WriteId | null {
+    if (this.#saidId === this.#persistedId) return null;
+    this.#saidId = this.#persistedId;
+    return this.#saidId;
+  }
+
+  /** Whether a segment was rolled since the last call. */
+  takeRolled(): boolean {
+    const taken = this.#rolled;
+    this.#rolled = false;
+    return taken;
+  }
+
+  *#drain(): Flow<void> {
+    for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+      if (head.hardState !== null || head.truncateFrom !== null) yield* this.#prepare(head);
+      yield* this.#writeGroup();
+      this.#maybePreallocate();
+    }
+    this.#draining = false;
+  }
+
+  /** Makes the hard state and the truncation of `write` durable. */
+  *#prepare(write: PendingWrite): Flow<void> {
+    const { hardState: file } = this.#parts;
+    const hardState = write.hardState ?? file.current.hardState;
+    const cut = write.truncateFrom;
+    const truncateFrom = cut !== null && cut <= this.#durable.index ? cut : null;
+    if (write.hardState !== null || truncateFrom !== null) {
+      const durableIndex = this.#durable.index;
+      yield* perform(...file.advance({ hardState, truncateFrom, durableIndex }));
+    }
+    if (truncateFrom !== null) {
+      yield* this.#truncate(truncateFrom);
+      const durableIndex = this.#durable.index;
+      yield* perform(...file.advance({ hardState, truncateFrom: null, durableIndex }));
+    }
+    write.hardState = null;
+    write.truncateFrom = null;
+  }
+
+  *#truncate(from: LogIndex): Flow<void> {
+    const { segments } = this.#parts;
+    // An emptied segment stays: it is active, and the next entry is its first.
+    while (segments.active.baseIndex > from) yield* dropFiles(segments.pop());
+    const segment = segments.active;
+    const point = yield* pointBefore(segment, from);
+    const cut = segment.positionOf(from);
+    const stale = zeros(segment.end - cut);
+    segment.truncate(from, cut);
+    yield* perform(
+      { kind: "write-at", file: segment.store, position: cut, parts: stale },
+      { kind: "sync", file: segment.store },
+    );
+    if (!segment.index.mapped) {
+      yield* perform(...writeIndex(segment));
+      yield* mapIndex(segment);
+    }
+    this.#durable = point;
+  }
+
+  /** Writes what fits into the active segment and waits until it is durable; else rolls. */
+  *#writeGroup(): Flow<void> {
+    const group = this.#gather();
+    if (group.operations.length > 0) {
+      yield* perform(...group.operations);
+      this.#durable = group.point;
+    }
+    if (group.completes !== null) this.#persistedId = group.completes;
+    else if (group.operations.length === 0) yield* this.#roll();
+  }
+
+  /** Takes entries off the queue, as many as may go into one write to the active segment. */
+  #gather(): Group {
+    const segment = this.#parts.segments.active;
+    const start = segment.end;
+    const frames: Uint8Array[] = [];
+    let at = start + FRAME_HEADER_BYTES;
+    let last: Entry | null = null;
+    let count = 0;
+    let completes: WriteId | null = null;
+    gathering: for (let write = this.#queue[0]; write !== undefined; write = this.#queue[0]) {
+      if (write.hardState !== null || write.truncateFrom !== null) break;
+      for (; write.taken < write.entries.length; write.taken++) {
+        const entry = write.entries[write.taken] as Entry;
+        const length = paddedLength(entry.frame.length);
+        if (!this.#fits(segment, entry, at - start + length, last === null)) break gathering;
+        segment.append(entry, at as Position);
+        frames.push(entry.frame);
+        if (length > entry.frame.length) frames.push(paddingOf(length - entry.frame.length));
+        at += length;
+        last = entry;
+        count++;
+      }
+      completes = write.writeId;
+      this.#queue.shift();
+    }
+    if (last === null) return { operations: [], point: this.#durable, completes };
+    const marker = this.#marker(segment, start, count);
+    segment.end = at as Position;
+    segment.storeFileBytes = Math.max(segment.storeFileBytes, at);
+    const file = segment.store;
+    const operations: Operation[] = [
+      { kind: "write-at", file, position: start, parts: [marker, ...frames] },
+      { kind: "sync", file },
+    ];
+    return { operations, point: pointAfter(last), completes };
+  }
+
+  #fits(segment: Segment, entry: Entry, groupBytes: number, isFirst: boolean): boolean {
+    const { options } = this.#parts;
+    // An empty segment takes any one entry, or an entry larger than a segment had no place at all.
+    if (segment.count === 0) return true;
+    if (!isFirst && groupBytes > GROUP_BYTES_MAX) return false;
+    if (segment.end + groupBytes > options.segmentBytesMax) return false;
+    if (segment.index.isFull || segment.count >= options.indexEntriesMax) return false;
+    return entry.offset - segment.baseOffset <= RELATIVE_OFFSET_MAX;
+  }
+
+  #marker(segment: Segment, position: Position, entries: number): Uint8Array {
+    const salt = markerSalt(this.#parts.options.identity.instanceId, segment.baseIndex);
+    const hardSequence = this.#parts.hardState.current.sequence;
+    return sealMarker(this.#durable, entries, { position, salt, hardSequence });
+  }
+
+  /** Begins the next segment; returns when its files are durable under their names. */
+  *#roll(): Flow<void> {
+    const { segments, runner, options, failed } = this.#parts;
+    const old = segments.active;
+    const segment = new Segment(this.#durable);
+    assert(segment.before.index === old.lastIndex, "rolled before the old segment was durable");
+    yield* perform(...createFiles(segment, options));
+    yield* perform({ kind: "sync-dir" });
+    yield* mapIndex(segment);
+    segments.push(segment);
+    this.#rolled = true;
+    runner.start(sealIndex(old), failed);
+  }
+
+  /** Writes zeros ahead of the active store's end, while nothing waits for the disk if it can be. */
+  #maybePreallocate(): void {
+    const { options, runner, segments, failed } = this.#parts;
+    const segment = segments.active;
+    const left = segment.storeFileBytes - segment.end;
+    const wanted = this.#queue.length === 0 ? options.preallocateBytes / 2 : 0;
+    const target = Math.min(segment.end + options.preallocateBytes, options.segmentBytesMax);
+    if (this.#preallocating || left > wanted || target <= segment.storeFileBytes) return;
+    this.#preallocating = true;
+    runner.start(this.#preallocate(segment, target), failed);
+  }
+
+  *#preallocate(segment: Segment, target: number): Flow<void> {
+    const file = segment.store;
+    const position = segment.storeFileBytes as Position;
+    const parts = zeros(target - position);
+    segment.storeFileBytes = target;
+    // The next group's write is performed after this one: the same file, in order.
+    yield* perform({ kind: "write-at", file, position, parts }, { kind: "sync", file });
+    this.#preallocating = false;
+  }
+}
+
+function paddingOf(bytes: number): Uint8Array {
+  return PADDINGS[bytes] as Uint8Array;
+}
+
+/** The point just before entry `from` of `segment`, read back from the store. */
+function* pointBefore(segment: Segment, from: LogIndex): Flow<LogPoint> {
+  const index = (from - 1) as LogIndex;
+  if (index === segment.before.index) return segment.before;
+  const position = segment.positionOf(index);
+  const bytes = yield* readAt(segment.store, position, FRAME_HEADER_BYTES);
+  const decoded = decodeHead(bytes, 0, FRAME_LIMITS);
+  if (decoded.kind === "head" && decoded.head.index === index) return pointAfter(decoded.head);
+  const what = `entry ${index} cannot be read back`;
+  throw new DiskTrouble({ code: "damaged", file: segment.store, position, what });
+}
