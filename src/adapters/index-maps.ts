@@ -2,7 +2,7 @@
 // the interface and the choice; the ways are mapped-index.ts and file-index.ts.
 
 import { FileIndex } from "./file-index.ts";
-import { loadMmap, MappedIndex } from "./mapped-index.ts";
+import { type LoadedMmap, loadMmap, MappedIndex } from "./mapped-index.ts";
 
 export type IndexKind = "mmap" | "file";
 export type IndexWish = IndexKind | "auto";
@@ -27,9 +27,9 @@ export interface ChosenIndex {
 }
 
 /** Throws an Error for the operator when "mmap" is wished for and cannot be had. */
-export function chooseIndex(wish: IndexWish): ChosenIndex {
+export function chooseIndex(wish: IndexWish, load: () => LoadedMmap = loadMmap): ChosenIndex {
   if (wish === "file") return { maps: new FileIndex(), fallback: null };
-  const loaded = loadMmap();
+  const loaded = load();
   if (loaded.kind === "loaded") return { maps: new MappedIndex(loaded.mmap), fallback: null };
   if (wish === "mmap") {
     throw new Error(

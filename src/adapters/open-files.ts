@@ -33,8 +33,7 @@ export class OpenFiles {
 
   /** Makes an empty file and keeps it open; rejects with EEXIST when there is one. */
   async create(file: string): Promise<void> {
-    const open = await this.#opened(file, "wx+");
-    open.users--;
+    await this.#release(await this.#opened(file, "wx+"));
   }
 
   /** Runs `use` with an open descriptor of an existing file; rejects with ENOENT without one. */
@@ -43,7 +42,7 @@ export class OpenFiles {
     try {
       return await use(open);
     } finally {
-      open.users--;
+      await this.#release(open);
     }
   }
 
@@ -56,15 +55,21 @@ export class OpenFiles {
     this.#files.set(to, moved);
   }
 
+  /** What a failed close tells about lost writes, the next sync of the file tells too. */
   async forget(file: string): Promise<void> {
     const known = this.#files.get(file);
     if (known === undefined) return;
     this.#files.delete(file);
-    await closeAsync(known.fd);
+    await closeAsync(known.fd).catch(() => undefined);
   }
 
   async closeAll(): Promise<void> {
     for (const file of [...this.#files.keys()]) await this.forget(file);
+  }
+
+  async #release(open: OpenFile): Promise<void> {
+    open.users--;
+    await this.#closeSurplus();
   }
 
   /** Held by the caller, as is what #opened gives. */
@@ -81,12 +86,7 @@ export class OpenFiles {
     const fd = await openAsync(this.#pathOf(file), flags, 0o640);
     const open: OpenFile = { fd, users: 1, dirty: false };
     this.#files.set(file, open);
-    try {
-      await this.#closeSurplus();
-    } catch (error) {
-      open.users--;
-      throw error;
-    }
+    await this.#closeSurplus();
     return open;
   }
 

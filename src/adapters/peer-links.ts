@@ -137,6 +137,11 @@ export class PeerLinks implements Network {
     return this.#links.get(link)?.send(parts) ?? false;
   }
 
+  /** Bytes that wait to leave on a link. */
+  unsentBytes(link: LinkId): number {
+    return this.#links.get(link)?.unsentBytes ?? 0;
+  }
+
   close(link: LinkId, _why: string): void {
     const dialing = this.#dialing.get(link);
     if (dialing !== undefined) {

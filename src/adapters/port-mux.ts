@@ -66,6 +66,11 @@ export class PortMux {
     });
   }
 
+  /** Connections that have said nothing yet. */
+  get silentCount(): number {
+    return this.#silent.size;
+  }
+
   /** Takes no further connections and frees the port; those handed on stay open. */
   stopListening(): void {
     this.#server.close();

@@ -9,13 +9,16 @@ export class Refusals {
   readonly #telemetry: Telemetry;
   readonly #told = new Map<string, { atMs: number; untold: number }>();
 
-  constructor(telemetry: Telemetry) {
+  readonly #nowMs: () => number;
+
+  constructor(telemetry: Telemetry, nowMs: () => number = () => performance.now()) {
     this.#telemetry = telemetry;
+    this.#nowMs = nowMs;
   }
 
   /** `what` is one of a few fixed names. */
   tell(what: string, facts: Readonly<Record<string, string | number | null>>): void {
-    const nowMs = performance.now();
+    const nowMs = this.#nowMs();
     const last = this.#told.get(what);
     if (last !== undefined && nowMs - last.atMs < QUIET_MS) {
       last.untold++;
