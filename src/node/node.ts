@@ -503,7 +503,9 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     for (const head of opened.tail) this.#state.append(head);
     this.#opened = opened;
     this.#phase = "serving";
-    const { hardState, termRuns, tail } = opened;
+    const { hardState, tail } = opened;
+    const { index: baseIndex } = base;
+    const termRuns = opened.termRuns.filter(({ firstIndex }) => firstIndex <= baseIndex);
     const membership = { voters: this.#options.members.map(({ id }) => id), learners: [] };
     const restored = { hardState, membership, base, termRuns, tail };
     this.#raft = new Raft(this.#raftOptions(), restored, this.#now);
