@@ -2,7 +2,6 @@
 // The records of an append are views of the request; encoding copies them once.
 
 import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
-import { encodeUtf8 } from "../base/utf8.ts";
 import { putVarint, varintLength } from "../base/varint.ts";
 import {
   bytesLength,
@@ -13,6 +12,7 @@ import {
   putUint,
   uintLength,
 } from "./fields.ts";
+import { headersLength, putHeaders, readHeader } from "./record-headers.ts";
 
 export interface AppendRequest {
   readonly records: readonly NewRecord[];
@@ -44,9 +44,6 @@ const RECORD_VALUE = 0x0a;
 const RECORD_KEY = 0x12;
 const RECORD_HEADERS = 0x1a;
 const RECORD_FIELDS = [RECORD_VALUE, RECORD_KEY, RECORD_HEADERS];
-const HEADER_NAME = 0x0a;
-const HEADER_VALUE = 0x12;
-const HEADER_FIELDS = [HEADER_NAME, HEADER_VALUE];
 const APPENDED_OFFSET = 0x08;
 const APPENDED_TERM = 0x10;
 const APPENDED_DUPLICATE = 0x18;
@@ -80,24 +77,14 @@ export function encodeAppendRequest(request: AppendRequest): Buffer {
 function recordLength(record: NewRecord): number {
   let length = record.value.length === 0 ? 0 : bytesLength(record.value.length);
   if (record.key !== undefined) length += bytesLength(record.key.length);
-  for (const header of record.headers ?? []) length += bytesLength(headerLength(header));
-  return length;
-}
-
-function headerLength(header: RecordHeader): number {
-  return bytesLength(encodeUtf8(header.name).length) + bytesLength(header.value.length);
+  return length + headersLength(record.headers ?? []);
 }
 
 function putRecord(bytes: Uint8Array, from: number, record: NewRecord): number {
   let at = from;
   if (record.value.length > 0) at = putBytes(bytes, at, RECORD_VALUE, record.value);
   if (record.key !== undefined) at = putBytes(bytes, at, RECORD_KEY, record.key);
-  for (const header of record.headers ?? []) {
-    at = putLength(bytes, at, RECORD_HEADERS, headerLength(header));
-    at = putBytes(bytes, at, HEADER_NAME, encodeUtf8(header.name));
-    at = putBytes(bytes, at, HEADER_VALUE, header.value);
-  }
-  return at;
+  return putHeaders(bytes, at, RECORD_HEADERS, record.headers ?? []);
 }
 
 /** Views of `bytes`; at least one record. */
@@ -134,18 +121,6 @@ function readRecord(reader: MessageReader): NewRecord {
   reader.close(fields);
   if (key === null && headers === null) return { value };
   return { value, ...(key === null ? {} : { key }), ...(headers === null ? {} : { headers }) };
-}
-
-function readHeader(reader: MessageReader): RecordHeader {
-  const fields = reader.message("Header", HEADER_FIELDS);
-  let name = "";
-  let value = NO_BYTES;
-  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
-    if (tag === HEADER_NAME) name = fields.string();
-    else value = fields.bytes();
-  }
-  reader.close(fields);
-  return { name, value };
 }
 
 export function encodeAppendResponse(response: AppendResponse): Buffer {

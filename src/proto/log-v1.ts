@@ -1,6 +1,7 @@
 // The messages of proto/log/v1/log.proto: their TypeScript shapes and their bytes, for both ends.
 // Encoders return a Buffer of its own for each message: gRPC keeps what it is handed.
 
+import type { RecordHeader } from "../base/record-batch.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import {
   bytesLength,
@@ -11,11 +12,14 @@ import {
   putUint,
   uintLength,
 } from "./fields.ts";
+import { headersLength, putHeaders, readHeader } from "./record-headers.ts";
 
 /** A record as log.v1 shows it; its term and type belong to the book's Raft log and stay 0. */
 export interface LogRecord {
   readonly offset: number;
   readonly value: Uint8Array;
+  readonly key?: Uint8Array;
+  readonly headers?: readonly RecordHeader[];
 }
 
 /** A member as GetServers shows it. */
@@ -27,7 +31,9 @@ export interface Server {
 
 const RECORD_VALUE = 0x0a;
 const RECORD_OFFSET = 0x10;
-const RECORD_FIELDS = [RECORD_VALUE, RECORD_OFFSET];
+const RECORD_KEY = 0x2a; // field 5
+const RECORD_HEADERS = 0x3a; // field 7
+const RECORD_FIELDS = [RECORD_VALUE, RECORD_OFFSET, RECORD_KEY, RECORD_HEADERS];
 const PRODUCE_RECORD = 0x0a;
 const OFFSET = 0x08; // field 1 of ProduceResponse and of ConsumeRequest
 const CONSUMED_RECORD = 0x12; // field 2: 1 is not used
@@ -86,16 +92,20 @@ function decodeOffset(name: string, bytes: Uint8Array): number | Malformed {
 }
 
 export function encodeConsumeResponse(record: LogRecord): Buffer {
-  const { value, offset } = record;
-  const length = (value.length === 0 ? 0 : bytesLength(value.length)) + uintLength(offset);
+  const { value, offset, key, headers = [] } = record;
+  let length = (value.length === 0 ? 0 : bytesLength(value.length)) + uintLength(offset);
+  if (key !== undefined) length += bytesLength(key.length);
+  length += headersLength(headers);
   const bytes = Buffer.allocUnsafe(bytesLength(length));
   let at = putLength(bytes, 0, CONSUMED_RECORD, length);
   if (value.length > 0) at = putBytes(bytes, at, RECORD_VALUE, value);
-  putUint(bytes, at, RECORD_OFFSET, offset);
+  at = putUint(bytes, at, RECORD_OFFSET, offset);
+  if (key !== undefined) at = putBytes(bytes, at, RECORD_KEY, key);
+  putHeaders(bytes, at, RECORD_HEADERS, headers);
   return bytes;
 }
 
-/** The value is a view of `bytes`. */
+/** The value, key and headers are views of `bytes`. */
 export function decodeConsumeResponse(bytes: Uint8Array): LogRecord | Malformed {
   const reader = MessageReader.over("ConsumeResponse", bytes, [CONSUMED_RECORD]);
   let record: LogRecord | null = null;
@@ -108,12 +118,21 @@ function readRecord(reader: MessageReader): LogRecord {
   const fields = reader.message("Record", RECORD_FIELDS);
   let value: Uint8Array = EMPTY_MESSAGE;
   let offset = 0;
+  let key: Uint8Array | null = null;
+  let headers: RecordHeader[] | null = null;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === RECORD_VALUE) value = fields.bytes();
-    else offset = fields.uint();
+    else if (tag === RECORD_OFFSET) offset = fields.uint();
+    else if (tag === RECORD_KEY) key = fields.bytes();
+    else {
+      headers ??= [];
+      headers.push(readHeader(fields));
+    }
   }
   reader.close(fields);
-  return { offset, value };
+  if (key === null && headers === null) return { offset, value };
+  const some = { ...(key === null ? {} : { key }), ...(headers === null ? {} : { headers }) };
+  return { offset, value, ...some };
 }
 
 export function encodeGetServersResponse(servers: readonly Server[]): Buffer {

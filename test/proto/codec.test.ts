@@ -144,6 +144,31 @@ describe("log.v1", () => {
     );
   });
 
+  test("a consumed record carries the key and the headers that it was appended with", () => {
+    fc.assert(
+      fc.property(newRecords, offsets, (record, offset) => {
+        const bytes = encodeConsumeResponse({ ...record, offset });
+        const theirs = theirReading("log.v1.ConsumeResponse", bytes)["record"] as {
+          [field: string]: unknown;
+        };
+        expect("key" in theirs).toBe(record.key !== undefined);
+        const theirHeaders = (theirs["headers"] ?? []) as { name?: string; value?: Uint8Array }[];
+        expect(
+          theirHeaders.map(({ name = "", value = [] }) => ({ name, value: plain(value) })),
+        ).toEqual((record.headers ?? []).map(({ name, value }) => ({ name, value: plain(value) })));
+        const sent = { record: { ...record, offset } };
+        const read = decodeConsumeResponse(theirBytes("log.v1.ConsumeResponse", sent));
+        if (read instanceof Malformed) throw new Error(read.what);
+        expect(read.key === undefined ? null : plain(read.key)).toEqual(
+          record.key === undefined ? null : plain(record.key),
+        );
+        expect(
+          (read.headers ?? []).map(({ name, value }) => ({ name, value: plain(value) })),
+        ).toEqual((record.headers ?? []).map(({ name, value }) => ({ name, value: plain(value) })));
+      }),
+    );
+  });
+
   test("the list of servers reads the same on both sides", () => {
     fc.assert(
       fc.property(fc.array(servers, { maxLength: 5 }), (list) => {
