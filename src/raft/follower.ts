@@ -90,18 +90,20 @@ export class Follower {
     if (this.#matchIndex() > this.#ackedIndex) this.#ackIsDue = true;
   }
 
-  /** One acknowledgement speaks for everything heard since the last. */
+  /** One acknowledgement speaks for everything heard since the last; made when it may leave. */
   flush(): void {
-    if (!this.#ackIsDue || this.#leader === null) return;
+    const { journal, outbox, term } = this.#server;
+    if (!this.#ackIsDue || this.#leader === null || !journal.isHardStateDurable) return;
     this.#ackIsDue = false;
     this.#ackedIndex = this.#matchIndex();
-    this.#server.sendWhenDurable(this.#leader, {
+    const message: RaftMessage = {
       kind: "append-reply",
-      term: this.#server.term,
+      term,
       round: this.#round,
       matchIndex: this.#ackedIndex,
       conflict: null,
-    });
+    };
+    outbox.send({ kind: "message", to: this.#leader, message });
   }
 
   #hear(now: Instant, leader: NodeId, round: number): void {
