@@ -1,0 +1,139 @@
+// One server as the client sees it: a gRPC channel, calls with bytes in and out, and whether a call
+// was sent at all. Owns no routing and no retries.
+
+import {
+  type CallOptions,
+  ChannelCredentials,
+  Client,
+  type ClientReadableStream,
+  connectivityState,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { Malformed } from "../proto/fields.ts";
+import { CairnError, errorOfCall } from "./errors.ts";
+
+/** Contents of PEM files: who we are, and who may sign servers' certificates. */
+export interface ClientCredentials {
+  readonly cert: Buffer | string;
+  readonly key: Buffer | string;
+  readonly ca: Buffer | string;
+}
+
+const CHANNEL_OPTIONS = {
+  // A dead node must be noticed while a reader waits at the end of the log.
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.max_receive_message_length": 64 * 1024 * 1024,
+  "grpc.enable_http_proxy": 0,
+  "grpc.enable_channelz": 0,
+  // Retries are ours: they know what is idempotent.
+  "grpc.enable_retries": 0,
+  "grpc.use_local_subchannel_pool": 1,
+} as const;
+
+const asIs = (bytes: Buffer) => bytes;
+
+export class Channel {
+  readonly address: string;
+  readonly #client: Client;
+  /** Under way: closing the channel alone would let them go on. */
+  readonly #calls = new Set<{ cancel(): void }>();
+  #isClosed = false;
+
+  constructor(address: string, credentials: ClientCredentials | null) {
+    this.address = address;
+    const channelCredentials =
+      credentials === null
+        ? ChannelCredentials.createInsecure()
+        : ChannelCredentials.createSsl(
+            Buffer.from(credentials.ca),
+            Buffer.from(credentials.key),
+            Buffer.from(credentials.cert),
+          );
+    this.#client = new Client(address, channelCredentials, CHANNEL_OPTIONS);
+  }
+
+  /** One call. Rejects with a CairnError, whose fact `sent` is "no" when it never left. */
+  async call<Response>(
+    path: string,
+    request: Buffer,
+    decode: (bytes: Buffer) => Response | Malformed,
+    timeoutMs: number,
+  ): Promise<Response> {
+    const deadline = Date.now() + timeoutMs;
+    await this.#connected(deadline);
+    const bytes = await new Promise<Buffer>((resolve, reject) => {
+      const options: CallOptions = { deadline };
+      const call = this.#client.makeUnaryRequest(
+        path,
+        asIs,
+        asIs,
+        request,
+        options,
+        (error, got) => {
+          this.#calls.delete(call);
+          if (error !== null) reject(this.errorOf(error));
+          else resolve(got ?? Buffer.alloc(0));
+        },
+      );
+      this.#calls.add(call);
+    });
+    const response = decode(bytes);
+    if (response instanceof Malformed) {
+      throw new CairnError("unreachable", `${this.address}: ${path}: ${response.what}`);
+    }
+    return response;
+  }
+
+  /** Opens a stream of responses; its errors are for `errorOfCall`. */
+  async stream(
+    path: string,
+    request: Buffer,
+    connectMs: number,
+  ): Promise<ClientReadableStream<Buffer>> {
+    await this.#connected(Date.now() + connectMs);
+    const call = this.#client.makeServerStreamRequest(path, asIs, asIs, request);
+    this.#calls.add(call);
+    call.on("close", () => this.#calls.delete(call));
+    return call;
+  }
+
+  errorOf(error: ServiceError): CairnError {
+    return this.#isClosed ? closed() : errorOfCall(error, this.address);
+  }
+
+  /** Cancels what is under way, too. */
+  close(): void {
+    this.#isClosed = true;
+    for (const call of this.#calls) call.cancel();
+    this.#client.close();
+  }
+
+  /** Waits for a connection, so that a failure to connect is known to be no more than that. */
+  async #connected(deadline: number): Promise<void> {
+    if (this.#isClosed) throw closed();
+    const channel = this.#client.getChannel();
+    for (;;) {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY) return;
+      if (state === connectivityState.TRANSIENT_FAILURE) throw this.#unsent("no connection");
+      if (state === connectivityState.SHUTDOWN) throw closed();
+      await new Promise<void>((resolve, reject) => {
+        channel.watchConnectivityState(state, deadline, (error) => {
+          if (error) reject(this.#unsent("no connection in time"));
+          else resolve();
+        });
+      });
+    }
+  }
+
+  #unsent(what: string): CairnError {
+    return new CairnError("unreachable", `${this.address}: ${what}`, { facts: { sent: "no" } });
+  }
+}
+
+function closed(): CairnError {
+  return new CairnError("closed", "the client was closed");
+}

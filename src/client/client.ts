@@ -1,0 +1,210 @@
+// The client library: connect to a cluster by any of its addresses, append without doubling, read
+// without gaps. Follows the leader, retries what is safe to retry. The public surface is this file.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
+import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
+import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
+import type { Channel, ClientCredentials } from "./channel.ts";
+import { CairnError, remedyOf } from "./errors.ts";
+import {
+  type AppendOptions,
+  type AppendResult,
+  Producer,
+  type ProducerCounts,
+} from "./producer.ts";
+import { readRecords } from "./reader.ts";
+import { type Pause, type Route, Routes } from "./routes.ts";
+
+export type { ClientCredentials } from "./channel.ts";
+export { CairnError, type CairnErrorCode } from "./errors.ts";
+export type { AppendOptions, AppendResult, ProducerCounts } from "./producer.ts";
+
+export interface ConnectOptions {
+  /** host:port of some servers; the others are learnt from them. */
+  readonly addresses: readonly string[];
+  /** Absent: without TLS. */
+  readonly credentials?: ClientCredentials;
+  /** How long an operation is tried again and again; 30 s. */
+  readonly timeoutMs?: number;
+  /** How long one attempt may take before another server is tried; 2 s. */
+  readonly attemptTimeoutMs?: number;
+  /** Appends that wait are sent together up to so many bytes; 1 MiB. */
+  readonly batchBytesMax?: number;
+  /** ... and so many records; 10,000. */
+  readonly batchRecordsMax?: number;
+  /** Bytes of appends that may wait before more are refused as "overloaded"; 64 MiB. */
+  readonly queueBytesMax?: number;
+}
+
+/** A record to append; text is sent as UTF-8. */
+export interface RecordToAppend {
+  readonly value: Uint8Array | string;
+  readonly key?: Uint8Array | string;
+  readonly headers?: readonly { readonly name: string; readonly value: Uint8Array | string }[];
+}
+
+/** A record as it was read. */
+export interface ReadRecord {
+  readonly offset: number;
+  readonly value: Uint8Array;
+  readonly key?: Uint8Array;
+  readonly headers?: readonly RecordHeader[];
+}
+
+export interface ReadOptions {
+  /** The first offset; 0. */
+  readonly from?: number;
+  /** Wait for more at the end of the log, for ever; else stop at the end as it is now. */
+  readonly follow?: boolean;
+  /** At most so many records. */
+  readonly limit?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface ServerInfo {
+  readonly id: string;
+  readonly address: string;
+  readonly isLeader: boolean;
+}
+
+/** Time as the client uses it between attempts; tests own it. */
+export interface ClientTime {
+  now(): number;
+  readonly pause: Pause;
+}
+
+const REAL_TIME: ClientTime = { now: () => performance.now(), pause: (ms) => sleep(ms) };
+
+const CHECK_TAIL_PATH = "/cairn.v1.Log/CheckTail";
+const DEFAULTS = {
+  timeoutMs: 30_000,
+  attemptTimeoutMs: 2_000,
+  batchBytesMax: 1024 * 1024,
+  batchRecordsMax: 10_000,
+  queueBytesMax: 64 * 1024 * 1024,
+};
+
+/** Connects lazily: nothing is sent before the first operation. */
+export function connect(options: ConnectOptions, time: ClientTime = REAL_TIME): CairnClient {
+  return new CairnClient(options, time);
+}
+
+export class CairnClient {
+  readonly #options: typeof DEFAULTS;
+  readonly #time: ClientTime;
+  readonly #routes: Routes;
+  readonly #producer: Producer;
+
+  constructor(options: ConnectOptions, time: ClientTime) {
+    const { addresses, credentials, ...given } = options;
+    if (addresses.length === 0) throw new CairnError("malformed", "connect: no addresses");
+    this.#options = { ...DEFAULTS, ...given };
+    this.#time = time;
+    this.#routes = new Routes(addresses, credentials ?? null, time.pause);
+    this.#producer = new Producer(this.#routes, this.#options, time.now);
+  }
+
+  /** The address of the server believed to lead, or null. */
+  get leader(): string | null {
+    return this.#routes.leader;
+  }
+
+  get counts(): ProducerCounts {
+    return { ...this.#producer.counts };
+  }
+
+  /**
+   * Appends records at consecutive offsets, all or none, after everything this client appended
+   * before. Resolves once a majority has them on disk. Bytes must not change until then. Rejects
+   * with a CairnError; its `isOutcomeUnknown` says whether the records may be in the log all the
+   * same.
+   */
+  append(records: readonly RecordToAppend[], options: AppendOptions = {}): Promise<AppendResult> {
+    return this.#producer.append(records.map(newRecordOf), options);
+  }
+
+  /**
+   * Records in order, each offset once, from any server: those that were acknowledged before the
+   * call at least, and with `follow` all that come. Break off by leaving the loop, or with the
+   * signal.
+   */
+  async *read(options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
+    const { from = 0, follow = false, limit = Number.POSITIVE_INFINITY, signal = null } = options;
+    let left = limit;
+    if (left <= 0) return;
+    const end = follow ? null : await this.checkTail(signal === null ? {} : { signal });
+    const { timeoutMs, attemptTimeoutMs } = this.#options;
+    const reader = { timeoutMs, stallMs: attemptTimeoutMs };
+    for await (const record of readRecords(this.#routes, reader, from, end, signal)) {
+      yield record;
+      left--;
+      if (left <= 0) return;
+    }
+  }
+
+  /** The end of the log, linearizable: the offset that the next record will have. */
+  checkTail(options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    const { signal } = options;
+    return this.#retry(this.#routes.toLeader(), signal, async (channel, timeoutMs) => {
+      const path = CHECK_TAIL_PATH;
+      const end = await channel.call(path, EMPTY_MESSAGE, decodeCheckTailResponse, timeoutMs);
+      this.#routes.succeeded(channel);
+      return end;
+    });
+  }
+
+  /** The servers as one of them knows them. */
+  async servers(): Promise<readonly ServerInfo[]> {
+    const list = await this.#retry(this.#routes.toAny(), undefined, (channel, timeoutMs) =>
+      this.#routes.serversOf(channel, timeoutMs),
+    );
+    this.#routes.remember(list);
+    return list.map(({ id, rpcAddr, isLeader }) => ({ id, address: rpcAddr, isLeader }));
+  }
+
+  /** Refuses what waits, gives up what is in flight, and closes the connections. */
+  close(): void {
+    const closed = new CairnError("closed", "the client was closed");
+    this.#producer.close(closed);
+    this.#routes.close();
+  }
+
+  /** For operations that change nothing: any failure that may pass is tried again. */
+  async #retry<Result>(
+    route: Route,
+    signal: AbortSignal | undefined,
+    attempt: (channel: Channel, timeoutMs: number) => Promise<Result>,
+  ): Promise<Result> {
+    const deadline = this.#time.now() + this.#options.timeoutMs;
+    for (;;) {
+      if (signal?.aborted === true) throw new CairnError("cancelled", "aborted");
+      try {
+        return await attempt(route.next(), this.#options.attemptTimeoutMs);
+      } catch (error) {
+        if (!(error instanceof CairnError)) throw error;
+        if (remedyOf(error) === "give-up" || this.#time.now() >= deadline) throw error;
+        await route.failed(error);
+      }
+    }
+  }
+}
+
+function newRecordOf(record: RecordToAppend): NewRecord {
+  const { key, headers } = record;
+  const value = bytesOf(record.value);
+  if (key === undefined && headers === undefined) return { value };
+  return {
+    value,
+    ...(key === undefined ? {} : { key: bytesOf(key) }),
+    ...(headers === undefined ? {} : { headers: headers.map(headerOf) }),
+  };
+}
+
+function headerOf(header: { name: string; value: Uint8Array | string }): RecordHeader {
+  return { name: header.name, value: bytesOf(header.value) };
+}
+
+function bytesOf(value: Uint8Array | string): Uint8Array {
+  return typeof value === "string" ? Buffer.from(value) : value;
+}
