@@ -64,11 +64,6 @@ export class LogTail {
     return this.#timestamp[this.#lastIndex & this.#mask] as WallMs;
   }
 
-  /** First index whose term is known; entries before it were trimmed and are committed. */
-  get firstIndex(): LogIndex {
-    return this.#runs[0]?.firstIndex ?? ((this.#lastIndex + 1) as LogIndex);
-  }
-
   /**
    * The term of the entry at `index`, 0 for the place before the first entry ever; null when the
    * entry is trimmed away or not there yet, so that no comparison can take it for a match.
