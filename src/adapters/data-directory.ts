@@ -4,8 +4,8 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes `directory` with its parents, where absent, and syncs every directory that got a new name in
- * it: a node that votes from a directory which a power cut takes away could vote twice.
+ * Makes `directory` with its parents, where absent, and syncs every directory that got a new name
+ * in it: a node that votes from a directory which a power cut takes away could vote twice.
  */
 export async function makeDataDirectory(directory: string): Promise<void> {
   const firstMade = await mkdir(directory, { recursive: true, mode: 0o750 });

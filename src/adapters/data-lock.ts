@@ -1,12 +1,13 @@
-// One node a data directory: a lock that dies with its process, whatever kills it. Owns the lock only;
-// a pid file would outlive a kill -9 and then accuse whoever got the same pid.
+// One node a data directory: a lock that dies with its process, whatever kills it. Owns the lock
+// only; a pid file would outlive a kill -9 and then accuse whoever got the same pid.
 //
-// The lock is a listening Unix socket, which the kernel closes with its process and which can tell the
-// pid of its holder. Two of them: (1) on Linux an abstract socket named after the directory's device
-// and inode, taken and lost atomically, but seen only within one network namespace; (2) everywhere a
-// socket file `.lock` in the directory, seen by every container that mounts it. A socket file outlives
-// its process, so a stale one must be replaced, and two starters can both find it stale: (1) decides
-// between them. Machines that share a directory over a network see neither: do not do that.
+// The lock is a listening Unix socket, which the kernel closes with its process and which can tell
+// the pid of its holder. Two of them: (1) on Linux an abstract socket named after the directory's
+// device and inode, taken and lost atomically, but seen only within one network namespace; (2)
+// everywhere a socket file `.lock` in the directory, seen by every container that mounts it. A
+// socket file outlives its process, so a stale one must be replaced, and two starters can both find
+// it stale: (1) decides between them. Machines that share a directory over a network see neither:
+// do not do that.
 
 import { close, fstat, open } from "node:fs";
 import { unlink } from "node:fs/promises";
@@ -52,8 +53,8 @@ export interface DataLock {
 }
 
 /**
- * Makes the directory where it is absent, and locks it. Rejects with DataDirectoryInUse, or with the
- * system's error when the directory cannot be made or opened. The lock keeps no process alive.
+ * Makes the directory where it is absent, and locks it. Rejects with DataDirectoryInUse, or with
+ * the system's error when the directory cannot be made or opened. The lock keeps no process alive.
  */
 export async function lockDataDirectory(directory: string): Promise<DataLock> {
   await makeDataDirectory(directory);

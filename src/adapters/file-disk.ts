@@ -1,6 +1,6 @@
 // The Disk port over one flat data directory, off the main thread. Owns the order of operations on
-// each file and the naming of errors; when to write, sync, roll or recover is decided in src/log. The
-// double is sim/sim-disk.ts; test/contract/disk.contract.ts holds for both.
+// each file and the naming of errors; when to write, sync, roll or recover is decided in src/log.
+// The double is sim/sim-disk.ts; test/contract/disk.contract.ts holds for both.
 //
 // Names that begin with a dot are not the log's (the data lock lives there): they are not listed.
 
@@ -88,7 +88,9 @@ export class FileDisk implements Disk {
     await this.#files.closeAll();
   }
 
-  /** What the inbox throws is a bug: it ends the process as an unhandled rejection, uncaught here. */
+  /**
+   * What the inbox throws is a bug: it ends the process as an unhandled rejection, uncaught here.
+   */
   async #run(
     operation: DiskOperation,
     before: readonly (Promise<void> | undefined)[],

@@ -1,6 +1,6 @@
-// Whole reads and whole writes over an open descriptor. A system call may move fewer bytes than asked
-// for (a full disk, a signal, 2 GiB at once): both go on until all is moved, the file ends, or the
-// system says why not.
+// Whole reads and whole writes over an open descriptor. A system call may move fewer bytes than
+// asked for (a full disk, a signal, 2 GiB at once): both go on until all is moved, the file ends,
+// or the system says why not.
 
 import { read, writev } from "node:fs";
 import { promisify } from "node:util";
@@ -20,7 +20,9 @@ const writeSome: WriteSome = async (fd, parts, position) => {
   return bytesWritten;
 };
 
-/** Bytes [position, position + length) of the file; fewer only where it ends. The reader owns them. */
+/**
+ * Bytes [position, position + length) of the file; fewer only where it ends. The reader owns them.
+ */
 export async function readFully(fd: number, position: number, length: number): Promise<Uint8Array> {
   // Unpooled and not zeroed: every byte handed out was read.
   const buffer = Buffer.allocUnsafeSlow(length);

@@ -7,7 +7,9 @@ import { type LoadedMmap, loadMmap, MappedIndex } from "./mapped-index.ts";
 export type IndexKind = "mmap" | "file";
 export type IndexWish = IndexKind | "auto";
 
-/** Memory of one index file at a time, by name. Rejections are errors with a `code`, as of node:fs. */
+/**
+ * Memory of one index file at a time, by name. Rejections are errors with a `code`, as of node:fs.
+ */
 export interface IndexMaps {
   readonly kind: IndexKind;
   /** `fd` is open for reading and writing, and holds exactly `length` written bytes. */
@@ -40,7 +42,10 @@ export function chooseIndex(wish: IndexWish, load: () => LoadedMmap = loadMmap):
   return { maps: new FileIndex(), fallback: loaded.why };
 }
 
-/** Reads the value of CAIRN_INDEX; absent or empty means auto. Throws an Error that names the choices. */
+/**
+ * Reads the value of CAIRN_INDEX; absent or empty means auto. Throws an Error that names the
+ * choices.
+ */
 export function parseIndexWish(value: string | undefined): IndexWish {
   if (value === undefined || value === "") return "auto";
   if (value === "mmap" || value === "file" || value === "auto") return value;

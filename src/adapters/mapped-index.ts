@@ -1,9 +1,10 @@
-// Index files as shared memory of the kernel, through the optional package mmap-io. Owns the loading of
-// the addon and the mappings; which file is mapped, and when, is decided by src/log.
+// Index files as shared memory of the kernel, through the optional package mmap-io. Owns the
+// loading of the addon and the mappings; which file is mapped, and when, is decided by src/log.
 //
-// What the addon imposes: sizes go through a 32-bit integer; there is no munmap, a mapping goes when
-// its memory is garbage collected; touching a page the file no longer covers kills the process. So a
-// file must be written in full before it is mapped, and is never truncated (the Disk port cannot).
+// What the addon imposes: sizes go through a 32-bit integer; there is no munmap, a mapping goes
+// when its memory is garbage collected; touching a page the file no longer covers kills the
+// process. So a file must be written in full before it is mapped, and is never truncated (the Disk
+// port cannot).
 
 import { fstat } from "node:fs";
 import { createRequire } from "node:module";
@@ -66,9 +67,9 @@ export class MappedIndex implements IndexMaps {
   }
 
   /**
-   * Without waiting (MS_ASYNC): the pages are the kernel's page cache already, so reads see them, and
-   * the fdatasync that makes them durable runs off the main thread. A blocking msync would stop the
-   * event loop for as long as the disk takes.
+   * Without waiting (MS_ASYNC): the pages are the kernel's page cache already, so reads see them,
+   * and the fdatasync that makes them durable runs off the main thread. A blocking msync would stop
+   * the event loop for as long as the disk takes.
    */
   async flush(file: string): Promise<void> {
     const mapped = this.#maps.get(file);

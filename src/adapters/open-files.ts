@@ -1,6 +1,6 @@
-// A bounded set of open file descriptors of one data directory, the least recently used closed first.
-// Owns descriptors only: the order of operations on a file is file-disk.ts's, and while one of them
-// runs it holds the descriptor, so that nothing is closed under it.
+// A bounded set of open file descriptors of one data directory, the least recently used closed
+// first. Owns descriptors only: the order of operations on a file is file-disk.ts's, and while one
+// of them runs it holds the descriptor, so that nothing is closed under it.
 
 import { close, open } from "node:fs";
 import { promisify } from "node:util";
@@ -46,7 +46,10 @@ export class OpenFiles {
     }
   }
 
-  /** Follows a rename: the descriptor of `from` goes on under `to`, that of the replaced file closes. */
+  /**
+   * Follows a rename: the descriptor of `from` goes on under `to`, that of the replaced file
+   * closes.
+   */
   async renamed(from: string, to: string): Promise<void> {
     await this.forget(to);
     const moved = this.#files.get(from);

@@ -4,8 +4,8 @@
 //
 // Why an alarm is not rung from the timer itself: (1) a process is paused for a second; (2) in the
 // socket lies the heartbeat that would have prevented an election; (3) the loop runs due timers
-// before it polls sockets, so a clock that rings in the timer deposes a healthy leader. Here an alarm
-// that fell due is first noticed, then the loop polls once, then it rings.
+// before it polls sockets, so a clock that rings in the timer deposes a healthy leader. Here an
+// alarm that fell due is first noticed, then the loop polls once, then it rings.
 
 import { assert } from "../base/assert.ts";
 import { type Instant, NEVER, type WallMs } from "../base/ids.ts";
@@ -96,8 +96,8 @@ export class OsClock implements Clock {
     this.#immediate = null;
     const due = this.#alarmAt <= this.now();
     if (due && !this.#dueSeen) {
-      // It may have fallen due after this round's poll: one more round. That holds for wakeSoon too,
-      // because the turn it starts lets the same time pass.
+      // It may have fallen due after this round's poll: one more round. That holds for wakeSoon
+      // too, because the turn it starts lets the same time pass.
       this.#dueSeen = true;
       this.#checkLater();
       return;

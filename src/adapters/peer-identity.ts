@@ -1,9 +1,11 @@
-// The names a verified certificate speaks for, as plain strings. Owns the reading of Node's text form
-// of them; whether a name is enough for what its bearer wants is the node's decision.
+// The names a verified certificate speaks for, as plain strings. Owns the reading of Node's text
+// form of them; whether a name is enough for what its bearer wants is the node's decision.
 
 import type { TLSSocket } from "node:tls";
 
-/** Common names first, then DNS names of the subjectAltName, each once. Of a verified socket only. */
+/**
+ * Common names first, then DNS names of the subjectAltName, each once. Of a verified socket only.
+ */
 export function identityOf(socket: TLSSocket): readonly string[] {
   const { subject, subjectaltname } = socket.getPeerCertificate();
   // Several common names come as a list, whatever the types say.
@@ -15,9 +17,10 @@ export function identityOf(socket: TLSSocket): readonly string[] {
 }
 
 /**
- * The DNS names of a text such as `DNS:a, IP Address:10.0.0.1, DNS:b`. A name with a comma or a quote
- * in it is given as a JSON string (CVE-2021-44532: cut at the commas, one odd name passes for many);
- * no real host has one, so it is left out. A text that does not parse to its end gives no names.
+ * The DNS names of a text such as `DNS:a, IP Address:10.0.0.1, DNS:b`. A name with a comma or a
+ * quote in it is given as a JSON string (CVE-2021-44532: cut at the commas, one odd name passes for
+ * many); no real host has one, so it is left out. A text that does not parse to its end gives no
+ * names.
  */
 export function dnsNames(text: string | undefined): readonly string[] {
   if (text === undefined || text === "") return [];

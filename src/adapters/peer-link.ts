@@ -1,10 +1,10 @@
-// One open link over a connected socket, plain or TLS: frames in, frames out. Owns framing, the bound
-// on what waits to leave, holding back a peer whose frames find no room, and the sign of life. Which
-// frames, and when to close, is the node's.
+// One open link over a connected socket, plain or TLS: frames in, frames out. Owns framing, the
+// bound on what waits to leave, holding back a peer whose frames find no room, and the sign of
+// life. Which frames, and when to close, is the node's.
 //
-// A frame without bytes is a sign of life: the end that dialed sends one now and then, the other end
-// sends it back. Without it, a link over a path that was cut looks open for as long as TCP retries,
-// and after the path is mended TCP may wait two minutes before it tries again.
+// A frame without bytes is a sign of life: the end that dialed sends one now and then, the other
+// end sends it back. Without it, a link over a path that was cut looks open for as long as TCP
+// retries, and after the path is mended TCP may wait two minutes before it tries again.
 
 import type { Socket } from "node:net";
 

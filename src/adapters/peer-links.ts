@@ -1,10 +1,11 @@
-// The Network port over TCP, with TLS where certificates are given: dialing and accepting peer links.
-// Owns connections until they are links (peer-link.ts), their time-outs and bounds, and the sign of
-// life. Whom to dial, and whether an identity may speak for a member, is decided in src/node/links.ts.
+// The Network port over TCP, with TLS where certificates are given: dialing and accepting peer
+// links. Owns connections until they are links (peer-link.ts), their time-outs and bounds, and the
+// sign of life. Whom to dial, and whether an identity may speak for a member, is decided in
+// src/node/links.ts.
 //
 // A connection begins with the byte 0x01, before TLS, by which port-mux.ts tells it from gRPC. Both
-// ends must show a certificate of the configured authority. On the accepting side that is verified by
-// a tls.Server that never listens: a bare TLSSocket would take a certificate of any authority.
+// ends must show a certificate of the configured authority. On the accepting side that is verified
+// by a tls.Server that never listens: a bare TLSSocket would take a certificate of any authority.
 
 import { constants } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -69,6 +70,12 @@ interface Dialing {
   readonly timer: NodeJS.Timeout;
 }
 
+interface Handshake {
+  readonly socket: Socket;
+  /** What is told when it ends here. */
+  why: string;
+}
+
 export class PeerLinks implements Network {
   readonly #options: Required<PeerLinksOptions>;
   readonly #refusals: Refusals;
@@ -76,8 +83,8 @@ export class PeerLinks implements Network {
   readonly #links = new Map<LinkId, PeerLink>();
   /** Sockets handed in, until they close. */
   readonly #accepted = new Set<Socket>();
-  /** Remote ends whose TLS is not done, with what went wrong so far. */
-  readonly #handshakes = new Map<string, string>();
+  /** Connections whose TLS is not done, by their remote end, oldest first. */
+  readonly #handshakes = new Map<string, Handshake>();
   readonly #tlsServer: Server | null;
   #dialContext: SecureContext | null = null;
   readonly #pulse: NodeJS.Timeout;
@@ -160,7 +167,7 @@ export class PeerLinks implements Network {
     // A TLS socket over it reports the errors that matter; without a listener this one would throw.
     socket.on("error", () => undefined);
     const remote = remoteOf(socket);
-    if (this.#isClosed || this.#accepted.size >= this.#options.acceptedMax) {
+    if (this.#isClosed || !this.#makeRoom()) {
       socket.destroy();
       const why = `more than ${this.#options.acceptedMax} peer connections`;
       if (!this.#isClosed) this.#refusals.tell("peer-connection-refused", { remote, why });
@@ -173,7 +180,8 @@ export class PeerLinks implements Network {
     if (this.#tlsServer === null) {
       this.#open(this.#listening().nextLinkId(), socket, false, null);
     } else {
-      this.#handshakes.set(remote, "the connection ended before its certificate was accepted");
+      const why = "the connection ended before its certificate was accepted";
+      this.#handshakes.set(remote, { socket, why });
       socket.on("close", () => this.#tellUnlessSecured(remote));
       this.#tlsServer.emit("connection", socket);
     }
@@ -192,6 +200,19 @@ export class PeerLinks implements Network {
     for (const socket of this.#accepted) socket.destroy();
   }
 
+  /** A member shows its certificate at once, so the oldest without one goes when all is full. */
+  #makeRoom(): boolean {
+    if (this.#accepted.size < this.#options.acceptedMax) return true;
+    const [first] = this.#handshakes;
+    if (first === undefined) return false;
+    const [remote, oldest] = first;
+    oldest.why = `more than ${this.#options.acceptedMax} peer connections`;
+    this.#tellUnlessSecured(remote);
+    this.#accepted.delete(oldest.socket);
+    oldest.socket.destroy();
+    return true;
+  }
+
   #serveTls(certificates: PeerCertificates): Server {
     const context = tlsOptions(certificates);
     this.#dialContext = createSecureContext(context);
@@ -200,8 +221,8 @@ export class PeerLinks implements Network {
     const server = createServer({ ...context, ...proof });
     server.on("secureConnection", (socket) => this.#secured(socket));
     server.on("tlsClientError", (error, socket) => {
-      const remote = remoteOf(socket);
-      if (this.#handshakes.has(remote)) this.#handshakes.set(remote, error.message);
+      const handshake = this.#handshakes.get(remoteOf(socket));
+      if (handshake !== undefined) handshake.why = error.message;
       socket.destroy();
     });
     return server;
@@ -215,10 +236,10 @@ export class PeerLinks implements Network {
   }
 
   #tellUnlessSecured(remote: string): void {
-    const why = this.#handshakes.get(remote);
+    const handshake = this.#handshakes.get(remote);
     this.#handshakes.delete(remote);
-    if (why === undefined || this.#isClosed) return;
-    this.#refusals.tell("peer-connection-refused", { remote, why });
+    if (handshake === undefined || this.#isClosed) return;
+    this.#refusals.tell("peer-connection-refused", { remote, why: handshake.why });
   }
 
   /** Says what follows, then secures it. */
@@ -232,7 +253,8 @@ export class PeerLinks implements Network {
       socket: dialing.socket,
       secureContext: this.#dialContext,
       rejectUnauthorized: true,
-      // The authority is checked here; which member the certificate is bound to, in src/node/links.ts.
+      // The authority is checked here; which member the certificate is bound to, in
+      // src/node/links.ts.
       checkServerIdentity: () => undefined,
     });
     secure.on("error", (error) => this.#giveUp(dialing, `${address}: ${error.message}`));
@@ -275,7 +297,8 @@ export class PeerLinks implements Network {
   #beat(): void {
     const { signOfLifeMs, silenceMsMax } = this.#options;
     const nowMs = performance.now();
-    // Late itself, this process was paused: what its peers said meanwhile still waits in the sockets.
+    // Late itself, this process was paused: what its peers said meanwhile still waits in the
+    // sockets.
     const wasPaused = nowMs - this.#pulseMs > 2 * signOfLifeMs;
     this.#pulseMs = nowMs;
     for (const link of this.#links.values()) {

@@ -1,6 +1,6 @@
-// One TCP port for peers and clients: reads the first byte of each connection and hands it on. Owns the
-// listening socket, and connections until their first byte is known; then they are whoever's they were
-// handed to.
+// One TCP port for peers and clients: reads the first byte of each connection and hands it on. Owns
+// the listening socket, and connections until their first byte is known; then they are whoever's
+// they were handed to.
 
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 

@@ -1,5 +1,6 @@
-// Tells the operator about connections that were turned away, at most once a second for each reason,
-// so that whoever knocks cannot fill the disk with log lines. Owns the counting of what was not told.
+// Tells the operator about connections that were turned away, at most once a second for each
+// reason, so that whoever knocks cannot fill the disk with log lines. Owns the counting of what was
+// not told.
 
 import type { Telemetry } from "../ports/telemetry.ts";
 

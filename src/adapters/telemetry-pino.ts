@@ -1,5 +1,5 @@
-// The Telemetry port as log lines: one notice, one line. Owns no level and no destination: those are
-// the logger's, which the composition root makes.
+// The Telemetry port as log lines: one notice, one line. Owns no level and no destination: those
+// are the logger's, which the composition root makes.
 
 import type { Logger } from "pino";
 

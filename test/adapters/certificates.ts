@@ -1,5 +1,5 @@
-// Certificates for tests of the adapters: an authority, and what it issues, as PEM. In memory, fresh in
-// each run, P-256.
+// Certificates for tests of the adapters: an authority, and what it issues, as PEM. In memory,
+// fresh in each run, P-256.
 
 import "reflect-metadata";
 

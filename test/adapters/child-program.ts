@@ -1,5 +1,6 @@
-// Real processes for tests that need one to kill: compiles a TypeScript program with what it imports
-// into a directory of its own, so that no test depends on how fresh dist/ is, and starts it.
+// Real processes for tests that need one to kill: compiles a TypeScript program with what it
+// imports into a directory of its own, so that no test depends on how fresh dist/ is, and starts
+// it.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

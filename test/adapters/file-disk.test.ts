@@ -1,4 +1,5 @@
-// What the disk contract cannot ask of every disk: short writes, the system's own errors, descriptors.
+// What the disk contract cannot ask of every disk: short writes, the system's own errors,
+// descriptors.
 
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -11,7 +11,9 @@ describe("the clock of a paused process", () => {
   let server: Server;
   let clock: OsClock;
   let heard: string[];
-  /** Two connections within this process; what is written to the near end is read at the far one. */
+  /**
+   * Two connections within this process; what is written to the near end is read at the far one.
+   */
   const near: Socket[] = [];
   const far: Socket[] = [];
 

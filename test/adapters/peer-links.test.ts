@@ -173,6 +173,15 @@ describe("a peer link with certificates", () => {
     await expect(start("a", { certificates })).rejects.toThrow(/key values mismatch/);
   });
 
+  test("is opened to a member though strangers hold all places without a certificate", async () => {
+    const acceptor = await start("b", { certificates: b, acceptedMax: 3 });
+    for (let count = 0; count < 5; count++) await knock(acceptor);
+    const dialer = await start("a", { certificates: a });
+    dial(dialer, acceptor);
+    await until(() => acceptor.ear.opened.length === 1);
+    expect(acceptor.ear.opened[0]?.identity).toContain("a.peer.cairn");
+  });
+
   test("does not wait forever for a dialer's TLS", async () => {
     const acceptor = await start("b", { certificates: b, handshakeMsMax: 50 });
     const raw = await knock(acceptor);
@@ -213,7 +222,7 @@ describe("a peer link", () => {
     }
   });
 
-  test("takes a bounded amount for a peer that does not read, and goes on when it does", async () => {
+  test("takes a bounded amount for a stalled reader, and goes on when it reads", async () => {
     const sendBytesMax = 500_000;
     const dialer = await start("a", { sendBytesMax });
     const acceptor = await start("b");

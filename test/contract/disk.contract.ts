@@ -1,5 +1,5 @@
-// What every Disk must do, real or simulated: the promises of src/base/disk.ts as tests. Owns no disk;
-// the files that know one hand it in.
+// What every Disk must do, real or simulated: the promises of src/base/disk.ts as tests. Owns no
+// disk; the files that know one hand it in.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -92,6 +92,7 @@ export class DiskDesk {
   }
 }
 
+const START = 0 as Position;
 const bytesOf = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
 export function diskContract(name: string, make: () => Promise<DiskUnderTest>): void {
@@ -127,11 +128,10 @@ export function diskContract(name: string, make: () => Promise<DiskUnderTest>): 
       expect(await desk.read("a", 0, 2)).toEqual([7]);
     });
 
-    test("an absent file cannot be written, read, synced, renamed, unlinked or mapped", async () => {
-      const at = 0 as Position;
+    test("an absent file cannot be written, read, synced, moved or mapped", async () => {
       const orders: Order[] = [
-        { kind: "write-at", file: "no", position: at, parts: [bytesOf(1)] },
-        { kind: "read-at", file: "no", position: at, length: 1 },
+        { kind: "write-at", file: "no", position: START, parts: [bytesOf(1)] },
+        { kind: "read-at", file: "no", position: START, length: 1 },
         { kind: "sync", file: "no" },
         { kind: "rename", from: "no", to: "other" },
         { kind: "unlink", file: "no" },
@@ -191,7 +191,7 @@ export function diskContract(name: string, make: () => Promise<DiskUnderTest>): 
     test("the bytes of a read are the reader's alone", async () => {
       await desk.done({ kind: "create", file: "a" });
       await desk.write("a", 0, bytesOf(1, 2, 3));
-      const order: Order = { kind: "read-at", file: "a", position: 0 as Position, length: 3 };
+      const order: Order = { kind: "read-at", file: "a", position: START, length: 3 };
       const first = await desk.perform(order);
       const second = await desk.perform(order);
       if (first.kind !== "read" || second.kind !== "read") throw new Error("not a read");
@@ -206,8 +206,8 @@ export function diskContract(name: string, make: () => Promise<DiskUnderTest>): 
         { kind: "list" },
         { kind: "sync-dir" },
         { kind: "create", file: "a" },
-        { kind: "write-at", file: "a", position: 0 as Position, parts: [] },
-        { kind: "read-at", file: "a", position: 0 as Position, length: 0 },
+        { kind: "write-at", file: "a", position: START, parts: [] },
+        { kind: "read-at", file: "a", position: START, length: 0 },
         { kind: "sync", file: "b" },
         { kind: "unmap", file: "a" },
         { kind: "unlink", file: "a" },
@@ -221,11 +221,10 @@ export function diskContract(name: string, make: () => Promise<DiskUnderTest>): 
     test("operations on one file are performed and complete in the order submitted", async () => {
       const ids = [desk.submit({ kind: "create", file: "a" })];
       for (let value = 1; value <= 40; value++) {
-        const position = 0 as Position;
         const parts = [new Uint8Array(value % 3 === 0 ? 50_000 : 10).fill(value)];
-        ids.push(desk.submit({ kind: "write-at", file: "a", position, parts }));
+        ids.push(desk.submit({ kind: "write-at", file: "a", position: START, parts }));
         ids.push(desk.submit({ kind: "sync", file: "a" }));
-        ids.push(desk.submit({ kind: "read-at", file: "a", position, length: 1 }));
+        ids.push(desk.submit({ kind: "read-at", file: "a", position: START, length: 1 }));
       }
       for (const id of ids) await desk.resultOf(id);
       expect(desk.completed).toEqual(ids);
@@ -248,9 +247,10 @@ export function diskContract(name: string, make: () => Promise<DiskUnderTest>): 
       const ids: OpId[] = [];
       for (let number = 0; number < 100; number++) {
         const file = `f${number}`;
-        const position = 0 as Position;
         ids.push(desk.submit({ kind: "create", file }));
-        ids.push(desk.submit({ kind: "write-at", file, position, parts: [bytesOf(number)] }));
+        ids.push(
+          desk.submit({ kind: "write-at", file, position: START, parts: [bytesOf(number)] }),
+        );
         ids.push(desk.submit({ kind: "sync", file }));
       }
       for (const id of ids) expect(await desk.resultOf(id)).toEqual({ kind: "done" });
@@ -290,22 +290,29 @@ export function diskContract(name: string, make: () => Promise<DiskUnderTest>): 
     });
 
     test("a rename waits for both files and is waited for by both", async () => {
-      const position = 0 as Position;
-      const ids = [
-        desk.submit({ kind: "create", file: "to" }),
-        desk.submit({ kind: "write-at", file: "to", position, parts: [new Uint8Array(100_000)] }),
-        desk.submit({ kind: "create", file: "from" }),
-        desk.submit({ kind: "write-at", file: "from", position, parts: [bytesOf(1)] }),
-        desk.submit({ kind: "rename", from: "from", to: "to" }),
-        desk.submit({ kind: "create", file: "from" }),
-        desk.submit({ kind: "write-at", file: "to", position: 1 as Position, parts: [bytesOf(2)] }),
-      ];
-      for (const id of ids) expect(await desk.resultOf(id)).toEqual({ kind: "done" });
-      expect(await desk.list()).toEqual([
-        ["from", 0],
-        ["to", 2],
-      ]);
-      expect(await desk.read("to", 0, 9)).toEqual([1, 2]);
+      // One of the two has much more to do before: first the one that is replaced, then the other.
+      for (const slow of ["to", "from"]) {
+        const ids = ["to", "from"].map((file) => desk.submit({ kind: "create", file }));
+        for (let value = 1; value <= 30; value++) {
+          const parts = [new Uint8Array(50_000).fill(value)];
+          ids.push(desk.submit({ kind: "write-at", file: slow, position: START, parts }));
+          ids.push(desk.submit({ kind: "sync", file: slow }));
+        }
+        ids.push(
+          desk.submit({ kind: "rename", from: "from", to: "to" }),
+          desk.submit({ kind: "create", file: "from" }),
+          desk.submit({ kind: "write-at", file: "to", position: START, parts: [bytesOf(77)] }),
+        );
+        for (const id of ids) expect(await desk.resultOf(id)).toEqual({ kind: "done" });
+        const bytes = slow === "to" ? 1 : 50_000;
+        expect(await desk.list()).toEqual([
+          ["from", 0],
+          ["to", bytes],
+        ]);
+        expect(await desk.read("to", 0, 2)).toEqual(slow === "to" ? [77] : [77, 30]);
+        await desk.done({ kind: "unlink", file: "from" });
+        await desk.done({ kind: "unlink", file: "to" });
+      }
     });
 
     test("an unlinked file is gone, and its name is free", async () => {
