@@ -11,15 +11,18 @@ import type { Report } from "./violation.ts";
 interface TermStart {
   readonly firstIndex: LogIndex;
   readonly prevTerm: Term;
-  readonly seenAt: string;
+  readonly node: NodeId;
+  readonly act: Act;
 }
 
 interface Seen {
   readonly head: EntryHead;
-  readonly print: string;
-  /** `n2 sent` or `on the disk of n3`. */
-  readonly where: string;
+  readonly node: NodeId;
+  readonly act: Act;
 }
+
+/** How an entry came to be seen. */
+export type Act = "wrote to its disk" | "sent";
 
 export class Lineage {
   readonly #report: Report;
@@ -32,39 +35,39 @@ export class Lineage {
   }
 
   /** An entry was seen; reports when it contradicts what was seen before. */
-  see(head: EntryHead, node: NodeId, where: string): void {
+  see(head: EntryHead, node: NodeId, act: Act): void {
     const terms = this.#termsAt(head.index);
-    const print = printOf(head);
     const before = terms.get(head.term);
     if (before !== undefined) {
-      if (before.print !== print) this.#conflict(before, { head, print, where }, node);
+      if (!isSameHead(before.head, head)) this.#conflict(before, { head, node, act });
       return;
     }
-    terms.set(head.term, { head, print, where });
+    terms.set(head.term, { head, node, act });
     if (head.prevTerm > head.term) {
-      const first = `${where} ${print}`;
+      const first = `${node} ${act} ${printOf(head)}`;
       const facts = [first, `the entry before it has the later term ${head.prevTerm}`] as const;
       this.#report({ property: "log-matching", facts, node });
-    } else if (head.prevTerm !== head.term) this.#seeStart(head, node, where);
+    } else if (head.prevTerm !== head.term) this.#seeStart(head, node, act);
   }
 
-  #seeStart(head: EntryHead, node: NodeId, where: string): void {
-    const start = this.#starts.get(head.term);
+  #seeStart({ term, index, prevTerm }: EntryHead, node: NodeId, act: Act): void {
+    const start = this.#starts.get(term);
     if (start === undefined) {
-      const { index: firstIndex, prevTerm } = head;
-      this.#starts.set(head.term, { firstIndex, prevTerm, seenAt: where });
+      this.#starts.set(term, { firstIndex: index, prevTerm, node, act });
       return;
     }
     const facts = [
-      `${start.seenAt} the first entry of term ${head.term} at index ${start.firstIndex}, after term ${start.prevTerm}`,
-      `${where} another first entry of that term at index ${head.index}, after term ${head.prevTerm}`,
+      `${start.node} ${start.act} the first entry of term ${term} at index ${start.firstIndex}, after term ${start.prevTerm}`,
+      `${node} ${act} another first entry of that term at index ${index}, after term ${prevTerm}`,
     ] as const;
     this.#report({ property: "log-matching", facts, node });
   }
 
-  #conflict(before: Seen, now: Seen, node: NodeId): void {
-    const facts = [`${before.where} ${before.print}`, `${now.where} ${now.print}`] as const;
-    this.#report({ property: "log-matching", facts, node });
+  #conflict(before: Seen, now: Seen): void {
+    const [first, second] = [before, now].map(({ head, node, act }) => {
+      return `${node} ${act} ${printOf(head)}`;
+    }) as [string, string];
+    this.#report({ property: "log-matching", facts: [first, second], node: now.node });
   }
 
   /**
@@ -103,7 +106,28 @@ export class Lineage {
   }
 }
 
-/** All that a header says, in words; equal for equal entries only. */
+/** True when two headers say the same; with the body's checksum, so do the bodies. */
+export function isSameHead(a: EntryHead, b: EntryHead): boolean {
+  return (
+    a.index === b.index &&
+    a.term === b.term &&
+    a.prevTerm === b.prevTerm &&
+    a.kind === b.kind &&
+    a.offset === b.offset &&
+    a.count === b.count &&
+    a.bodyLength === b.bodyLength &&
+    a.bodyCrc === b.bodyCrc &&
+    a.timestamp === b.timestamp &&
+    a.codec === b.codec &&
+    a.critical === b.critical &&
+    a.rawLength === b.rawLength &&
+    a.producerId === b.producerId &&
+    a.epoch === b.epoch &&
+    a.sequence === b.sequence
+  );
+}
+
+/** All that a header says, in words. */
 export function printOf(head: EntryHead): string {
   const producer =
     head.producerId === 0

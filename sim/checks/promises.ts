@@ -6,7 +6,7 @@ import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { Entry, HardState } from "../../src/base/entry.ts";
 import type { NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
-import { printOf } from "./lineage.ts";
+import { isSameHead, printOf } from "./lineage.ts";
 import type { Durability, Safety } from "./safety.ts";
 import type { Property, Report } from "./violation.ts";
 
@@ -205,13 +205,12 @@ export class Promises {
   #checkRead(node: NodeId, entry: Entry): void {
     const { committed } = this.#safety;
     const known = committed.at(entry.index);
+    if (known !== null && isSameHead(known, entry)) return;
     const says = `${node} gives a reader ${printOf(entry)}`;
     if (known === null) {
       const second = `nothing is committed after index ${committed.lastIndex}`;
       this.#found("precommitted-read", node, says, second);
-    } else if (printOf(known) !== printOf(entry)) {
-      this.#found("inconsistent-offsets", node, says, committed.describe(entry.index));
-    }
+    } else this.#found("inconsistent-offsets", node, says, committed.describe(entry.index));
   }
 
   #checkTail(node: NodeId, { endOffset }: AnswerOf<"tail">, asked: Asked | null): void {

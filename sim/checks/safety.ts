@@ -118,7 +118,7 @@ export class Safety {
 
   /** An entry reached a node's disk. */
   wrote(node: NodeId, head: EntryHead): void {
-    this.lineage.see(head, node, `${node} wrote to its disk`);
+    this.lineage.see(head, node, "wrote to its disk");
     const commitIndex = this.#of(node).last?.commitIndex ?? 0;
     if (head.index <= commitIndex && this.committed.at(head.index)?.term !== head.term) {
       const first = `${node} took for committed ${this.committed.describe(head.index)}`;
@@ -129,7 +129,7 @@ export class Safety {
 
   /** An entry leaves a leader. */
   sent(node: NodeId, head: EntryHead): void {
-    this.lineage.see(head, node, `${node} sent`);
+    this.lineage.see(head, node, "sent");
     this.#judgeElections();
   }
 

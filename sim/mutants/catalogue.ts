@@ -1,0 +1,190 @@
+// Every mutant by name. Each is a known or textbook bug of consensus or of storage (Raft paper and thesis,
+// bug reports of real systems); `npm test` kills all of them, and checks that each still applies.
+
+import type { Mutant } from "./mutant.ts";
+
+/** Consensus: what src/raft must not do. */
+const RAFT_MUTANTS: readonly Mutant[] = [
+  {
+    name: "ack-before-fsync",
+    breaks: "A follower confirms entries before its disk has synced them.",
+    properties: ["promise-append"],
+    file: "src/raft/follower.ts",
+    find: "return Math.min(this.#verifiedIndex, this.#server.journal.durableIndex) as LogIndex;",
+    replace: "return this.#verifiedIndex;",
+  },
+  {
+    name: "leader-counts-unsynced-self",
+    breaks: "A leader counts its own copy of an entry before its disk has synced it.",
+    properties: ["commit-durable-quorum"],
+    file: "src/raft/leader.ts",
+    find: "this.#reachedByVoters(journal.durableIndex, ",
+    replace: "this.#reachedByVoters(tail.lastIndex, ",
+  },
+  {
+    name: "votes-not-persisted",
+    breaks: "The term reaches the disk, the vote given in it does not.",
+    properties: ["promise-vote", "promise-candidacy"],
+    file: "src/raft/journal.ts",
+    find: "const hardState = this.#hardStateIsTaken ? null : this.#hardState;",
+    replace:
+      "const hardState = this.#hardStateIsTaken ? null : { ...this.#hardState, votedFor: null };",
+  },
+  {
+    name: "vote-before-fsync",
+    breaks: "A vote leaves before the disk has synced it.",
+    properties: ["promise-vote"],
+    file: "src/raft/raft.ts",
+    find: 'this.#server.sendWhenDurable(from, { kind: "vote-reply", term, granted, preVote });',
+    replace:
+      'this.#server.outbox.send({ kind: "message", to: from, message: { kind: "vote-reply", term, granted, preVote } });',
+  },
+  {
+    name: "vote-for-anyone",
+    breaks: "A voter does not ask whether the candidate's log is as up to date as its own.",
+    properties: ["vote-restriction"],
+    file: "src/raft/raft.ts",
+    find: "return lastIndex >= tail.lastIndex;",
+    replace: "return true;",
+  },
+  {
+    name: "stale-vote-reply-counted",
+    breaks: "A candidate counts votes that were given to it in earlier terms.",
+    properties: ["elected-by-quorum"],
+    file: "src/raft/candidate.ts",
+    find: "if (granted && term === this.#askedTerm) {",
+    replace: "if (granted) {",
+  },
+  {
+    name: "quorum-half",
+    breaks: "A quorum is n/2 nodes, rounded down, rather than more than half.",
+    properties: ["elected-by-quorum", "election-safety", "commit-durable-quorum"],
+    file: "src/raft/quorum.ts",
+    find: "return Math.floor(voters / 2) + 1;",
+    replace: "return Math.floor(voters / 2);",
+  },
+  {
+    name: "old-term-commit",
+    breaks: "A leader commits entries of earlier terms by counting copies (paper, Figure 8).",
+    properties: ["commit-own-term"],
+    file: "src/raft/leader.ts",
+    find: "if (tail.termAt(held) !== this.#term || !this.#server.maybeCommit(held)) return;",
+    replace: "if (!this.#server.maybeCommit(held)) return;",
+  },
+  {
+    name: "truncate-matching-entries",
+    breaks: "A late append makes a follower drop the entries behind it, although they match.",
+    properties: ["commit-durable-quorum", "promise-append", "keeps-running"],
+    file: "src/raft/follower.ts",
+    find: "if (verified > this.#verifiedIndex) this.#verifiedIndex = verified;",
+    replace: `if (entries.length > 0 && verified < server.tail.lastIndex) {
+      server.truncate((verified + 1) as LogIndex);
+    }
+    if (verified > this.#verifiedIndex) this.#verifiedIndex = verified;`,
+  },
+  {
+    name: "follower-commit-unverified",
+    breaks: "A follower commits up to its own last index, not up to what the append has verified.",
+    properties: ["state-machine-safety", "committed-immutable", "keeps-running"],
+    file: "src/raft/follower.ts",
+    find: "server.maybeCommit(Math.min(commitIndex, verified) as LogIndex);",
+    replace: "server.maybeCommit(Math.min(commitIndex, server.tail.lastIndex) as LogIndex);",
+  },
+  {
+    name: "ack-own-last-index",
+    breaks: "A follower confirms its whole log, not only what the append has verified.",
+    properties: ["promise-append"],
+    file: "src/raft/follower.ts",
+    find: "const verified = (prevIndex + entries.length) as LogIndex;",
+    replace: "const verified = server.tail.lastIndex;",
+  },
+  {
+    name: "overtaken-write-confirms",
+    breaks: "A write that a truncation has overtaken still confirms its indexes (the ABA race).",
+    properties: ["promise-append", "commit-durable-quorum"],
+    file: "src/raft/journal.ts",
+    find: "for (const write of this.#pending) if (write.lastIndex > lastKept) write.lastIndex = lastKept;",
+    replace: "",
+  },
+  {
+    name: "read-before-quorum-round",
+    breaks: "A linearizable read is answered before a quorum has confirmed the leader.",
+    properties: ["stale-read"],
+    file: "src/raft/reads.ts",
+    find: "if (round > confirmedRound || readIndex > commitIndex) break;",
+    replace: "if (readIndex > commitIndex) break;",
+  },
+  {
+    name: "read-before-own-commit",
+    breaks: "A new leader answers linearizable reads before it has committed in its own term.",
+    properties: ["stale-read"],
+    file: "src/raft/leader.ts",
+    find: "const readIndex = Math.max(commitIndex, this.#firstIndex) as LogIndex;",
+    replace: "const readIndex = commitIndex;",
+  },
+  {
+    name: "unknown-told-as-refused",
+    breaks:
+      "A deposed leader tells its clients that their appends failed, although they may commit.",
+    properties: ["aborted-append"],
+    file: "src/raft/leader.ts",
+    find: 'outbox.verdict({ kind: "unknown", proposalId });',
+    replace:
+      'outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader: successor });',
+  },
+];
+
+/** Storage, state and answers: what src/log, src/state and src/node must not do. */
+const OTHER_MUTANTS: readonly Mutant[] = [
+  {
+    name: "stale-frames-after-truncation",
+    breaks: "A truncation leaves the old frames on the disk behind the cut.",
+    properties: ["keeps-running", "recovered-log", "promise-append"],
+    file: "src/log/writer.ts",
+    find: "const stale = zeros(segment.end - cut);",
+    replace: "const stale = zeros(0);",
+  },
+  {
+    name: "restart-trusts-unsynced",
+    breaks: "A restart takes readable bytes for durable and does not write them again.",
+    properties: ["promise-append", "commit-durable-quorum"],
+    file: "src/log/store-recovery.ts",
+    find: '  yield* perform({ kind: "sync", file });\n  return facts',
+    replace: "  return facts",
+  },
+  {
+    name: "directory-not-synced",
+    breaks: "A new segment is used before its name is durable.",
+    properties: ["promise-append", "commit-durable-quorum"],
+    file: "src/log/writer.ts",
+    find: '    yield* perform({ kind: "sync-dir" });\n    yield* mapIndex(segment);',
+    replace: "    yield* mapIndex(segment);",
+  },
+  {
+    name: "duplicate-sequence-accepted",
+    breaks: "A repeated sequence of a producer is appended once more.",
+    properties: ["duplicate"],
+    file: "src/state/producers.ts",
+    find: "return judgeRepeated(known, append);",
+    replace: 'return { kind: "new" };',
+  },
+  {
+    name: "duplicate-acknowledged-early",
+    breaks: "A repeated append is acknowledged although the original is not committed yet.",
+    properties: ["promise-answer"],
+    file: "src/node/appends.ts",
+    find: 'const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };\n    if (index <= commitIndex) {',
+    replace:
+      'const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };\n    if (index >= commitIndex) {',
+  },
+  {
+    name: "uncommitted-read",
+    breaks: "Readers are given entries that are not committed.",
+    properties: ["precommitted-read"],
+    file: "src/node/node.ts",
+    find: "const { index: commitIndex, endOffset } = this.#state.committed;",
+    replace: "const { index: commitIndex, endOffset } = this.#state.end;",
+  },
+];
+
+export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...OTHER_MUTANTS];

@@ -1,0 +1,92 @@
+// `npm run sim -- --mutant NAME`: breaks our own code in one place and shows that the simulator notices.
+// Owns the hunt for a failing seed and its words; the list of mutants is catalogue.ts.
+
+import { spawn } from "node:child_process";
+import path from "node:path";
+
+import { EXIT_CODES, EXIT_USAGE } from "../run.ts";
+import { type Build, buildMutant } from "./build.ts";
+import { MUTANTS } from "./catalogue.ts";
+import type { Kill, Mutant } from "./mutant.ts";
+
+/** Seeds among which every mutant of the catalogue must fail. */
+export const SEEDS_MAX = 200;
+
+/**
+ * Hunts the named mutant, in `seed` alone or in seeds 1, 2, ... until one fails. Returns the exit code:
+ * the failing run's own, 4 when the mutant survived, 64 for an unknown name.
+ */
+export async function runMutant(
+  name: string,
+  print: (line: string) => void,
+  seed: string | null = null,
+): Promise<number> {
+  const mutant = MUTANTS.find((known) => known.name === name);
+  if (mutant === undefined) {
+    print(`error: there is no mutant "${name}"; the mutants are:`);
+    for (const known of MUTANTS) print(`  ${known.name.padEnd(34)} ${known.breaks}`);
+    return EXIT_USAGE;
+  }
+  print(`mutant   ${mutant.name}: ${mutant.breaks}`);
+  for (const line of describeEdit(mutant)) print(line);
+  const began = performance.now();
+  const kill = await killMutant(mutant, seed === null ? ["1", String(SEEDS_MAX)] : [seed]);
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  if (kill === null) {
+    const where = seed === null ? `${SEEDS_MAX} seeds` : `seed ${seed}`;
+    print(`SURVIVED ${mutant.name}: ${where} in ${seconds} s did not notice`);
+    return EXIT_CODES.unknown;
+  }
+  print("");
+  for (const line of describeKill(kill)) print(line);
+  print(`replay: npm run sim -- --mutant ${mutant.name} --seed ${kill.seed}`);
+  print(`KILLED ${mutant.name} by seed ${kill.seed}, ${kill.property}, in ${seconds} s`);
+  return EXIT_CODES[kill.verdict];
+}
+
+/** Builds the mutant (null: the sources as they are) and runs seeds on it until one fails. */
+export async function killMutant(
+  mutant: Mutant | null,
+  seeds: readonly string[],
+): Promise<Kill | null> {
+  const build = await buildMutant(mutant);
+  try {
+    return await hunt(build, seeds);
+  } finally {
+    build.remove();
+  }
+}
+
+/** Runs the build's own simulator in a child process; `seeds` are the arguments of hunt.ts. */
+function hunt(build: Build, seeds: readonly string[]): Promise<Kill | null> {
+  const program = path.join(build.dist, "sim", "mutants", "hunt.js");
+  const child = spawn(process.execPath, [program, ...seeds], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return new Promise((resolve, reject) => {
+    let said = "";
+    child.stdout.setEncoding("utf8");
+    child.stdout.on("data", (text: string) => {
+      said += text;
+    });
+    child.once("error", reject);
+    child.once("close", (code) => {
+      if (code === 0) resolve(JSON.parse(said) as Kill | null);
+      else reject(new Error(`the hunt ended with ${code ?? "a signal"}`));
+    });
+  });
+}
+
+function describeEdit({ file, find, replace }: Mutant): string[] {
+  const rows = (mark: string, text: string) =>
+    text.split("\n").flatMap((line) => (line.trim() === "" ? [] : [`  ${mark} ${line.trim()}`]));
+  return [`edit     ${file}`, ...rows("-", find), ...rows("+", replace)];
+}
+
+function describeKill(kill: Kill): string[] {
+  const at = (kill.at / 1_000_000).toFixed(6);
+  return [
+    `${kill.verdict}: ${kill.property} does not hold, at ${at} s of seed ${kill.seed}`,
+    ...kill.facts.map((fact, place) => `  ${place + 1}. ${fact}`),
+  ];
+}
