@@ -75,9 +75,12 @@ async function run(options: Options, print: Print): Promise<number> {
   const modes = (["seed", "seeds", "plan", "mutant", "replay"] as const).filter(
     (mode) => options[mode] !== undefined,
   );
-  if (modes.length > 1) throw new UsageError(`choose one of --${modes.join(" and --")}`);
+  const isMutantSeed =
+    modes.length === 2 && options.mutant !== undefined && options.seed !== undefined;
+  if (modes.length > 1 && !isMutantSeed)
+    throw new UsageError(`choose one of --${modes.join(" and --")}`);
   if (options.replay !== undefined) return replay(options.replay);
-  if (options.mutant !== undefined) return runMutant(options.mutant, print);
+  if (options.mutant !== undefined) return runMutant(options.mutant, print, options.seed ?? null);
   if (options.seeds !== undefined) return runSeeds(options.seeds, options, print);
   if (options.plan !== undefined) {
     const plan = readPlan(options.plan);
