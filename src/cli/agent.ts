@@ -114,7 +114,9 @@ class Agent {
     this.#mux = new PortMux({
       host: config.listenHost,
       port: config.listenPort,
-      onPeer: (socket) => this.#links.accept(socket),
+      // While the log is being opened the node has no links yet: a peer that is turned away dials
+      // again at once, one that is taken would wait for a hello until it gives up.
+      onPeer: (socket) => (this.#isOpening() ? socket.destroy() : this.#links.accept(socket)),
       onClient: (socket) => this.#grpc.inject(socket),
       telemetry,
     });
@@ -187,8 +189,12 @@ class Agent {
     });
   }
 
+  #isOpening(): boolean {
+    return this.#host.status().state === "opening";
+  }
+
   async #tellWhenServing(): Promise<void> {
-    while (this.#host.status().state === "opening") {
+    while (this.#isOpening()) {
       await new Promise((resolve) => setTimeout(resolve, SERVING_LOOK_MS));
     }
     if (this.#host.status().state !== "serving") return;

@@ -19,10 +19,13 @@ export class LineTooLong extends Error {
   override readonly name = "LineTooLong";
   /** Counted from 1. */
   readonly line: number;
+  /** The lines of the same chunk that came before it. */
+  readonly before: readonly Line[];
 
-  constructor(line: number, bytesMax: number) {
+  constructor(line: number, bytesMax: number, before: readonly Line[]) {
     super(`line ${line} is longer than ${bytesMax} bytes, the most that a record may have`);
     this.line = line;
+    this.before = before;
   }
 }
 
@@ -43,11 +46,15 @@ export class LineSplitter {
     let from = 0;
     for (;;) {
       const at = chunk.indexOf(NEWLINE, from);
+      this.#check((at < 0 ? chunk.length : at) - from, lines);
       if (at < 0) break;
       lines.push({ bytes: this.#join(chunk.subarray(from, at)), ended: true });
       from = at + 1;
     }
-    if (from < chunk.length) this.#hold(chunk.subarray(from));
+    if (from < chunk.length) {
+      this.#parts.push(chunk.subarray(from));
+      this.#held += chunk.length - from;
+    }
     return lines;
   }
 
@@ -58,7 +65,6 @@ export class LineSplitter {
   }
 
   #join(last: Uint8Array): Uint8Array {
-    this.#check(last.length);
     this.#lines += 1;
     if (this.#held === 0) return last;
     const bytes = new Uint8Array(this.#held + last.length);
@@ -73,14 +79,9 @@ export class LineSplitter {
     return bytes;
   }
 
-  #hold(part: Uint8Array): void {
-    this.#check(part.length);
-    this.#parts.push(part);
-    this.#held += part.length;
-  }
-
-  #check(more: number): void {
-    if (this.#held + more > this.#bytesMax) throw new LineTooLong(this.#lines + 1, this.#bytesMax);
+  #check(more: number, before: readonly Line[]): void {
+    if (this.#held + more <= this.#bytesMax) return;
+    throw new LineTooLong(this.#lines + 1, this.#bytesMax, before);
   }
 }
 

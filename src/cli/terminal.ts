@@ -75,78 +75,61 @@ export class Output {
   }
 }
 
-/** Counts work that has a known or unknown end, and shows it when it is slow or when asked to. */
+/** Shows how far work has come, once it is slow: a bar on a terminal, a line now and then elsewhere. */
 export class Progress {
   readonly #label: string;
   readonly #total: number | null;
-  readonly #begunAt = performance.now();
-  readonly #showAfterMs: number;
+  readonly #showAtMs: number;
+  #lineAtMs: number;
+  #bar: SingleBar | null = null;
   #done = 0;
   #note = "";
-  #bar: SingleBar | null = null;
-  #lineAt: number;
 
-  /** `total` null: the end is not known, so lines only. */
+  /** `total` null: the end is not known, so there is no bar. */
   constructor(label: string, total: number | null, showAfterMs = PROGRESS_AFTER_MS) {
     this.#label = label;
-    this.#total = total;
-    this.#showAfterMs = showAfterMs;
-    this.#lineAt = this.#begunAt + showAfterMs;
+    this.#total = total === 0 ? null : total;
+    this.#showAtMs = performance.now() + showAfterMs;
+    this.#lineAtMs = this.#showAtMs;
   }
 
-  get done(): number {
-    return this.#done;
-  }
-
-  /** Records a second since the beginning. */
-  get rate(): number {
-    const seconds = (performance.now() - this.#begunAt) / 1000;
-    return seconds === 0 ? 0 : Math.round(this.#done / seconds);
-  }
-
-  update(done: number, note = this.#note): void {
+  /** `note` says it in words: how many of what, how fast. */
+  update(done: number, note: string): void {
     this.#done = done;
     this.#note = note;
-    this.#show();
+    const now = performance.now();
+    if (now < this.#showAtMs) return;
+    if (process.stderr.isTTY === true && this.#total !== null) {
+      this.#bar ??= this.#startBar(this.#total);
+      this.#bar.update(done, { note });
+    } else if (now >= this.#lineAtMs) {
+      this.#lineAtMs = now + PLAIN_LINE_EVERY_MS;
+      say(`${this.#label}: ${note}`);
+    }
   }
 
   /** Says a line without tearing the bar. */
   remark(line: string): void {
-    const bar = this.#bar;
-    if (bar === null) {
+    if (this.#bar === null) {
       say(line);
       return;
     }
     process.stderr.write("\r\x1b[2K");
     say(line);
-    bar.render();
+    this.#bar.render();
   }
 
   stop(): void {
-    this.#bar?.update(this.#done, this.#payload());
+    this.#bar?.update(this.#done, { note: this.#note });
     this.#bar?.stop();
     this.#bar = null;
   }
 
-  #show(): void {
-    const now = performance.now();
-    if (now - this.#begunAt < this.#showAfterMs) return;
-    if (process.stderr.isTTY === true && this.#total !== null) {
-      this.#bar ??= this.#startBar(this.#total);
-      this.#bar.update(this.#done, this.#payload());
-    } else if (now >= this.#lineAt) {
-      this.#lineAt = now + PLAIN_LINE_EVERY_MS;
-      const of = this.#total === null ? "" : ` of ${this.#total}`;
-      const note = this.#note === "" ? "" : `, ${this.#note}`;
-      say(`${this.#label}: ${this.#done}${of}, ${this.rate}/s${note}`);
-    }
-  }
-
   #startBar(total: number): SingleBar {
     const bar = new SingleBar({
-      format: `${this.#label} {bar} {value}/{total}  {rate}/s  {note}`,
-      barCompleteChar: "█",
-      barIncompleteChar: "░",
+      format: `${this.#label} {bar} {percentage}%  {note}`,
+      barCompleteChar: "\u2588",
+      barIncompleteChar: "\u2591",
       barsize: 28,
       fps: 10,
       forceRedraw: true,
@@ -156,11 +139,25 @@ export class Progress {
       gracefulExit: false,
       stream: process.stderr,
     });
-    bar.start(total, this.#done, this.#payload());
+    bar.start(total, this.#done, { note: this.#note });
     return bar;
   }
+}
 
-  #payload(): { rate: number; note: string } {
-    return { rate: this.rate, note: this.#note };
+/** Counts since its making, a second; whole numbers for people. */
+export class Rate {
+  readonly #begunMs = performance.now();
+
+  get seconds(): number {
+    return (performance.now() - this.#begunMs) / 1000;
   }
+
+  of(count: number): number {
+    return Math.round(count / Math.max(this.seconds, 0.001));
+  }
+}
+
+/** 15606 as "15,606". */
+export function grouped(count: number): string {
+  return count.toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }

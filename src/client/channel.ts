@@ -1,6 +1,8 @@
 // One server as the client sees it: a gRPC channel, calls with bytes in and out, and whether a call
 // was sent at all. Owns no routing and no retries.
 
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import {
   type CallOptions,
   ChannelCredentials,
@@ -33,6 +35,13 @@ const CHANNEL_OPTIONS = {
   "grpc.use_local_subchannel_pool": 1,
 } as const;
 
+const NAME_FOR_ADDRESSES = "node.cairn";
+
+/** Without the port, and without the brackets of an IPv6 address. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+}
+
 const asIs = (bytes: Buffer) => bytes;
 
 export class Channel {
@@ -44,6 +53,7 @@ export class Channel {
 
   constructor(address: string, credentials: ClientCredentials | null) {
     this.address = address;
+    const host = hostOf(address);
     const channelCredentials =
       credentials === null
         ? ChannelCredentials.createInsecure()
@@ -51,8 +61,12 @@ export class Channel {
             Buffer.from(credentials.ca),
             Buffer.from(credentials.key),
             Buffer.from(credentials.cert),
+            { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) },
           );
-    this.#client = new Client(address, channelCredentials, CHANNEL_OPTIONS);
+    // RFC 6066: an IP address is no server name, and Node warns about one. The name sent is then any;
+    // what the certificate is checked for is the address all the same.
+    const name = isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": NAME_FOR_ADDRESSES };
+    this.#client = new Client(address, channelCredentials, { ...CHANNEL_OPTIONS, ...name });
   }
 
   /** One call. Rejects with a CairnError, whose fact `sent` is "no" when it never left. */

@@ -56,4 +56,10 @@ test("the splitter refuses a line that is too long before it holds it, and names
   expect(splitter.push(Buffer.from("1234\n12"))).toHaveLength(1);
   expect(() => splitter.push(Buffer.from("345"))).toThrow("line 2 is longer than 4 bytes");
   expect(() => split([Buffer.from("12345\n")], 4)).toThrow("line 1 is longer than 4 bytes");
+  try {
+    new LineSplitter(4).push(Buffer.from("a\nb\n12345\n"));
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toMatchObject({ line: 3, before: [{ ended: true }, { ended: true }] });
+  }
 });
