@@ -241,7 +241,7 @@ function contentAfterLoss(inode: Inode, choices: CrashChoices): Uint8Array {
       at = next;
     }
   }
-  let content = inode.durable.slice();
+  let content: Uint8Array = inode.durable.slice();
   for (const pieces of bySector.values()) {
     for (const piece of pieces.slice(0, choices.take(pieces.length))) {
       content = written(content, piece.position, piece.bytes, false);
