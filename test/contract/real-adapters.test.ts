@@ -10,6 +10,7 @@ import { OsClock } from "../../src/adapters/os-clock.ts";
 import type { PeerCertificates } from "../../src/adapters/peer-links.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { memberSubject, TestAuthority } from "../adapters/certificates.ts";
+import { INDEX_KINDS } from "../adapters/index-kinds.ts";
 import { FRAME_BYTES_MAX, listenAsPeer, nextRound } from "../adapters/peer-end.ts";
 import { clockContract } from "./clock.contract.ts";
 import { type DiskUnderTest, diskContract } from "./disk.contract.ts";
@@ -46,8 +47,9 @@ async function makeDisk(index: IndexKind, openFilesMax = 64): Promise<DiskUnderT
   return openDisk(await mkdtemp(join(tmpdir(), "cairn-disk-")), index, openFilesMax);
 }
 
-diskContract("FileDisk with a mapped index", () => makeDisk("mmap"));
-diskContract("FileDisk with a file index", () => makeDisk("file"));
+for (const kind of INDEX_KINDS) {
+  diskContract(`FileDisk with its index by ${kind}`, () => makeDisk(kind));
+}
 diskContract("FileDisk with one open file at a time", () => makeDisk("file", 1));
 
 async function makeNetwork(

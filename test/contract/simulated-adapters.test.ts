@@ -34,6 +34,7 @@ clockContract("SimClock", () => {
     origin: 7_000_000,
     wallAheadMs: 250,
     prng: new Prng("clock contract"),
+    rings: () => undefined,
     rang: () => undefined,
   });
   return {
