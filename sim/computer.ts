@@ -10,6 +10,7 @@ import type { Prng } from "../src/base/prng.ts";
 import { createNode } from "../src/node/create-node.ts";
 import type { NodeHost } from "../src/node/ports.ts";
 import type { MemberAddress, NodeOptions, Stopped } from "../src/node/protocol.ts";
+import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Audience } from "./audience.ts";
 import type { Digest } from "./digest.ts";
 import type { Computer, CrashKind } from "./observer.ts";
@@ -53,6 +54,8 @@ export class SimComputer implements Computer {
   #clock: SimClock | null = null;
   #host: NodeHost | null = null;
   #life = 0;
+  /** Of the last turn; undefined until somebody asks. */
+  #raft: RaftStatus | null | undefined = undefined;
 
   constructor(place: number, surroundings: Surroundings) {
     const { timeline, plan } = surroundings;
@@ -75,6 +78,11 @@ export class SimComputer implements Computer {
     return this.#host;
   }
 
+  get raft(): RaftStatus | null {
+    if (this.#raft === undefined) this.#raft = this.#host?.look().raft ?? null;
+    return this.#raft;
+  }
+
   get wall(): WallMs {
     return (this.#clock?.wall() ?? 0) as WallMs;
   }
@@ -84,11 +92,15 @@ export class SimComputer implements Computer {
     assert(this.#host === null, "a computer runs one node at a time", this.name);
     const { timeline, network, audience, plan, digest } = this.#surroundings;
     this.#life++;
+    this.#raft = undefined;
     const prng = this.#prng.fork(`life ${this.#life}`);
     const clock = new SimClock(timeline, {
       origin: prng.below(1_000_000_000),
       wallAheadMs: plan.wallAheadMs[this.place] ?? 0,
       prng: prng.fork("clock"),
+      rings: () => {
+        this.#raft = undefined;
+      },
       rang: () => this.#tookTurn(),
     });
     this.#clock = clock;
@@ -131,6 +143,7 @@ export class SimComputer implements Computer {
     this.#clock?.halt();
     this.#clock = null;
     this.#host = null;
+    this.#raft = null;
     this.#surroundings.network.unplug(this.name, kind);
     this.#surroundings.wentDown(this);
   }

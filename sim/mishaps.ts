@@ -89,7 +89,7 @@ export class Mishaps {
     if (target !== "leader") return this.#computers[target] ?? found;
     let term = -1;
     for (const computer of this.#computers) {
-      const raft = computer.host?.look().raft;
+      const { raft } = computer;
       if (raft?.role !== "leader" || raft.term <= term) continue;
       found = computer;
       term = raft.term;

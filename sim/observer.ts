@@ -9,7 +9,7 @@ import type { Instant, NodeId } from "../src/base/ids.ts";
 import type { NodeHost } from "../src/node/ports.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import type { Lane } from "../src/ports/network.ts";
-import type { RaftMessage } from "../src/raft/protocol.ts";
+import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History } from "./history.ts";
 import type { Plan } from "./plan.ts";
 
@@ -22,6 +22,8 @@ export interface Computer {
   readonly life: number;
   /** Null while it is down. */
   readonly host: NodeHost | null;
+  /** Raft as it was after the node's last turn; null while it is down or has not opened its log. */
+  readonly raft: RaftStatus | null;
   readonly disk: DiskView;
 }
 

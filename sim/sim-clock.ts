@@ -20,7 +20,8 @@ export interface SimClockOptions {
   readonly origin: number;
   readonly wallAheadMs: number;
   readonly prng: Prng;
-  /** Called after each alarm that rang, for observers. */
+  /** Called before and after each alarm that rings: between the two is the node's turn. */
+  readonly rings: () => void;
   readonly rang: () => void;
 }
 
@@ -29,8 +30,10 @@ export class SimClock implements Clock {
   readonly #options: SimClockOptions;
   #inbox: ClockInbox | null = null;
   #isHalted = false;
-  /** Only the alarm asked for last rings. */
-  #wanted = 0;
+  /** When the alarm is due on the timeline; NEVER when none is asked for. */
+  #due: number = NEVER;
+  /** The earliest instant at which the timeline will ask whether the alarm is due. */
+  #asksAt: number = NEVER;
   #isSoon = false;
 
   constructor(timeline: Timeline, options: SimClockOptions) {
@@ -48,17 +51,11 @@ export class SimClock implements Clock {
   }
 
   wakeAt(at: Instant): void {
-    const wanted = ++this.#wanted;
+    this.#due = NEVER;
     if (at === NEVER) return;
     const lateness = drawSpan(this.#options.prng, LATENESS_MEAN_MICROS);
-    const due = Math.max(at - this.#options.origin, this.#timeline.now) + lateness;
-    this.#timeline.at(due, () => {
-      if (wanted !== this.#wanted) return;
-      // Mail of this very instant goes first, whenever it was put into the queue: yield to it once.
-      this.#timeline.after(0, () => {
-        if (wanted === this.#wanted) this.#ring();
-      });
-    });
+    this.#due = Math.max(at - this.#options.origin, this.#timeline.now) + lateness;
+    this.#askAt(this.#due);
   }
 
   wakeSoon(): void {
@@ -79,9 +76,30 @@ export class SimClock implements Clock {
     this.#isHalted = true;
   }
 
+  /** An alarm that moves on, as a leader's heartbeat moves an election on, costs no event of its own. */
+  #askAt(instant: number): void {
+    if (this.#asksAt <= instant) return;
+    this.#asksAt = instant;
+    this.#timeline.at(instant, () => {
+      if (this.#asksAt !== instant) return;
+      this.#asksAt = NEVER;
+      if (this.#due > instant) {
+        if (this.#due !== NEVER) this.#askAt(this.#due);
+        return;
+      }
+      // Mail of this very instant goes first, whenever it was put into the queue: yield to it once.
+      this.#timeline.after(0, () => {
+        if (this.#due > instant) return;
+        this.#due = NEVER;
+        this.#ring();
+      });
+    });
+  }
+
   #ring(): void {
     if (this.#isHalted) return;
     assert(this.#inbox !== null, "a clock rings for somebody: attach an inbox first");
+    this.#options.rings();
     this.#inbox.alarm();
     this.#options.rang();
   }

@@ -82,8 +82,8 @@ export class Tally implements Observer {
   }
 
   afterTurn(node: Computer): void {
-    const raft = node.host?.look().raft;
-    if (raft === null || raft === undefined) return;
+    const { raft } = node;
+    if (raft === null) return;
     if (raft.role === "leader") this.#termsLed.add(raft.term);
     if (raft.lastIndex < (this.#lastIndexes.get(node) ?? 0)) this.#counts.truncations++;
     this.#lastIndexes.set(node, raft.lastIndex);

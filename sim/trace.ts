@@ -76,7 +76,7 @@ export class Trace implements Observer {
   }
 
   afterTurn(node: Computer): void {
-    const raft = node.host?.look().raft ?? null;
+    const { raft } = node;
     if (raft === null) return;
     const lastIndex = this.#lastIndexes.get(node.name) ?? 0;
     if (raft.lastIndex < lastIndex) {

@@ -149,7 +149,7 @@ export class World implements Stage {
 
   /** What is not well yet, in one sentence; null when all is. */
   #unrecovered(): string | null {
-    const states = this.#computers.map(({ host }) => host?.look().raft ?? null);
+    const states = this.#computers.map((computer) => computer.raft);
     const leaders = states.filter((raft) => raft?.role === "leader");
     const [leader] = leaders;
     if (leader === undefined || leader === null || leaders.length > 1)

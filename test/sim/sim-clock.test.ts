@@ -15,6 +15,7 @@ function makeClock(origin = 0) {
     origin,
     wallAheadMs: -500,
     prng: new Prng("sim clock"),
+    rings: () => undefined,
     rang: () => heard.push("turn over"),
   });
   clock.attach({ alarm: () => heard.push(`alarm at ${clock.now()}`) });
