@@ -1,9 +1,7 @@
 // The hand-written codec against protobufjs, which reads the same .proto files: whatever one writes
 // the other reads, and no bytes at all make the decoders throw.
 
-import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
 import type { NewRecord } from "../../src/base/record-batch.ts";
 import {
@@ -29,20 +27,16 @@ import {
   encodeProduceResponse,
 } from "../../src/proto/log-v1.ts";
 import { decodeRpcStatus, encodeRpcStatus, type StatusDetail } from "../../src/proto/rpc-status.ts";
-
-const protoRoot = fileURLToPath(new URL("../../proto/", import.meta.url));
-const root = new protobuf.Root();
-root.resolvePath = (_origin, target) => protoRoot + target;
-root.loadSync(["log/v1/log.proto", "cairn/v1/log.proto"]);
+import { messageType } from "./reference-proto.ts";
 
 /** What protobufjs makes of `bytes`, with numbers for uint64, and absent fields left out. */
 function theirReading(type: string, bytes: Uint8Array): Record<string, unknown> {
-  const message = root.lookupType(type);
+  const message = messageType(type);
   return message.toObject(message.decode(bytes), { longs: Number, defaults: false });
 }
 
 function theirBytes(type: string, fields: Record<string, unknown>): Uint8Array {
-  const message = root.lookupType(type);
+  const message = messageType(type);
   return message.encode(message.fromObject(fields)).finish();
 }
 

@@ -1,0 +1,579 @@
+// The gRPC adapter over real sockets: the book's contract as its own client would see it (messages
+// by protobufjs from the .proto files), certificates, back-pressure, bounds and draining.
+
+import { connect as connectHttp2 } from "node:http2";
+import { connect as connectTcp } from "node:net";
+import {
+  ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import type protobuf from "protobufjs";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  DEFAULT_MODEL,
+  DEFAULT_POLICY,
+  openCasbinAuthorizer,
+} from "../../src/adapters/casbin-authorizer.ts";
+import type { Fault } from "../../src/base/faults.ts";
+import type { NodeId } from "../../src/base/ids.ts";
+import type { Authorizer } from "../../src/ports/authorizer.ts";
+import { Malformed } from "../../src/proto/fields.ts";
+import { decodeRpcStatus } from "../../src/proto/rpc-status.ts";
+import { methodTypes } from "../proto/reference-proto.ts";
+import { TestServer, type TestServerOptions } from "./grpc-harness.ts";
+import { MemoryCluster } from "./memory-node.ts";
+import { type Pems, TestCertificates } from "./test-certificates.ts";
+
+type Fields = Record<string, unknown>;
+
+/** A client that knows only the .proto files and grpc-js. */
+class StockClient {
+  readonly client: Client;
+
+  constructor(address: string, pems: Pems | null) {
+    const credentials =
+      pems === null
+        ? ChannelCredentials.createInsecure()
+        : ChannelCredentials.createSsl(pems.ca, pems.key, pems.cert);
+    this.client = new Client(address, credentials, { "grpc.use_local_subchannel_pool": 1 });
+  }
+
+  call(path: string, fields: Fields, deadline = Date.now() + 20_000): Promise<Fields> {
+    const [request, response] = methodTypes(path);
+    return new Promise((resolve, reject) => {
+      this.client.makeUnaryRequest(
+        path,
+        (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
+        (bytes: Buffer) => plainOf(response, bytes),
+        fields,
+        { deadline },
+        (error, message) => (error === null ? resolve(message ?? {}) : reject(error)),
+      );
+    });
+  }
+
+  /** Sends bytes as they are. */
+  raw(path: string, bytes: Buffer): Promise<Buffer> {
+    const asIs = (some: Buffer) => some;
+    return new Promise((resolve, reject) => {
+      this.client.makeUnaryRequest(path, asIs, asIs, bytes, (error, got) =>
+        error === null ? resolve(got ?? Buffer.alloc(0)) : reject(error),
+      );
+    });
+  }
+
+  consumeStream(offset: number): ClientReadableStream<Fields> {
+    const path = "/log.v1.Log/ConsumeStream";
+    const [request, response] = methodTypes(path);
+    return this.client.makeServerStreamRequest(
+      path,
+      (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
+      (bytes: Buffer) => plainOf(response, bytes),
+      { offset },
+    );
+  }
+
+  produceStream(): ClientDuplexStream<Fields, Fields> {
+    const path = "/log.v1.Log/ProduceStream";
+    const [request, response] = methodTypes(path);
+    return this.client.makeBidiStreamRequest(
+      path,
+      (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
+      (bytes: Buffer) => plainOf(response, bytes),
+    );
+  }
+}
+
+function plainOf(type: protobuf.Type, bytes: Buffer): Fields {
+  return type.toObject(type.decode(bytes), { longs: Number, defaults: true, bytes: String });
+}
+
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+const recordOf = (text: string, offset: number) => {
+  return { value: base64(text), offset, term: 0, type: 0, headers: [] };
+};
+const produce = "/log.v1.Log/Produce";
+const consume = "/log.v1.Log/Consume";
+
+async function failureOf(promise: Promise<unknown>): Promise<ServiceError> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as ServiceError;
+  }
+  throw new Error("the call did not fail");
+}
+
+function failureOfStream(call: { on(event: "error", listen: (e: ServiceError) => void): unknown }) {
+  return new Promise<ServiceError>((resolve) => call.on("error", resolve));
+}
+
+/** Lets the event loop turn until `condition` holds. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+let certificates: TestCertificates;
+let serverPems: Pems;
+let rootPems: Pems;
+let nobodyPems: Pems;
+let authorizer: Authorizer;
+beforeAll(async () => {
+  certificates = await TestCertificates.create();
+  serverPems = await certificates.server();
+  rootPems = await certificates.client("root");
+  nobodyPems = await certificates.client("nobody");
+  authorizer = await openCasbinAuthorizer(
+    { file: "model.conf", text: DEFAULT_MODEL },
+    { file: "policy.csv", text: DEFAULT_POLICY },
+  );
+});
+afterAll(() => certificates.remove());
+
+let cluster: MemoryCluster;
+let servers: TestServer[];
+let stockClients: StockClient[];
+beforeEach(() => {
+  cluster = new MemoryCluster();
+  servers = [];
+  stockClients = [];
+});
+afterEach(async () => {
+  for (const { client } of stockClients) client.close();
+  await Promise.all(servers.map((server) => server.stop()));
+});
+
+async function startServer(options: TestServerOptions = {}, name = "n1"): Promise<TestServer> {
+  const server = await TestServer.start(name, cluster, {
+    authorizer,
+    ...options,
+    service: { anonymousSubject: null, ...options.service },
+    grpc: { tls: serverPems, ...options.grpc },
+  });
+  servers.push(server);
+  return server;
+}
+
+function clientOf(server: TestServer, pems: Pems | null = rootPems): StockClient {
+  const client = new StockClient(server.address, pems);
+  stockClients.push(client);
+  return client;
+}
+
+describe("the book's client as root", () => {
+  test("produces and consumes", async () => {
+    const client = clientOf(await startServer());
+    const value = base64("hello world");
+    const sent = { record: { value, offset: 99, term: 7, type: 3 } };
+    expect(await client.call(produce, sent)).toEqual({ offset: 0 });
+    expect(await client.call(produce, { record: { value } })).toEqual({ offset: 1 });
+    expect(await client.call(consume, { offset: 1 })).toEqual({
+      record: recordOf("hello world", 1),
+    });
+  });
+
+  test("produces and consumes over streams", async () => {
+    const client = clientOf(await startServer());
+    const records = ["first message", "second message"];
+    const producing = client.produceStream();
+    const offsets: unknown[] = [];
+    for (const [at, text] of records.entries()) {
+      producing.write({ record: { value: base64(text) } });
+      await until(() => {
+        const response: Fields | null = producing.read();
+        if (response !== null) offsets.push(response["offset"]);
+        return offsets.length > at;
+      });
+    }
+    expect(offsets).toEqual([0, 1]);
+    producing.on("error", () => {});
+    producing.cancel();
+    const consuming = client.consumeStream(0);
+    consuming.on("error", () => {});
+    const seen: unknown[] = [];
+    consuming.on("data", (message) => seen.push(message));
+    await until(() => seen.length === 2);
+    expect(seen).toEqual(records.map((text, offset) => ({ record: recordOf(text, offset) })));
+    const cancelled = failureOfStream(consuming);
+    consuming.cancel();
+    expect((await cancelled).code).toBe(1);
+  });
+
+  test("has its produce stream ended with OK when it closes its side", async () => {
+    const client = clientOf(await startServer());
+    const call = client.produceStream();
+    const ended = new Promise<{ code: number }>((resolve) => call.on("status", resolve));
+    const offsets: unknown[] = [];
+    call.on("data", (message) => offsets.push(message["offset"]));
+    for (const text of ["a", "b", "c"]) call.write({ record: { value: base64(text) } });
+    call.end();
+    expect((await ended).code).toBe(0);
+    expect(offsets).toEqual([0, 1, 2]);
+    expect(cluster.texts).toEqual(["a", "b", "c"]);
+  });
+
+  test("gets 404 with a LocalizedMessage past the end of the log", async () => {
+    const client = clientOf(await startServer());
+    await client.call(produce, { record: { value: base64("x") } });
+    const error = await failureOf(client.call(consume, { offset: 1 }));
+    expect([error.code, error.details]).toEqual([404, "offset out of range: 1"]);
+    const [bytes] = error.metadata.get("grpc-status-details-bin");
+    const status = decodeRpcStatus(bytes as Buffer);
+    if (status instanceof Malformed) throw new Error(status.what);
+    expect(status).toMatchObject({ code: 404, message: "offset out of range: 1" });
+    expect(status.details[0]).toEqual({
+      kind: "localized-message",
+      locale: "en-US",
+      message: "The requested offset is outside of the log: 1",
+    });
+  });
+
+  test("finds the servers under both names of the method", async () => {
+    const server = await startServer();
+    const client = clientOf(server);
+    const want = { servers: [{ id: "n1", rpcAddr: server.address, isLeader: true }] };
+    expect(await client.call("/log.v1.Log/GetServers", {})).toEqual(want);
+    expect(await client.call("/log.v1.Log/GetServer", {})).toEqual(want);
+  });
+
+  test("is told by a follower who leads, in text, details and trailer", async () => {
+    const leader = await startServer();
+    const follower = clientOf(await startServer({}, "n2"));
+    const error = await failureOf(follower.call(produce, { record: { value: "" } }));
+    expect(error.code).toBe(9);
+    expect(error.details).toBe(`node is not the leader: ask n1 at ${leader.address}`);
+    expect(error.metadata.get("cairn-leader")).toEqual([leader.address]);
+  });
+
+  test("appends batches and checks the tail", async () => {
+    const client = clientOf(await startServer());
+    const request = {
+      records: [{ value: base64("a"), key: base64("k") }, { value: base64("b") }],
+      producerId: 77,
+    };
+    const appended = await client.call("/cairn.v1.Log/Append", request);
+    expect(appended).toEqual({ offset: 0, term: 1, duplicate: false });
+    const again = await client.call("/cairn.v1.Log/Append", request);
+    expect(again).toEqual({ offset: 0, term: 1, duplicate: true });
+    expect(await client.call("/cairn.v1.Log/CheckTail", {})).toEqual({ endOffset: 2 });
+  });
+
+  test("meets UNIMPLEMENTED for a method that does not exist", async () => {
+    const client = clientOf(await startServer());
+    const error = await failureOf(client.raw("/log.v1.Log/Trim", Buffer.alloc(0)));
+    expect(error.code).toBe(12);
+  });
+
+  test("gets INVALID_ARGUMENT with the place of the first bad byte", async () => {
+    const client = clientOf(await startServer());
+    const error = await failureOf(client.raw(produce, Buffer.from([0x0a, 0x05, 0x0a])));
+    expect([error.code, error.details]).toEqual([
+      3,
+      "malformed request: ProduceRequest field 1, byte 2: the field is longer than the message",
+    ]);
+    const empty = await failureOf(client.raw(produce, Buffer.alloc(0)));
+    expect(empty.details).toContain("field 1, the record, is missing");
+  });
+});
+
+describe("nobody", () => {
+  test.each<[string, Fields, string]>([
+    [produce, { record: { value: "" } }, "nobody not permitted to produce to *"],
+    [consume, { offset: 0 }, "nobody not permitted to consume to *"],
+    ["/log.v1.Log/GetServers", {}, "nobody not permitted to describe to *"],
+    ["/log.v1.Log/GetServer", {}, "nobody not permitted to describe to *"],
+    ["/cairn.v1.Log/Append", { records: [{}] }, "nobody not permitted to produce to *"],
+    ["/cairn.v1.Log/CheckTail", {}, "nobody not permitted to describe to *"],
+  ])("is denied %s", async (path, fields, details) => {
+    const server = await startServer();
+    const error = await failureOf(clientOf(server, nobodyPems).call(path, fields));
+    expect([error.code, error.details]).toEqual([7, details]);
+    expect(server.node.offered).toEqual([]);
+  });
+
+  test("is denied both streams", async () => {
+    const server = await startServer();
+    const client = clientOf(server, nobodyPems);
+    const consuming = client.consumeStream(0);
+    consuming.on("data", () => {});
+    const producing = client.produceStream();
+    producing.on("data", () => {});
+    const failures = [failureOfStream(consuming), failureOfStream(producing)];
+    producing.write({ record: { value: "" } });
+    const errors = await Promise.all(failures);
+    expect(errors.map(({ code, details }) => [code, details])).toEqual([
+      [7, "nobody not permitted to consume to *"],
+      [7, "nobody not permitted to produce to *"],
+    ]);
+    expect(server.node.offered).toEqual([]);
+  });
+});
+
+describe("a connection", () => {
+  test("with a certificate of another authority is dropped", async () => {
+    const others = await TestCertificates.create();
+    const impostor = await others.client("root");
+    others.remove();
+    const server = await startServer();
+    const client = clientOf(server, { ...impostor, ca: rootPems.ca });
+    const error = await failureOf(client.call(produce, { record: { value: "" } }));
+    expect(error.code).toBe(14);
+    await until(() => server.refused.length > 0);
+    expect(server.refused[0]).toMatch(/^TLS handshake failed: /);
+    expect(cluster.entries).toEqual([]);
+  });
+
+  test("without a certificate is dropped", async () => {
+    const server = await startServer();
+    const client = new StockClient(server.address, null);
+    stockClients.push(client);
+    const error = await failureOf(client.call(produce, { record: { value: "" } }));
+    expect(error.code).toBe(14);
+    const anonymous = ChannelCredentials.createSsl(rootPems.ca);
+    const second = new Client(server.address, anonymous, { "grpc.use_local_subchannel_pool": 1 });
+    const failed = await new Promise<ServiceError | null>((resolve) => {
+      const asIs = (bytes: Buffer) => bytes;
+      second.makeUnaryRequest(consume, asIs, asIs, Buffer.alloc(0), new Metadata(), resolve);
+    });
+    second.close();
+    expect(failed?.code).toBe(14);
+  });
+
+  test("in plaintext is UNAUTHENTICATED where nobody is assumed", async () => {
+    const server = await startServer({ grpc: { tls: null } });
+    const error = await failureOf(clientOf(server, null).call(produce, { record: { value: "" } }));
+    expect([error.code, error.details]).toEqual([16, "no transport security being used"]);
+  });
+
+  test("beyond the bound is dropped, those before it go on", async () => {
+    const server = await startServer({ grpc: { connectionsMax: 1 } });
+    const client = clientOf(server);
+    await client.call(produce, { record: { value: "" } });
+    const error = await failureOf(clientOf(server).call(produce, { record: { value: "" } }));
+    expect(error.code).toBe(14);
+    expect(server.refused).toContain("too many connections");
+    expect(await client.call(produce, { record: { value: "" } })).toEqual({ offset: 1 });
+  });
+
+  test("that sends rubbish is dropped and the server serves on", async () => {
+    const server = await startServer();
+    const port = Number(server.address.split(":")[1]);
+    for (const rubbish of ["GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05hello", "\0\0\0\0"]) {
+      await new Promise<void>((resolve) => {
+        const socket = connectTcp(port, "127.0.0.1", () => socket.end(rubbish));
+        socket.on("error", () => {});
+        socket.on("close", () => resolve());
+        socket.resume();
+      });
+    }
+    expect(await clientOf(server).call(produce, { record: { value: "" } })).toEqual({ offset: 0 });
+  });
+});
+
+describe("a message", () => {
+  test("larger than the bound is refused with RESOURCE_EXHAUSTED", async () => {
+    const client = clientOf(await startServer({ grpc: { messageBytesMax: 100_000 } }));
+    const value = Buffer.alloc(200_000).toString("base64");
+    const error = await failureOf(client.call(produce, { record: { value } }));
+    expect(error.code).toBe(8);
+    expect(cluster.entries).toEqual([]);
+    expect(await client.call(produce, { record: { value: "" } })).toEqual({ offset: 0 });
+  });
+
+  test("with a record above the limit is refused, a record at the limit is taken", async () => {
+    const client = clientOf(await startServer());
+    const atLimit = { record: { value: Buffer.alloc(1024 * 1024).toString("base64") } };
+    const above = { record: { value: Buffer.alloc(1024 * 1024 + 1).toString("base64") } };
+    const error = await failureOf(client.call(produce, above));
+    expect(error.code).toBe(3);
+    expect(error.details).toBe("record of 1048577 bytes is too large, the most is 1048576");
+    expect(await client.call(produce, atLimit)).toEqual({ offset: 0 });
+  });
+});
+
+describe("a stream", () => {
+  // Over bare HTTP/2: a grpc-js client reads ahead without bound until it was first asked to read.
+  const stalledStream = (server: TestServer) => {
+    const { ca, key, cert } = rootPems;
+    const session = connectHttp2(`https://${server.address}`, {
+      ca,
+      key,
+      cert,
+      servername: "",
+    });
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/log.v1.Log/ConsumeStream",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.on("error", () => {});
+    stream.end(Buffer.alloc(5)); // An empty message: from offset 0.
+    return { session, stream };
+  };
+
+  test("whose consumer stalls costs a bounded read-ahead, and flows on when it reads", async () => {
+    const server = await startServer();
+    const client = clientOf(server);
+    const value = Buffer.alloc(100_000, "x").toString("base64");
+    for (let i = 0; i < 200; i++) await client.call(produce, { record: { value } });
+    const { session, stream } = stalledStream(server);
+    let fetched = -1;
+    for (let same = 0; same < 1000; ) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const unchanged = fetched > 0 && server.node.fetchedBytes === fetched;
+      same = unchanged ? same + 1 : 0;
+      fetched = server.node.fetchedBytes;
+    }
+    // 20 MB are in the log: one fetch, grpc-js's 16 messages and the windows hold a tenth of it.
+    expect(fetched).toBeLessThan(3_000_000);
+    let bytes = 0;
+    stream.on("data", (part: Buffer) => {
+      bytes += part.length;
+    });
+    await until(() => bytes > 20_000_000);
+    session.destroy();
+    await until(() => server.service.inFlight === 0);
+  });
+
+  test("whose consumer goes away while stalled lets go of everything", async () => {
+    const server = await startServer();
+    const client = clientOf(server);
+    const value = Buffer.alloc(100_000, "x").toString("base64");
+    for (let i = 0; i < 100; i++) await client.call(produce, { record: { value } });
+    const { session } = stalledStream(server);
+    await until(() => server.node.fetchedBytes > 0);
+    session.destroy();
+    await until(() => server.grpc.connections === 1);
+    const { fetchedBytes } = server.node;
+    await client.call(produce, { record: { value } });
+    expect(server.service.inFlight).toBe(0);
+    expect(server.node.fetchedBytes).toBe(fetchedBytes);
+  });
+
+  test("at the end of the log makes no request while nothing comes", async () => {
+    const server = await startServer();
+    const client = clientOf(server);
+    const call = client.consumeStream(0);
+    const seen: unknown[] = [];
+    call.on("data", (message) => seen.push(message));
+    call.on("error", () => {});
+    await until(() => server.node.waiting === 1);
+    const { length } = server.node.offered;
+    for (let i = 0; i < 500; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(server.node.offered).toHaveLength(length);
+    await client.call(produce, { record: { value: base64("late") } });
+    await until(() => seen.length === 1);
+    call.cancel();
+    await until(() => server.node.waiting === 0);
+  });
+
+  test("of produce requests takes many in flight and answers them in order", async () => {
+    const server = await startServer({ service: { produceWindowMax: 8 } });
+    const call = clientOf(server).produceStream();
+    const offsets: unknown[] = [];
+    call.on("data", (message) => offsets.push(message["offset"]));
+    const ended = new Promise<{ code: number }>((resolve) => call.on("status", resolve));
+    for (let i = 0; i < 500; i++) call.write({ record: { value: base64(`${i}`) } });
+    call.end();
+    expect((await ended).code).toBe(0);
+    expect(offsets).toEqual(Array.from({ length: 500 }, (_, i) => i));
+    expect(cluster.texts).toEqual(offsets.map(String));
+  });
+
+  test("of produce requests ends with the first bad one, after the answers before it", async () => {
+    const server = await startServer();
+    const overloaded: Fault = { code: "overloaded", what: "appends", retryAfterMs: 50 };
+    server.node.mishaps.push(null, { instead: overloaded });
+    const call = clientOf(server).produceStream();
+    const offsets: unknown[] = [];
+    call.on("data", (message) => offsets.push(message["offset"]));
+    const failed = failureOfStream(call);
+    for (let i = 0; i < 3; i++) call.write({ record: { value: base64(`${i}`) } });
+    expect((await failed).code).toBe(8);
+    expect(offsets).toEqual([0]);
+  });
+
+  test("of produce requests is refused a request without a record", async () => {
+    const call = clientOf(await startServer()).produceStream();
+    call.on("data", () => {});
+    const failed = failureOfStream(call);
+    call.write({});
+    expect((await failed).details).toContain("field 1, the record, is missing");
+  });
+});
+
+describe("a deadline", () => {
+  test("of the caller's ends the call and takes the request back", async () => {
+    const server = await startServer();
+    server.node.mishaps.push("lose-request");
+    const client = clientOf(server);
+    const call = client.call("/cairn.v1.Log/CheckTail", {}, Date.now() + 100);
+    expect((await failureOf(call)).code).toBe(4);
+    await until(() => server.node.offered.some(({ kind }) => kind === "cancel"));
+  });
+
+  test("of the service's own ends what the node never answers", async () => {
+    const service = { requestTimeout: 50_000 as never };
+    const server = await startServer({ service });
+    server.node.mishaps.push("lose-request", "lose-answer");
+    const client = clientOf(server);
+    const check = await failureOf(client.call("/cairn.v1.Log/CheckTail", {}));
+    const append = await failureOf(client.call(produce, { record: { value: "" } }));
+    expect([check.code, append.code]).toEqual([4, 2]);
+  });
+});
+
+describe("a server that stops", () => {
+  test("lets an append finish, ends the streams, and takes no more calls", async () => {
+    const server = await startServer();
+    const client = clientOf(server);
+    await client.call(produce, { record: { value: base64("before") } });
+    const consuming = client.consumeStream(1);
+    consuming.on("data", () => {});
+    const ended = failureOfStream(consuming);
+    await until(() => server.node.waiting === 1);
+    const inFlight = client.call(produce, { record: { value: base64("in flight") } });
+    await until(() => cluster.endOffset === 2);
+    await server.stop();
+    expect(await inFlight).toEqual({ offset: 1 });
+    expect((await ended).code).toBe(14);
+    expect((await failureOf(client.call(consume, { offset: 0 }))).code).toBe(14);
+  });
+
+  test("does not wait longer than its grace for a call that hangs", async () => {
+    const server = await startServer();
+    server.node.mishaps.push("lose-request");
+    const client = clientOf(server);
+    const hanging = failureOf(client.call("/cairn.v1.Log/CheckTail", {}));
+    await until(() => server.service.inFlight === 1);
+    await server.grpc.close(50);
+    expect([1, 14]).toContain((await hanging).code);
+    await until(() => server.grpc.connections === 0);
+  });
+});
+
+describe("who leads", () => {
+  test("is said by GetServers as it is at the time of the call", async () => {
+    const client = clientOf(await startServer());
+    await startServer({}, "n2");
+    const leaders = async () => {
+      const { servers: list } = await client.call("/log.v1.Log/GetServers", {});
+      return (list as { isLeader: boolean }[]).map(({ isLeader }) => isLeader);
+    };
+    expect(await leaders()).toEqual([true, false]);
+    cluster.leader = "n2" as NodeId;
+    expect(await leaders()).toEqual([false, true]);
+    cluster.leader = null;
+    expect(await leaders()).toEqual([false, false]);
+    const error = await failureOf(client.call(produce, { record: { value: "" } }));
+    expect([error.code, error.details]).toEqual([
+      14,
+      "node is not the leader: no leader is known, try again",
+    ]);
+  });
+});
