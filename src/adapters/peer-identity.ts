@@ -4,14 +4,17 @@
 import type { TLSSocket } from "node:tls";
 
 /**
- * Common names first, then DNS names of the subjectAltName, each once. Of a verified socket only.
+ * Common names first, as `CN=...`, so that a subject of any name can never pass for a DNS name; then
+ * the DNS names of the subjectAltName; each once. Of a verified socket only.
  */
 export function identityOf(socket: TLSSocket): readonly string[] {
   const { subject, subjectaltname } = socket.getPeerCertificate();
   // Several common names come as a list, whatever the types say.
   const commonNames = [subject?.CN as string | string[] | undefined].flat();
   const names = new Set<string>();
-  for (const name of commonNames) if (name !== undefined && name !== "") names.add(name);
+  for (const name of commonNames) {
+    if (name !== undefined && name !== "") names.add(`CN=${name}`);
+  }
   for (const name of dnsNames(subjectaltname)) names.add(name);
   return [...names];
 }

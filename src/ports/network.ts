@@ -26,7 +26,8 @@ export interface NetworkInbox {
   /** Takes the id that an accepted link shall have. */
   nextLinkId(): LinkId;
   /**
-   * `identity` holds the names the peer's verified certificate speaks for (CN and DNS SANs); null
+   * `identity` holds the names the peer's verified certificate speaks for (`CN=...`, then
+   * DNS SANs); null
    * where the transport does not authenticate. `dialed` is false for an accepted link.
    */
   linkOpened(link: LinkId, dialed: boolean, identity: readonly string[] | null): void;

@@ -115,7 +115,7 @@ describe("a peer link with certificates", () => {
     const acceptor = await start("b", { certificates: b });
     dial(dialer, acceptor);
     await until(() => acceptor.ear.opened.length === 1);
-    expect(acceptor.ear.opened[0]?.identity).toEqual(["root"]);
+    expect(acceptor.ear.opened[0]?.identity).toEqual(["CN=root"]);
   });
 
   test("is refused without a certificate", async () => {
