@@ -52,5 +52,6 @@ const program = createProgram({ version: packageVersion(), mainFile });
 try {
   await program.parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = conclude(error);
+  // At once: a command that failed may have left timers and connections behind.
+  process.exit(conclude(error));
 }

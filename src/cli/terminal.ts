@@ -10,7 +10,7 @@ import { OutputClosed } from "./exit.ts";
 
 /** A bar appears, or plain lines begin, when the work has taken this long. */
 const PROGRESS_AFTER_MS = 2_000;
-const PLAIN_LINE_EVERY_MS = 5_000;
+const PLAIN_LINE_EVERY_MS = 4_000;
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
@@ -90,7 +90,7 @@ export class Progress {
     this.#label = label;
     this.#total = total === 0 ? null : total;
     this.#showAtMs = performance.now() + showAfterMs;
-    this.#lineAtMs = this.#showAtMs;
+    this.#lineAtMs = this.#showAtMs + PROGRESS_AFTER_MS;
   }
 
   /** `note` says it in words: how many of what, how fast. */
@@ -108,15 +108,12 @@ export class Progress {
     }
   }
 
-  /** Says a line without tearing the bar. */
-  remark(line: string): void {
-    if (this.#bar === null) {
-      say(line);
-      return;
-    }
+  /** Lets `write` put lines on the terminal without tearing the bar. */
+  async interrupt(write: () => Promise<void>): Promise<void> {
+    if (this.#bar === null) return write();
     process.stderr.write("\r\x1b[2K");
-    say(line);
-    this.#bar.render();
+    await write();
+    this.#bar?.render();
   }
 
   stop(): void {
