@@ -26,9 +26,8 @@ export interface NetworkInbox {
   /** Takes the id that an accepted link shall have. */
   nextLinkId(): LinkId;
   /**
-   * `identity` holds the names the peer's verified certificate speaks for (`CN=...`, then
-   * DNS SANs); null
-   * where the transport does not authenticate. `dialed` is false for an accepted link.
+   * `identity` holds the names the peer's verified certificate speaks for (`CN=...`, then its DNS
+   * SANs); null where the transport does not authenticate. `dialed` is false for an accepted link.
    */
   linkOpened(link: LinkId, dialed: boolean, identity: readonly string[] | null): void;
   /** False: no room; the frame was not taken and the adapter should offer it again after a turn. */

@@ -78,8 +78,8 @@ describe("a peer link with certificates", () => {
     const acceptor = await start("b", { certificates: b });
     dial(dialer, acceptor);
     await until(() => dialer.ear.opened.length + acceptor.ear.opened.length === 2);
-    expect(dialer.ear.opened[0]?.identity).toEqual(["b", "b.peer.cairn", "localhost"]);
-    expect(acceptor.ear.opened[0]?.identity).toEqual(["a", "a.peer.cairn", "localhost"]);
+    expect(dialer.ear.opened[0]?.identity).toEqual(["CN=b", "b.peer.cairn", "localhost"]);
+    expect(acceptor.ear.opened[0]?.identity).toEqual(["CN=a", "a.peer.cairn", "localhost"]);
   });
 
   test("is refused to a certificate of another authority", async () => {
