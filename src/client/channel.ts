@@ -63,8 +63,8 @@ export class Channel {
             Buffer.from(credentials.cert),
             { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) },
           );
-    // RFC 6066: an IP address is no server name, and Node warns about one. The name sent is then any;
-    // what the certificate is checked for is the address all the same.
+    // RFC 6066: an IP address is no server name, and Node warns about one. The name sent is then
+    // any; what the certificate is checked for is the address all the same.
     const name = isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": NAME_FOR_ADDRESSES };
     this.#client = new Client(address, channelCredentials, { ...CHANNEL_OPTIONS, ...name });
   }
