@@ -1,5 +1,5 @@
-// Makes a broken build: a copy of the sources with one edit, compiled beside our own node_modules so that
-// its imports resolve. Owns the folder and its removal; never touches the sources themselves.
+// Makes broken builds: the sources compiled beside our own node_modules, so that imports resolve, and
+// copies of that with one file edited. Owns the folders and their removal; never touches the sources.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -39,22 +39,40 @@ export function repositoryRoot(): string {
   }
 }
 
-/** Compiles the sources with the mutant's edit in them, or as they are when it is null. */
-export async function buildMutant(mutant: Mutant | null): Promise<Build> {
+/** Compiles the sources as they are. */
+export async function buildSources(): Promise<Build> {
   const root = repositoryRoot();
-  const cache = path.join(root, "node_modules", ".cache", "cairn-mutants");
-  mkdirSync(cache, { recursive: true });
-  const folder = mkdtempSync(path.join(cache, `${mutant?.name ?? "unmutated"}-`));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  try {
+  return inNewFolder(root, "unmutated", async (folder) => {
     for (const name of FOLDERS) {
       cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
     }
-    if (mutant !== null) {
-      const file = path.join(folder, mutant.file);
-      writeFileSync(file, mutate(mutant, readFileSync(file, "utf8")));
-    }
-    await compile(root, folder);
+    await compile(root, folder, { include: FOLDERS });
+  });
+}
+
+/** A copy of a finished build, with the one file compiled anew that the mutant edits. */
+export async function breakBuild(sound: Build, mutant: Mutant): Promise<Build> {
+  const root = repositoryRoot();
+  return inNewFolder(root, mutant.name, async (folder) => {
+    cpSync(sound.dist, path.join(folder, "dist"), { recursive: true });
+    const broken = path.join(folder, mutant.file);
+    mkdirSync(path.dirname(broken), { recursive: true });
+    writeFileSync(broken, mutate(mutant, readFileSync(path.join(root, mutant.file), "utf8")));
+    await compile(root, folder, { files: [mutant.file] });
+  });
+}
+
+async function inNewFolder(
+  root: string,
+  name: string,
+  fill: (folder: string) => Promise<void>,
+): Promise<Build> {
+  const cache = path.join(root, "node_modules", ".cache", "cairn-mutants");
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(path.join(cache, `${name}-`));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    await fill(folder);
     return { dist: path.join(folder, "dist"), remove };
   } catch (error) {
     remove();
@@ -62,13 +80,18 @@ export async function buildMutant(mutant: Mutant | null): Promise<Build> {
   }
 }
 
-/** Without type checks: the edit is one place, and the tests of the catalogue check the types. */
-async function compile(root: string, folder: string): Promise<void> {
+/** Without type checks, and without a look at what a file imports: each is compiled by itself. */
+async function compile(
+  root: string,
+  folder: string,
+  what: { readonly include: readonly string[] } | { readonly files: readonly string[] },
+): Promise<void> {
   writeFileSync(path.join(folder, "package.json"), '{ "type": "module" }\n');
   const options = {
     extends: path.relative(folder, path.join(root, "tsconfig.base.json")),
     compilerOptions: {
       noCheck: true,
+      noResolve: true,
       incremental: false,
       declaration: false,
       sourceMap: false,
@@ -76,12 +99,12 @@ async function compile(root: string, folder: string): Promise<void> {
       rootDir: ".",
       outDir: "dist",
     },
-    include: FOLDERS,
+    ...what,
   };
   writeFileSync(path.join(folder, "tsconfig.json"), JSON.stringify(options));
   const compiler = await findCompiler(root);
   const run = spawnSync(compiler, ["-p", "tsconfig.json"], { cwd: folder, encoding: "utf8" });
-  if (run.status !== 0) throw new Error(`the mutant does not compile:\n${run.stdout}${run.stderr}`);
+  if (run.status !== 0) throw new Error(`the build failed:\n${run.stdout}${run.stderr}`);
 }
 
 /** The native executable itself, as scripts/build.mjs finds it. */

@@ -4,7 +4,7 @@
 import type { Mutant } from "./mutant.ts";
 
 /** Consensus: what src/raft must not do. */
-const RAFT_MUTANTS: readonly Mutant[] = [
+export const RAFT_MUTANTS: readonly Mutant[] = [
   {
     name: "ack-before-fsync",
     breaks: "A follower confirms entries before its disk has synced them.",
@@ -12,6 +12,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "return Math.min(this.#verifiedIndex, this.#server.journal.durableIndex) as LogIndex;",
     replace: "return this.#verifiedIndex;",
+    knownSeed: 1,
   },
   {
     name: "leader-counts-unsynced-self",
@@ -20,6 +21,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "this.#reachedByVoters(journal.durableIndex, ",
     replace: "this.#reachedByVoters(tail.lastIndex, ",
+    knownSeed: 1,
   },
   {
     name: "votes-not-persisted",
@@ -29,6 +31,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     find: "const hardState = this.#hardStateIsTaken ? null : this.#hardState;",
     replace:
       "const hardState = this.#hardStateIsTaken ? null : { ...this.#hardState, votedFor: null };",
+    knownSeed: 1,
   },
   {
     name: "vote-before-fsync",
@@ -38,6 +41,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'this.#server.sendWhenDurable(from, { kind: "vote-reply", term, granted, preVote });',
     replace:
       'this.#server.outbox.send({ kind: "message", to: from, message: { kind: "vote-reply", term, granted, preVote } });',
+    knownSeed: 1,
   },
   {
     name: "vote-for-anyone",
@@ -46,6 +50,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/raft.ts",
     find: "return lastIndex >= tail.lastIndex;",
     replace: "return true;",
+    knownSeed: 2,
   },
   {
     name: "stale-vote-reply-counted",
@@ -54,6 +59,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/candidate.ts",
     find: "if (granted && term === this.#askedTerm) {",
     replace: "if (granted) {",
+    knownSeed: 1,
   },
   {
     name: "quorum-half",
@@ -62,6 +68,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/quorum.ts",
     find: "return Math.floor(voters / 2) + 1;",
     replace: "return Math.floor(voters / 2);",
+    knownSeed: 1,
   },
   {
     name: "old-term-commit",
@@ -70,6 +77,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "if (tail.termAt(held) !== this.#term || !this.#server.maybeCommit(held)) return;",
     replace: "if (!this.#server.maybeCommit(held)) return;",
+    knownSeed: 1,
   },
   {
     name: "truncate-matching-entries",
@@ -81,6 +89,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
       server.truncate((verified + 1) as LogIndex);
     }
     if (verified > this.#verifiedIndex) this.#verifiedIndex = verified;`,
+    knownSeed: 1,
   },
   {
     name: "follower-commit-unverified",
@@ -89,6 +98,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "server.maybeCommit(Math.min(commitIndex, verified) as LogIndex);",
     replace: "server.maybeCommit(Math.min(commitIndex, server.tail.lastIndex) as LogIndex);",
+    knownSeed: 1,
   },
   {
     name: "ack-own-last-index",
@@ -97,6 +107,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "const verified = (prevIndex + entries.length) as LogIndex;",
     replace: "const verified = server.tail.lastIndex;",
+    knownSeed: 1,
   },
   {
     name: "overtaken-write-confirms",
@@ -105,6 +116,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/journal.ts",
     find: "for (const write of this.#pending) if (write.lastIndex > lastKept) write.lastIndex = lastKept;",
     replace: "",
+    knownSeed: 21,
   },
   {
     name: "read-before-quorum-round",
@@ -113,6 +125,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/reads.ts",
     find: "if (round > confirmedRound || readIndex > commitIndex) break;",
     replace: "if (readIndex > commitIndex) break;",
+    knownSeed: 22,
   },
   {
     name: "read-before-own-commit",
@@ -121,6 +134,7 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "const readIndex = Math.max(commitIndex, this.#firstIndex) as LogIndex;",
     replace: "const readIndex = commitIndex;",
+    knownSeed: 8,
   },
   {
     name: "unknown-told-as-refused",
@@ -131,11 +145,12 @@ const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'outbox.verdict({ kind: "unknown", proposalId });',
     replace:
       'outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader: successor });',
+    knownSeed: 4,
   },
 ];
 
 /** Storage, state and answers: what src/log, src/state and src/node must not do. */
-const OTHER_MUTANTS: readonly Mutant[] = [
+export const STORAGE_MUTANTS: readonly Mutant[] = [
   {
     name: "stale-frames-after-truncation",
     breaks: "A truncation leaves the old frames on the disk behind the cut.",
@@ -143,6 +158,7 @@ const OTHER_MUTANTS: readonly Mutant[] = [
     file: "src/log/writer.ts",
     find: "const stale = zeros(segment.end - cut);",
     replace: "const stale = zeros(0);",
+    knownSeed: 30,
   },
   {
     name: "restart-trusts-unsynced",
@@ -151,6 +167,7 @@ const OTHER_MUTANTS: readonly Mutant[] = [
     file: "src/log/store-recovery.ts",
     find: '  yield* perform({ kind: "sync", file });\n  return facts',
     replace: "  return facts",
+    knownSeed: 19,
   },
   {
     name: "directory-not-synced",
@@ -159,6 +176,7 @@ const OTHER_MUTANTS: readonly Mutant[] = [
     file: "src/log/writer.ts",
     find: '    yield* perform({ kind: "sync-dir" });\n    yield* mapIndex(segment);',
     replace: "    yield* mapIndex(segment);",
+    knownSeed: 1,
   },
   {
     name: "duplicate-sequence-accepted",
@@ -167,6 +185,7 @@ const OTHER_MUTANTS: readonly Mutant[] = [
     file: "src/state/producers.ts",
     find: "return judgeRepeated(known, append);",
     replace: 'return { kind: "new" };',
+    knownSeed: 1,
   },
   {
     name: "duplicate-acknowledged-early",
@@ -176,6 +195,7 @@ const OTHER_MUTANTS: readonly Mutant[] = [
     find: 'const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };\n    if (index <= commitIndex) {',
     replace:
       'const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };\n    if (index >= commitIndex) {',
+    knownSeed: 1,
   },
   {
     name: "uncommitted-read",
@@ -184,7 +204,8 @@ const OTHER_MUTANTS: readonly Mutant[] = [
     file: "src/node/node.ts",
     find: "const { index: commitIndex, endOffset } = this.#state.committed;",
     replace: "const { index: commitIndex, endOffset } = this.#state.end;",
+    knownSeed: 1,
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...OTHER_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...STORAGE_MUTANTS];

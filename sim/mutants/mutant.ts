@@ -15,6 +15,8 @@ export interface Mutant {
   /** Must stand in the file exactly once. */
   readonly find: string;
   readonly replace: string;
+  /** A seed that has shown it, tried first: any other may do as well. */
+  readonly knownSeed: number;
 }
 
 /** What a hunted seed showed. */

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 
 import { EXIT_CODES, EXIT_USAGE } from "../run.ts";
-import { type Build, buildMutant } from "./build.ts";
+import { type Build, breakBuild, buildSources } from "./build.ts";
 import { MUTANTS } from "./catalogue.ts";
 import type { Kill, Mutant } from "./mutant.ts";
 
@@ -30,7 +30,7 @@ export async function runMutant(
   print(`mutant   ${mutant.name}: ${mutant.breaks}`);
   for (const line of describeEdit(mutant)) print(line);
   const began = performance.now();
-  const kill = await killMutant(mutant, seed === null ? ["1", String(SEEDS_MAX)] : [seed]);
+  const kill = await huntOnce(mutant, seed === null ? seedsUpTo(SEEDS_MAX) : [seed]);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   if (kill === null) {
     const where = seed === null ? `${SEEDS_MAX} seeds` : `seed ${seed}`;
@@ -44,20 +44,41 @@ export async function runMutant(
   return EXIT_CODES[kill.verdict];
 }
 
-/** Builds the mutant (null: the sources as they are) and runs seeds on it until one fails. */
-export async function killMutant(
-  mutant: Mutant | null,
-  seeds: readonly string[],
-): Promise<Kill | null> {
-  const build = await buildMutant(mutant);
+/** 1, 2, ... */
+function seedsUpTo(count: number): string[] {
+  return Array.from({ length: count }, (_, at) => String(at + 1));
+}
+
+/** The seeds of a hunt, the known one first. */
+export function seedsFor(mutant: Mutant): string[] {
+  const known = String(mutant.knownSeed);
+  return [known, ...seedsUpTo(SEEDS_MAX).filter((seed) => seed !== known)];
+}
+
+async function huntOnce(mutant: Mutant, seeds: readonly string[]): Promise<Kill | null> {
+  const sound = await buildSources();
   try {
-    return await hunt(build, seeds);
+    return await killMutant(sound, mutant, seeds);
   } finally {
-    build.remove();
+    sound.remove();
   }
 }
 
-/** Runs the build's own simulator in a child process; `seeds` are the arguments of hunt.ts. */
+/** Breaks a copy of a sound build and runs seeds on it until one fails; null when none does. */
+export async function killMutant(
+  sound: Build,
+  mutant: Mutant,
+  seeds: readonly string[],
+): Promise<Kill | null> {
+  const broken = await breakBuild(sound, mutant);
+  try {
+    return await hunt(broken, seeds);
+  } finally {
+    broken.remove();
+  }
+}
+
+/** Runs the build's own simulator in a child process; one seed after another. */
 function hunt(build: Build, seeds: readonly string[]): Promise<Kill | null> {
   const program = path.join(build.dist, "sim", "mutants", "hunt.js");
   const child = spawn(process.execPath, [program, ...seeds], {

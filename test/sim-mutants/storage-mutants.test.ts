@@ -1,0 +1,32 @@
+// Bugs put into the log, the state and the node, each of which the simulator must find; and what the
+// command says of mutants that it cannot hunt.
+
+import { expect, it } from "vitest";
+import { STORAGE_MUTANTS } from "../../sim/mutants/catalogue.ts";
+import { type Mutant, mutate } from "../../sim/mutants/mutant.ts";
+import { runMutant } from "../../sim/mutants/run.ts";
+import { killAll } from "./kill-all.ts";
+
+killAll(STORAGE_MUTANTS);
+
+it("a mutant whose text is not there, or there twice, is refused", () => {
+  const mutant: Mutant = {
+    name: "m",
+    breaks: "Nothing.",
+    properties: [],
+    file: "src/f.ts",
+    find: "a",
+    replace: "$&b",
+    knownSeed: 1,
+  };
+  expect(mutate(mutant, "xax")).toBe("x$&bx");
+  expect(() => mutate(mutant, "xx")).toThrow("its text stands 0 times in src/f.ts");
+  expect(() => mutate(mutant, "xaxa")).toThrow("its text stands 2 times in src/f.ts");
+});
+
+it("the command names all mutants when asked for one that it does not know", async () => {
+  const lines: string[] = [];
+  expect(await runMutant("nobody", (line) => void lines.push(line))).toBe(64);
+  expect(lines[0]).toBe('error: there is no mutant "nobody"; the mutants are:');
+  expect(lines.join("\n")).toContain("ack-before-fsync");
+});
