@@ -114,7 +114,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
         this.#log.step(now, event);
         return;
       case "link-opened":
-        this.#links?.opened(now, event.link, event.dialed, event.identity);
+        this.#linkOpened(now, event);
         return;
       case "link-frame":
         this.#hear(now, event);
@@ -170,6 +170,17 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   }
 
   // ---- peers ----
+
+  #linkOpened(now: Instant, event: Extract<NodeEvent, { kind: "link-opened" }>): void {
+    const { link } = event;
+    if (this.#phase === "serving" && this.#links !== null) {
+      this.#links.opened(now, link, event.dialed, event.identity);
+      return;
+    }
+    // Left open, it would stay silent until the dialer's patience with hellos is over.
+    const closes = [{ link, why: "not serving" }];
+    this.#output.links({ dials: [], sends: [], closes, notices: [] });
+  }
 
   #hear(now: Instant, event: Extract<NodeEvent, { kind: "link-frame" }>): void {
     if (this.#phase !== "serving" || this.#links === null) return;
