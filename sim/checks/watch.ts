@@ -62,6 +62,9 @@ export class Watch implements Observer {
     const { safety, promises } = this.#parts();
     this.#looked.delete(node.name);
     this.#down.add(node.name);
+    // Its commitIndex went with its memory: a power loss may give the disk back a tail that was truncated
+    // since, with other entries at indexes that the node already knew to be committed.
+    safety.crashed(node.name, null);
     safety.crashed(node.name, this.#disk(node.name).reload());
     promises.crashed(node.name);
   }
