@@ -53,8 +53,10 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   #dropped = 0;
   #lastDropped: string | null = null;
 
-  /** Begins as a follower. It may have heard a leader just before it stopped, so it votes for nobody
-   * until electionTimeoutMin has passed. */
+  /**
+   * Begins as a follower. It may have heard a leader just before it stopped, so it votes for nobody
+   * until electionTimeoutMin has passed.
+   */
   constructor(options: RaftOptions, restored: RaftRestored, now: Instant) {
     this.#server = new Server(options, restored);
     this.#now = now;

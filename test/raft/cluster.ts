@@ -5,7 +5,12 @@ import type { Entry, HardState, LogWrite } from "../../src/base/entry.ts";
 import { LOG_START } from "../../src/base/entry.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { describeMessage, describeStatus } from "../../src/raft/describe.ts";
+import {
+  describeEvent,
+  describeMessage,
+  describeOutput,
+  describeStatus,
+} from "../../src/raft/describe.ts";
 import type {
   Membership,
   RaftEvent,
@@ -59,9 +64,10 @@ export class Cluster {
   mail: Mail[] = [];
   now = 0 as Instant;
   readonly committed: Entry[] = [];
-  readonly story: string[] = [];
+  /** Set to a list, it takes down every event and every decision, a line each. */
+  story: string[] | null = null;
   /** Counts what a run has seen, so that a test can tell an idle run from a good one. */
-  readonly seen = { leaders: 0, truncations: 0, crashes: 0, unknown: 0, reads: 0, conflicts: 0 };
+  readonly seen = { leaders: 0, truncations: 0, crashes: 0, unknown: 0, reads: 0 };
   readonly #membership: Membership;
   readonly #options: Partial<RaftOptions>;
   readonly #leaders = new Map<Term, NodeId>();
@@ -70,6 +76,7 @@ export class Cluster {
   readonly #refused = new Set<number>();
   readonly #reads = new Map<number, { readonly node: NodeId; readonly atLeast: number }>();
   #ids = 0;
+  #cutOff: readonly NodeId[] = [];
 
   constructor(voters: number, learners = 0, options: Partial<RaftOptions> = {}) {
     const names = Array.from({ length: voters + learners }, (_, at) => id(`n${at + 1}`));
@@ -87,13 +94,18 @@ export class Cluster {
     return found;
   }
 
+  /** Whoever believes to lead; several do while news is on its way. */
+  leaders(): ClusterNode[] {
+    return this.nodes.filter((node) => node.isUp && node.raft.role === "leader");
+  }
+
   leader(): ClusterNode | null {
-    const leaders = this.nodes.filter((node) => node.isUp && node.raft.role === "leader");
-    return leaders.sort((a, b) => b.raft.term - a.raft.term)[0] ?? null;
+    return this.leaders().sort((a, b) => b.raft.term - a.raft.term)[0] ?? null;
   }
 
   step(node: ClusterNode, event: RaftEvent): void {
     if (!node.isUp) return;
+    this.story?.push(`${node.name} < ${describeEvent(event)}`);
     node.raft.step(this.now, event);
     this.#checkRole(node);
   }
@@ -103,6 +115,9 @@ export class Cluster {
     if (!node.isUp) return;
     const output = node.raft.takeOutput();
     if (output === null) return;
+    for (const line of this.story === null ? [] : describeOutput(output)) {
+      this.story?.push(`${node.name}   > ${line}`);
+    }
     if (output.write !== null) this.#write(node, output.write);
     for (const send of output.sends) this.#send(node, send);
     this.#checkCommit(node, output.commitIndex);
@@ -152,10 +167,16 @@ export class Cluster {
     this.step(node, { kind: "read-requested", readId });
   }
 
+  /** Until healed, nothing passes between `names` and the others. */
+  cut(names: readonly NodeId[]): void {
+    this.#cutOff = names;
+  }
+
   deliver(at: number, keepCopy = false): void {
     const mail = this.mail[at];
     if (mail === undefined) return;
     if (!keepCopy) this.mail.splice(at, 1);
+    if (this.#cutOff.includes(mail.from) !== this.#cutOff.includes(mail.to)) return;
     this.step(this.node(mail.to), { kind: "received", from: mail.from, message: mail.message });
   }
 
@@ -199,6 +220,7 @@ export class Cluster {
   /** All faults end: time goes on in order, everything arrives, until `isDone` or `turnsMax`. */
   settle(isDone: () => boolean, turnsMax = 3000): boolean {
     for (const node of this.nodes) this.restart(node);
+    this.cut([]);
     for (let turn = 0; turn < turnsMax; turn++) {
       for (const node of this.nodes) {
         this.take(node);
@@ -280,7 +302,6 @@ export class Cluster {
       message = { kind: "append-request", ...rest, entries };
     }
     this.#checkPromise(node, send.to, message);
-    if (message.kind === "append-reply" && message.conflict !== null) this.seen.conflicts += 1;
     this.mail.push({ from: node.name, to: send.to, message });
   }
 

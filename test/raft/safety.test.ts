@@ -3,44 +3,62 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { RaftOptions } from "../../src/raft/protocol.ts";
-import { Cluster } from "./cluster.ts";
+import { Cluster, type ClusterNode } from "./cluster.ts";
 
 /** One choice decides a move (its low part) and what it is made on (its high part). */
 function move(cluster: Cluster, choice: number): void {
-  const kind = choice % 100;
+  const { nodes, mail } = cluster;
   const pick = Math.floor(choice / 100);
-  const node = cluster.nodes[pick % cluster.nodes.length];
-  if (node === undefined) return;
-  const other = cluster.nodes[(pick + 1) % cluster.nodes.length]?.name ?? node.name;
-  const mail = cluster.mail.length === 0 ? 0 : pick % cluster.mail.length;
-  if (kind < 30) cluster.deliver(mail);
-  else if (kind < 34) cluster.deliver(mail, true);
-  else if (kind < 38) cluster.mail.splice(mail, 1);
-  else if (kind < 54) cluster.writeDurably(node);
-  else if (kind < 68) cluster.propose(cluster.leader() ?? node, pick % 300);
-  else if (kind < 72) cluster.read(cluster.leader() ?? node);
-  else if (kind < 74) cluster.propose(node);
-  else if (kind < 80) cluster.passTime(cluster.nextInTime());
-  else if (kind < 82) cluster.passTime(node);
-  else if (kind < 84) cluster.crash(node, pick % 3);
-  else if (kind < 88) for (const each of cluster.nodes) cluster.restart(each);
-  else if (kind < 89) cluster.step(node, { kind: "peer-unreachable", peer: other });
-  else cluster.deliverAll();
+  const node = nodes[pick % nodes.length] as ClusterNode;
+  const other = nodes[(pick + 1) % nodes.length] as ClusterNode;
+  const leaders = cluster.leaders();
+  const leader = leaders[pick % leaders.length] ?? node;
+  const letter = mail.length === 0 ? 0 : pick % mail.length;
+  const moves: readonly [weight: number, make: () => void][] = [
+    [15, () => cluster.deliver(letter)],
+    [3, () => cluster.deliver(letter, true)],
+    [3, () => mail.splice(letter, 1)],
+    [23, () => cluster.deliverAll()],
+    [12, () => forEach(nodes, (each) => cluster.writeDurably(each))],
+    [8, () => cluster.writeDurably(node)],
+    [15, () => cluster.propose(leader, pick % 300)],
+    [3, () => cluster.read(leader)],
+    [1, () => cluster.propose(node)],
+    [4, () => cluster.passTime(cluster.nextInTime())],
+    [2, () => cluster.passTime(node)],
+    [1, () => cluster.crash(node, pick % 3)],
+    [3, () => forEach(nodes, (each) => cluster.restart(each))],
+    [3, () => cluster.cut(nodes.length < 5 || pick % 2 ? [node.name] : [node.name, other.name])],
+    [3, () => cluster.cut([])],
+    [1, () => cluster.step(node, { kind: "peer-unreachable", peer: other.name })],
+  ];
+  let left = choice % 100;
+  for (const [weight, make] of moves) {
+    if (left < weight) {
+      make();
+      break;
+    }
+    left -= weight;
+  }
   // Most turns end here; the others go on with the next move, so that outputs coalesce.
-  if (choice % 7 !== 0) for (const each of cluster.nodes) cluster.take(each);
+  if (choice % 7 !== 0) forEach(nodes, (each) => cluster.take(each));
+}
+
+function forEach<Item>(items: readonly Item[], make: (item: Item) => void): void {
+  for (const item of items) make(item);
 }
 
 const choices = fc.array(fc.noBias(fc.nat(0x7fff_ffff)), {
-  minLength: 300,
-  maxLength: 900,
+  minLength: 500,
+  maxLength: 1500,
   size: "max",
 });
 const small: Partial<RaftOptions> = { appendsInFlightMax: 2, appendBytesMax: 400 };
 
 test.each([
-  [1, 0, 50],
+  [1, 0, 40],
   [2, 0, 100],
-  [3, 0, 500],
+  [3, 0, 400],
   [3, 1, 100],
   [5, 0, 300],
 ])("a cluster of %i voters and %i learners stays safe and recovers", (voters, learners, runs) => {

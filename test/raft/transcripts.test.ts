@@ -1,0 +1,54 @@
+// Conversations as golden text: an event a line, then what was decided. Read the diff before updating
+// it with `npx vitest run test/raft/transcripts -u`: each changed line is a changed protocol.
+import { expect, test } from "vitest";
+import { Cluster, type ClusterNode } from "./cluster.ts";
+
+/** Runs the cluster until it has a leader whose log is everywhere, without writing it down. */
+function converged(voters: number): { cluster: Cluster; leader: ClusterNode } {
+  const cluster = new Cluster(voters);
+  expect(cluster.settle(() => cluster.hasConverged())).toBe(true);
+  const leader = cluster.leader();
+  if (leader === null) throw new Error("no leader");
+  cluster.story = [];
+  return { cluster, leader };
+}
+
+function storyOf(cluster: Cluster): string {
+  return `${(cluster.story ?? []).join("\n")}\n`;
+}
+
+test("three servers elect a leader and commit its first entry", async () => {
+  const cluster = new Cluster(3);
+  cluster.story = [];
+  expect(cluster.settle(() => cluster.hasConverged())).toBe(true);
+  await expect(storyOf(cluster)).toMatchFileSnapshot("transcripts/election.txt");
+});
+
+test("two proposals of one turn and a read are one write, one append and one round", async () => {
+  const { cluster, leader } = converged(3);
+  cluster.propose(leader);
+  cluster.propose(leader);
+  cluster.read(leader);
+  expect(cluster.settle(() => cluster.hasConverged())).toBe(true);
+  await expect(storyOf(cluster)).toMatchFileSnapshot("transcripts/proposals-and-read.txt");
+});
+
+test("a leader cut off is replaced, and its entry gives way when it returns", async () => {
+  const { cluster, leader } = converged(3);
+  cluster.cut([leader.name]);
+  cluster.propose(leader);
+  cluster.take(leader);
+  cluster.writeDurably(leader);
+  cluster.take(leader);
+  const others = cluster.nodes.filter((node) => node !== leader);
+  while (!others.some(({ raft }) => raft.role === "leader")) {
+    for (const node of cluster.nodes) cluster.take(node);
+    for (const node of cluster.nodes) cluster.writeDurably(node);
+    for (const node of cluster.nodes) cluster.take(node);
+    if (cluster.mail.length > 0) cluster.deliverAll();
+    else cluster.passTime(cluster.nextInTime());
+  }
+  expect(cluster.settle(() => cluster.hasConverged())).toBe(true);
+  expect(cluster.seen).toMatchObject({ truncations: 1, unknown: 1 });
+  await expect(storyOf(cluster)).toMatchFileSnapshot("transcripts/cut-off-leader.txt");
+});
