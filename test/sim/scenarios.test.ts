@@ -1,0 +1,166 @@
+// The named dangers of scenarios/: each plan passes, and each danger really occurred on the way. A
+// scenario whose danger no longer occurs shows nothing, so it fails here.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+
+import type { Call } from "../../sim/history.ts";
+import type { Computer, Observer, Stage } from "../../sim/observer.ts";
+import { decodePlan } from "../../sim/plan.ts";
+import { type RunReport, runPlan } from "../../sim/run.ts";
+import { concat } from "../../src/base/bytes.ts";
+import type { DiskOperation } from "../../src/base/disk.ts";
+import type { EntryHead } from "../../src/base/entry.ts";
+import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
+import { decodeFrame, FRAME_LIMITS, paddedLength } from "../../src/log/frame.ts";
+
+const DIRECTORY = new URL("../../scenarios/", import.meta.url);
+
+/** Counts the moments that the scenarios are about. */
+class Dangers implements Observer {
+  /** Turns of a node that led while another led a later term, with a tail of its own. */
+  staleTails = 0;
+  /** Turns of a leader whose commit was ahead of its own disk. */
+  commitsAheadOfDisk = 0;
+  /** Power losses of a node with a hard state written or on its way, and not synced. */
+  votesInDoubt = 0;
+  /** Nodes that wrote another entry over one that was in their log. */
+  readonly replacers = new Set<string>();
+  /** Appends acknowledged while paths were cut. */
+  ackedWhileCut = 0;
+  maxTermWhileCut = 0;
+  termAtCut = 0;
+  /** Starts that found fewer nodes up than a quorum. */
+  blackouts = 0;
+  #stage: Stage | null = null;
+  #cuts = 0;
+  readonly #unsyncedVotes = new Set<string>();
+  /** Terms by node and index. */
+  readonly #written = new Map<string, number>();
+
+  attach(stage: Stage): void {
+    this.#stage = stage;
+  }
+
+  afterTurn(node: Computer): void {
+    const { raft } = node;
+    if (raft === null || this.#stage === null) return;
+    if (this.#cuts > 0) this.maxTermWhileCut = Math.max(this.maxTermWhileCut, raft.term);
+    if (raft.role !== "leader") return;
+    if (raft.commitIndex > raft.durableIndex) this.commitsAheadOfDisk++;
+    const hasNewer = this.#stage.nodes.some(
+      (other) => other.raft?.role === "leader" && other.raft.term > raft.term,
+    );
+    if (hasNewer && raft.lastIndex > raft.commitIndex) this.staleTails++;
+  }
+
+  operationSubmitted(node: Computer, operation: DiskOperation): void {
+    if (operation.kind !== "write-at") return;
+    if (operation.file === HARD_STATE_FILE) this.#unsyncedVotes.add(node.name);
+    else for (const entry of entriesIn(concat(operation.parts))) this.#wrote(node, entry);
+  }
+
+  #wrote(node: Computer, { kind, index, term }: EntryHead): void {
+    if (kind === "marker") return;
+    const place = `${node.name} ${index}`;
+    if ((this.#written.get(place) ?? term) !== term) this.replacers.add(node.name);
+    this.#written.set(place, term);
+  }
+
+  operationCompleted(node: Computer, operation: DiskOperation): void {
+    if (operation.kind === "sync" && operation.file === HARD_STATE_FILE)
+      this.#unsyncedVotes.delete(node.name);
+  }
+
+  nodeCrashed(node: Computer, kind: string): void {
+    if (this.#unsyncedVotes.delete(node.name) && kind === "power") this.votesInDoubt++;
+    if (this.#stage?.nodes.every(({ host }) => host === null)) this.blackouts++;
+  }
+
+  pathsCut(): void {
+    this.#cuts++;
+    this.termAtCut = Math.max(0, ...(this.#stage?.nodes ?? []).map(({ raft }) => raft?.term ?? 0));
+  }
+
+  pathsMended(): void {
+    this.#cuts--;
+  }
+
+  returned(call: Call): void {
+    if (this.#cuts > 0 && call.question.kind === "append" && call.outcome === "ok")
+      this.ackedWhileCut++;
+  }
+}
+
+/** The entries of a gathered write; none when it is something else. */
+function* entriesIn(bytes: Uint8Array): Iterable<EntryHead> {
+  for (let at = 0; at < bytes.length; ) {
+    const decoded = decodeFrame(bytes, at, FRAME_LIMITS);
+    if (decoded.kind !== "entry") return;
+    yield decoded.entry;
+    at += paddedLength(decoded.length);
+  }
+}
+
+/** What must have happened for the scenario to show anything. */
+const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) => void>> = {
+  "stale-leader-cannot-commit": (dangers) => {
+    expect(dangers.staleTails).toBeGreaterThan(0);
+    expect(dangers.ackedWhileCut).toBeGreaterThan(10);
+    expect(dangers.replacers.size).toBe(1);
+  },
+  "torn-tail-after-power-loss": (_, { counts }) => {
+    expect(counts.tornWrites).toBeGreaterThan(0);
+    expect(counts.lossyCrashes).toBeGreaterThan(1);
+  },
+  "vote-forgotten-by-power-loss": (dangers, { counts }) => {
+    expect(dangers.votesInDoubt).toBeGreaterThan(1);
+    expect(counts.leaders).toBeGreaterThan(1);
+  },
+  "partition-then-conflicting-tail": (dangers) => {
+    expect(dangers.staleTails).toBeGreaterThan(0);
+    expect(dangers.replacers.size).toBeGreaterThan(1);
+  },
+  "duplicate-after-unknown-outcome": (_, { counts }) => {
+    expect(counts.retried).toBeGreaterThan(10);
+    expect(counts.duplicates).toBeGreaterThan(5);
+    expect(counts.unknown).toBeGreaterThan(5);
+  },
+  "one-way-link-keeps-cluster-serving": (dangers, { counts }) => {
+    expect(counts.oneWayCuts).toBe(1);
+    expect(dangers.ackedWhileCut).toBeGreaterThan(50);
+    expect(dangers.maxTermWhileCut).toBe(dangers.termAtCut);
+  },
+  "power-loss-of-the-whole-house": (dangers, { counts }) => {
+    expect(dangers.blackouts).toBe(2);
+    expect(counts.lossyCrashes).toBeGreaterThan(2);
+  },
+  "name-lost-while-a-segment-rolls": (_, { counts }) => {
+    expect(counts.powerLosses).toBe(6);
+    expect(counts.lostNames).toBeGreaterThan(1);
+  },
+  "slow-leader-commits-by-others": (dangers, { counts }) => {
+    expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);
+    expect(counts.powerLosses).toBe(2);
+  },
+};
+
+const names = readdirSync(DIRECTORY).map((file) => file.replace(/\.json$/, ""));
+
+describe("the scenarios", () => {
+  test("all have a danger that is looked for here", () => {
+    expect([...names].sort()).toEqual(Object.keys(OCCURRED).sort());
+    expect(names.length).toBeGreaterThanOrEqual(6);
+  });
+
+  test.each(names)("%s", (name) => {
+    const plan = decodePlan(readFileSync(new URL(`${name}.json`, DIRECTORY), "utf8"));
+    expect(plan.why.length).toBeGreaterThan(0);
+    const dangers = new Dangers();
+    const report = runPlan(plan, [dangers]);
+    expect(report.violation).toBeNull();
+    expect(report.verdict).toBe("pass");
+    expect(report.counts.lost).toBe(0);
+    OCCURRED[name]?.(dangers, report);
+  });
+});
