@@ -1,6 +1,6 @@
-// The consensus core alone: three Rafts in one process, every frame sealed as in production, the disk and
-// the network instant. What remains is the cost of deciding. Says nothing about a real cluster: that is
-// bench/cluster.ts.
+// The consensus core alone: three Rafts in one process, every frame sealed as in production, the
+// disk and the network instant. What remains is the cost of deciding. Says nothing about a real
+// cluster: that is bench/cluster.ts.
 
 import { performance } from "node:perf_hooks";
 
@@ -27,7 +27,9 @@ const TURN = millis(0.1);
 /** Entries the host of each node keeps to send from. */
 const KEPT_ENTRIES = 32_768;
 
-/** Writes a second as published in openraft's README: its own framework, no disk, other hardware. */
+/**
+ * Writes a second as published in openraft's README: its own framework, no disk, other hardware.
+ */
 const OPENRAFT: ReadonlyMap<number, number> = new Map([
   [1, 33_000],
   [64, 912_000],
@@ -35,7 +37,9 @@ const OPENRAFT: ReadonlyMap<number, number> = new Map([
   [4096, 3_500_000],
 ]);
 
-/** Committed proposals a second with 1, 64, 256 and 4096 proposals a turn; `quick` runs less long. */
+/**
+ * Committed proposals a second with 1, 64, 256 and 4096 proposals a turn; `quick` runs less long.
+ */
 export async function runRaftBench(quick: boolean): Promise<Row[]> {
   const seconds = quick ? 0.5 : 2;
   return [...OPENRAFT].map(([perTurn, published]) => {

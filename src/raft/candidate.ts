@@ -1,5 +1,5 @@
-// The candidate and the pre-candidate (paper, section 5.2; thesis 9.6): one round of asking, with a tally
-// of its own. Each round is a new object, so that no answer is counted in two rounds.
+// The candidate and the pre-candidate (paper, section 5.2; thesis 9.6): one round of asking, with a
+// tally of its own. Each round is a new object, so that no answer is counted in two rounds.
 
 import { after, type Instant, type NodeId, type Term } from "../base/ids.ts";
 import type { RaftMessage } from "./protocol.ts";
@@ -20,8 +20,9 @@ export class Candidate {
   readonly #refused = new Set<NodeId>();
 
   /**
-   * Asks every other voter. A candidate has just entered its term and voted for itself: its requests
-   * are held until that is durable, or after a crash it could stand in the same term once more.
+   * Asks every other voter. A candidate has just entered its term and voted for itself: its
+   * requests are held until that is durable, or after a crash it could stand in the same term once
+   * more.
    */
   constructor(server: Server, kind: "candidate" | "pre-candidate", now: Instant) {
     this.kind = kind;
@@ -56,8 +57,9 @@ export class Candidate {
   }
 
   /**
-   * Counts a voter's answer. A grant names the round's term and stands. A refusal carries the voter's
-   * own term, so that one may be left over from an earlier round: a grant that follows replaces it.
+   * Counts a voter's answer. A grant names the round's term and stands. A refusal carries the
+   * voter's own term, so that one may be left over from an earlier round: a grant that follows
+   * replaces it.
    */
   voteReplied(from: NodeId, { term, granted, preVote }: VoteReply): void {
     if (preVote !== (this.kind === "pre-candidate")) return;

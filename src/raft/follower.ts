@@ -1,5 +1,5 @@
-// The follower (paper, section 5.3): hears one leader a term, makes its log equal to the leader's, and
-// acknowledges what is both verified to match and durable. Elections are called by raft.ts.
+// The follower (paper, section 5.3): hears one leader a term, makes its log equal to the leader's,
+// and acknowledges what is both verified to match and durable. Elections are called by raft.ts.
 
 import { brokenLink, type Entry } from "../base/entry.ts";
 import {
@@ -64,8 +64,8 @@ export class Follower {
   }
 
   /**
-   * AppendEntries of this term. Answers, or says what is wrong with a request that no correct leader
-   * sends; such a one has no effect at all.
+   * AppendEntries of this term. Answers, or says what is wrong with a request that no correct
+   * leader sends; such a one has no effect at all.
    */
   appendRequested(now: Instant, from: NodeId, request: AppendRequest): string | null {
     if (this.#leader !== null && this.#leader !== from) return "a second leader in this term";

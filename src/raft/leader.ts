@@ -1,5 +1,6 @@
-// The leader (paper, sections 5.3 and 5.4): gives entries their places, replicates them, commits what a
-// majority holds, and knows whether it still leads. One object is one leadership: its term never changes.
+// The leader (paper, sections 5.3 and 5.4): gives entries their places, replicates them, commits
+// what a majority holds, and knows whether it still leads. One object is one leadership: its term
+// never changes.
 
 import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES, type FrozenBytes } from "../base/bytes.ts";
@@ -26,7 +27,9 @@ import type { Server } from "./server.ts";
 export type AppendReply = Extract<RaftMessage, { kind: "append-reply" }>;
 type Committed = Extract<Verdict, { kind: "committed" }>;
 
-/** The entry every leadership begins with: committing it commits all before it (paper, section 8). */
+/**
+ * The entry every leadership begins with: committing it commits all before it (paper, section 8).
+ */
 const NOOP: Draft = {
   kind: "noop",
   codec: 0,
@@ -88,8 +91,8 @@ export class Leader {
   }
 
   /**
-   * True when no quorum has answered for electionTimeoutMax (thesis 6.2): by then it may have elected
-   * another, and clients who wait here wait in vain.
+   * True when no quorum has answered for electionTimeoutMax (thesis 6.2): by then it may have
+   * elected another, and clients who wait here wait in vain.
    */
   hasLostQuorum(now: Instant): boolean {
     return now >= this.#quorumDeadline();
@@ -140,7 +143,9 @@ export class Leader {
     return null;
   }
 
-  /** Sends all that the turn has made possible: a round if one is due, then entries to each peer. */
+  /**
+   * Sends all that the turn has made possible: a round if one is due, then entries to each peer.
+   */
   flush(now: Instant): void {
     const { outbox, commitIndex, options } = this.#server;
     if (this.#roundIsDue || this.#reads.needRound) {
@@ -211,8 +216,8 @@ export class Leader {
   }
 
   /**
-   * Proof that we lead, without entries. It speaks only of what the peer is known to have, so that it
-   * may overtake any append on the way, and is answered as soon as it is read.
+   * Proof that we lead, without entries. It speaks only of what the peer is known to have, so that
+   * it may overtake any append on the way, and is answered as soon as it is read.
    */
   #sendHeartbeat(peer: Progress): void {
     const known = Math.min(peer.matchIndex, this.#server.commitIndex) as LogIndex;
@@ -278,7 +283,9 @@ export class Leader {
     return contactAt === NEVER ? NEVER : after(contactAt, this.#server.options.electionTimeoutMax);
   }
 
-  /** `own` and each other voter's value, as far as a majority has come. Learners count for nothing. */
+  /**
+   * `own` and each other voter's value, as far as a majority has come. Learners count for nothing.
+   */
   #reachedByVoters(own: number, reachedBy: (peer: Progress) => number): number {
     const values: number[] = [];
     for (const voter of this.#server.membership.voters) {

@@ -1,5 +1,6 @@
-// What Raft remembers of the log without its bytes: the term of every retained entry, as runs, and for
-// the recent part where each entry ends. Knows neither disk nor peers; journal.ts knows what is durable.
+// What Raft remembers of the log without its bytes: the term of every retained entry, as runs, and
+// for the recent part where each entry ends. Knows neither disk nor peers; journal.ts knows what is
+// durable.
 
 import { assert } from "../base/assert.ts";
 import { type EntryHead, FRAME_HEADER_BYTES, type LogPoint, type TermRun } from "../base/entry.ts";
@@ -13,7 +14,9 @@ import {
 } from "../base/ids.ts";
 import type { RaftRestored } from "./protocol.ts";
 
-/** Committed entries whose sizes are kept, so that a follower this far behind is sent full appends. */
+/**
+ * Committed entries whose sizes are kept, so that a follower this far behind is sent full appends.
+ */
 export const RECENT_ENTRIES_MAX = 16_384;
 
 const ROOM_AT_FIRST = 1024;
@@ -92,7 +95,9 @@ export class LogTail {
     return index >= this.#floor && index <= this.#lastIndex;
   }
 
-  /** Puts an entry at the end. Its link to the end was checked when it was received or is made here. */
+  /**
+   * Puts an entry at the end. Its link to the end was checked when it was received or is made here.
+   */
   append(head: EntryHead): void {
     assert(head.index === this.#lastIndex + 1, "an entry goes to the end of the log", head.index);
     assert(head.prevTerm === this.#lastTerm, "an entry names the term before it", head.index);
@@ -133,7 +138,9 @@ export class LogTail {
     );
   }
 
-  /** The last index of an append after `prevIndex` (recent) with at most `bytesMax`, or one entry. */
+  /**
+   * The last index of an append after `prevIndex` (recent) with at most `bytesMax`, or one entry.
+   */
   lastWithin(prevIndex: LogIndex, bytesMax: number): LogIndex {
     if (this.bytesBetween(prevIndex, this.#lastIndex) <= bytesMax) return this.#lastIndex;
     let low = prevIndex + 1;
@@ -160,7 +167,9 @@ export class LogTail {
     return { index: end, term: NO_TERM };
   }
 
-  /** Place in #runs of the run that holds `index`, at most lastIndex; -1 when it is before them all. */
+  /**
+   * Place in #runs of the run that holds `index`, at most lastIndex; -1 when it is before them all.
+   */
   #runAt(index: LogIndex): number {
     let low = 0;
     let high = this.#runs.length - 1;

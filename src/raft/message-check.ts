@@ -1,5 +1,6 @@
-// What makes a message absurd by itself, before any state is looked at: numbers that are none, terms
-// that cannot be, entries that do not follow one another. A peer's mistake is dropped, never asserted.
+// What makes a message absurd by itself, before any state is looked at: numbers that are none,
+// terms that cannot be, entries that do not follow one another. A peer's mistake is dropped, never
+// asserted.
 
 import { brokenLink, type Entry, type LogPoint } from "../base/entry.ts";
 import { isCount } from "../base/ids.ts";
@@ -56,7 +57,8 @@ function malformedEntries(
   { term, prevIndex, prevTerm, entries }: Extract<RaftMessage, { kind: "append-request" }>,
   first: Entry,
 ): string | null {
-  // Where the entry before `first` ends is not in the message; the follower compares it with its log.
+  // Where the entry before `first` ends is not in the message; the follower compares it with its
+  // log.
   const before: { -readonly [Key in keyof LogPoint]: LogPoint[Key] } = {
     index: prevIndex,
     term: prevTerm,

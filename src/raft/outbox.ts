@@ -1,5 +1,5 @@
-// What leaves Raft with the next output, and the messages that may not leave yet because the hard state
-// they speak for is not durable. Owns the holding back; what is said is decided by the roles.
+// What leaves Raft with the next output, and the messages that may not leave yet because the hard
+// state they speak for is not durable. Owns the holding back; what is said is decided by the roles.
 
 import type { NodeId, WriteId } from "../base/ids.ts";
 import type { RaftMessage, ReadVerdict, Send, Verdict } from "./protocol.ts";

@@ -1,5 +1,6 @@
-// One peer as the leader sees it: how far its log is known to match, what to send next, and how much may
-// be in flight. Owns its transitions; leader.ts makes the messages. Instants come from the leader.
+// One peer as the leader sees it: how far its log is known to match, what to send next, and how
+// much may be in flight. Owns its transitions; leader.ts makes the messages. Instants come from the
+// leader.
 //
 //             an append or its hint shows where the logs join
 //        +---------+ ---------------------------------> +-----------+
@@ -87,8 +88,8 @@ export class Progress {
   }
 
   /**
-   * Whether an append may leave now, and first whether it may leave in a pipeline: without sizes the
-   * host decides where an append ends, and only the answer tells.
+   * Whether an append may leave now, and first whether it may leave in a pipeline: without sizes
+   * the host decides where an append ends, and only the answer tells.
    */
   mayAppend(tail: LogTail): boolean {
     if (this.#nextIndex > tail.lastIndex) return false;
@@ -119,7 +120,9 @@ export class Progress {
     if (commitIndex > this.#toldCommit) this.#toldCommit = commitIndex;
   }
 
-  /** The peer has everything up to `matchIndex`, durable and verified. Says whether that was news. */
+  /**
+   * The peer has everything up to `matchIndex`, durable and verified. Says whether that was news.
+   */
   acknowledged(now: Instant, matchIndex: LogIndex): boolean {
     const isNews = matchIndex > this.#matchIndex;
     if (isNews) {
@@ -139,9 +142,9 @@ export class Progress {
   }
 
   /**
-   * The peer refused an append. Steps nextIndex back over everything that cannot match (paper, section
-   * 5.3; our half of the jump is `tail.lastAtMost`); matchIndex stays, for a refusal proves nothing
-   * there. A refusal of something no longer asked is ignored. Says whether it counted.
+   * The peer refused an append. Steps nextIndex back over everything that cannot match (paper,
+   * section 5.3; our half of the jump is `tail.lastAtMost`); matchIndex stays, for a refusal proves
+   * nothing there. A refusal of something no longer asked is ignored. Says whether it counted.
    */
   refused({ prevIndex, hintIndex, hintTerm }: Conflict, tail: LogTail): boolean {
     if (prevIndex <= this.#matchIndex || prevIndex >= this.#nextIndex) return false;
@@ -160,8 +163,8 @@ export class Progress {
   }
 
   /**
-   * The peer answers, yet the oldest append has waited for longer than `patience`: it may be lost. A
-   * probe is sent again; of a pipeline the caller asks whether its end has arrived. At most once
+   * The peer answers, yet the oldest append has waited for longer than `patience`: it may be lost.
+   * A probe is sent again; of a pipeline the caller asks whether its end has arrived. At most once
    * each `patience`. Says which.
    */
   takeStuck(now: Instant, patience: Micros): "probe" | "pipeline" | null {

@@ -1,5 +1,5 @@
-// What consensus hears and says: the messages between peers, the events a host may give to Raft, and
-// the one output it takes back. Types only. Names follow the Raft paper; places are inclusive.
+// What consensus hears and says: the messages between peers, the events a host may give to Raft,
+// and the one output it takes back. Types only. Names follow the Raft paper; places are inclusive.
 
 import type {
   Draft,
@@ -41,7 +41,9 @@ export type RaftMessage =
       readonly prevIndex: LogIndex;
       readonly prevTerm: Term;
       readonly commitIndex: LogIndex;
-      /** The leader's count of rounds; echoed, it proves contact after the round began (ReadIndex). */
+      /**
+       * The leader's count of rounds; echoed, it proves contact after the round began (ReadIndex).
+       */
       readonly round: number;
       readonly entries: readonly Entry[];
     }
@@ -55,7 +57,9 @@ export type RaftMessage =
       readonly conflict: Conflict | null;
     };
 
-/** Why an append was rejected: at `prevIndex` this follower has no entry of the leader's prevTerm. */
+/**
+ * Why an append was rejected: at `prevIndex` this follower has no entry of the leader's prevTerm.
+ */
 export interface Conflict {
   /** The prevIndex that was refused: a reply to an older probe is told by it. */
   readonly prevIndex: LogIndex;
@@ -146,7 +150,9 @@ export interface RaftOptions {
   readonly appendBytesMax: number;
   /** Appends in flight to one peer before the leader waits for an answer. */
   readonly appendsInFlightMax: number;
-  /** Frame bytes of uncommitted entries at the leader before proposals are refused as overloaded. */
+  /**
+   * Frame bytes of uncommitted entries at the leader before proposals are refused as overloaded.
+   */
   readonly uncommittedBytesMax: number;
   /** Linearizable reads waiting at once before further ones are refused. */
   readonly readsWaitingMax: number;

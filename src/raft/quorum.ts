@@ -1,5 +1,5 @@
-// Arithmetic of majorities over plain numbers: what more than half of the voters have reached, and how
-// an election stands. Knows nothing of terms, logs or peers (paper, sections 5.2 and 5.3).
+// Arithmetic of majorities over plain numbers: what more than half of the voters have reached, and
+// how an election stands. Knows nothing of terms, logs or peers (paper, sections 5.2 and 5.3).
 
 /** How many of `voters` are more than half of them. */
 export function majorityOf(voters: number): number {
@@ -9,7 +9,8 @@ export function majorityOf(voters: number): number {
 /**
  * The largest value that a majority has reached, each voter having reached all up to its own: of
  * match indexes it is the committed index, of rounds the confirmed round, of contact instants the
- * last contact with a quorum. Without voters nothing is ever reached: 0. Sorts a copy; voters are few.
+ * last contact with a quorum. Without voters nothing is ever reached: 0. Sorts a copy; voters are
+ * few.
  */
 export function reachedByMajority(values: readonly number[]): number {
   if (values.length === 0) return 0;

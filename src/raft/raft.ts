@@ -1,7 +1,7 @@
 // Raft: the pure machine. Events go in by `step`, decisions come out by `takeOutput`; nothing else
-// happens. This file owns the rules that every server follows (paper, Figure 2): terms, votes, and who
-// becomes what. What each role does is in follower.ts, candidate.ts and leader.ts; what they share is in
-// server.ts. README.md of this folder draws the states and numbers the invariants.
+// happens. This file owns the rules that every server follows (paper, Figure 2): terms, votes, and
+// who becomes what. What each role does is in follower.ts, candidate.ts and leader.ts; what they
+// share is in server.ts. README.md of this folder draws the states and numbers the invariants.
 //
 //                    timeout                 pre-votes won               votes won
 //   +----------+ ---------------> +---------------+ -----------> +-----------+ --------> +--------+
@@ -211,9 +211,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
 
   /**
    * Any message of a later term ends ours (paper, section 5.1), but for three: whoever asks for a
-   * pre-vote, or has been granted one, has not entered the term it names; and while we hear a leader,
-   * a candidate is a disturbance (paper, section 6). If that one is in earnest, its answer to the
-   * leader's next append says so.
+   * pre-vote, or has been granted one, has not entered the term it names; and while we hear a
+   * leader, a candidate is a disturbance (paper, section 6). If that one is in earnest, its answer
+   * to the leader's next append says so.
    */
   #raisesTerm(message: RaftMessage): boolean {
     switch (message.kind) {
@@ -245,7 +245,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     this.#becomeFollower(this.term, null);
   }
 
-  /** Whether `candidate` may have our vote in the term it asks for (paper, sections 5.2 and 5.4.1). */
+  /**
+   * Whether `candidate` may have our vote in the term it asks for (paper, sections 5.2 and 5.4.1).
+   */
   #wouldVoteFor(candidate: NodeId, { term, lastIndex, lastTerm }: VoteRequest): boolean {
     if (this.#role.hearsLeader(this.#now)) return false;
     const { votedFor, tail } = this.#server;

@@ -1,5 +1,5 @@
-// Linearizable reads at the leader (thesis 6.4, ReadIndex): they wait in batches, each for one round that
-// began after they came. The leader makes the rounds and says which are confirmed.
+// Linearizable reads at the leader (thesis 6.4, ReadIndex): they wait in batches, each for one
+// round that began after they came. The leader makes the rounds and says which are confirmed.
 
 import type { LogIndex } from "../base/ids.ts";
 import type { Outbox } from "./outbox.ts";
@@ -32,8 +32,8 @@ export class Reads {
   }
 
   /**
-   * A round begins: whoever waits for one takes part. `readIndex` covers everything committed before
-   * now, here or by any earlier leader.
+   * A round begins: whoever waits for one takes part. `readIndex` covers everything committed
+   * before now, here or by any earlier leader.
    */
   roundBegan(round: number, readIndex: LogIndex): void {
     if (this.#fresh.length === 0) return;

@@ -1,5 +1,6 @@
-// What a server has whatever its role (paper, Figure 2, "State"): hard state, log, commit index, and the
-// ways out to disk and peers. Roles come and go on top of it; the rules of each role are in its file.
+// What a server has whatever its role (paper, Figure 2, "State"): hard state, log, commit index,
+// and the ways out to disk and peers. Roles come and go on top of it; the rules of each role are in
+// its file.
 
 import { assert } from "../base/assert.ts";
 import type { Entry } from "../base/entry.ts";

@@ -1,5 +1,5 @@
-// What clients get: exactly one verdict a proposal, bounds that refuse, and reads that are ready only
-// when a quorum has confirmed the leader after they were asked (thesis 6.4).
+// What clients get: exactly one verdict a proposal, bounds that refuse, and reads that are ready
+// only when a quorum has confirmed the leader after they were asked (thesis 6.4).
 import { describe, expect, test } from "vitest";
 import { appendRequest, id, ms, type Situation, Subject } from "./subject.ts";
 

@@ -1,6 +1,6 @@
-// A small cluster of pure Rafts: no clock, no sockets, no files. The test (or a list of choices) decides
-// every delivery, loss, write and crash; after each move the safety properties of the paper's Figure 3
-// are checked, and that nothing left a node before what it promises was durable.
+// A small cluster of pure Rafts: no clock, no sockets, no files. The test (or a list of choices)
+// decides every delivery, loss, write and crash; after each move the safety properties of the
+// paper's Figure 3 are checked, and that nothing left a node before what it promises was durable.
 import type { Entry, HardState, LogWrite } from "../../src/base/entry.ts";
 import { LOG_START } from "../../src/base/entry.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../src/base/ids.ts";
@@ -190,7 +190,10 @@ export class Cluster {
     if (tell) this.step(node, { kind: "persisted", writeId: write.writeId });
   }
 
-  /** Everything not durable is lost; `surviving` writes had reached the disk without being confirmed. */
+  /**
+   * Everything not durable is lost; `surviving` writes had reached the disk without being
+   * confirmed.
+   */
   crash(node: ClusterNode, surviving: number): void {
     if (!node.isUp) return;
     for (let left = surviving; left > 0; left--) this.writeDurably(node, false);
@@ -343,7 +346,9 @@ export class Cluster {
     }
   }
 
-  /** Log matching (paper, section 5.3): equal index and term mean equal entries, and equal before. */
+  /**
+   * Log matching (paper, section 5.3): equal index and term mean equal entries, and equal before.
+   */
   #checkMatching(entry: Entry): void {
     const key = `${entry.index}/${entry.term}`;
     const known = this.#entries.get(key) ?? entry;
@@ -357,7 +362,9 @@ export class Cluster {
     this.#demand(!this.#refused.has(entry.bodyCrc), `a refused proposal is in no log: ${key}`);
   }
 
-  /** State machine safety, and that a commit rests on copies that would survive a power loss now. */
+  /**
+   * State machine safety, and that a commit rests on copies that would survive a power loss now.
+   */
   #checkCommit(node: ClusterNode, commitIndex: LogIndex): void {
     this.#demand(commitIndex >= node.commitIndex, `${node.name} never takes back a commit`);
     for (let index = node.commitIndex + 1; index <= commitIndex; index++) {

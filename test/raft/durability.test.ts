@@ -1,5 +1,5 @@
-// Nothing leaves before it is durable: each kind of held message, the leader's own disk as one vote, and
-// writes that overtake one another in meaning (the ABA case).
+// Nothing leaves before it is durable: each kind of held message, the leader's own disk as one
+// vote, and writes that overtake one another in meaning (the ABA case).
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Entry, LogWrite } from "../../src/base/entry.ts";

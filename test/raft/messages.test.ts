@@ -1,5 +1,6 @@
-// What peers may not do: absurd, broken or hostile messages have no effect, are counted, and never stop
-// the server. And what the machine itself promises its host: one door, equal traces, equal outputs.
+// What peers may not do: absurd, broken or hostile messages have no effect, are counted, and never
+// stop the server. And what the machine itself promises its host: one door, equal traces, equal
+// outputs.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../../src/base/entry.ts";

@@ -1,5 +1,6 @@
-// One test for each claim of "In Search of an Understandable Consensus Algorithm" (extended version),
-// sections 5 to 8, and of the thesis where Raft here follows it. The sentence is the claim.
+// One test for each claim of "In Search of an Understandable Consensus Algorithm" (extended
+// version), sections 5 to 8, and of the thesis where Raft here follows it. The sentence is the
+// claim.
 import { describe, expect, test } from "vitest";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 import {
@@ -108,7 +109,7 @@ describe("section 5.2: leader election", () => {
     }
   });
 
-  test("a follower that hears nobody for its timeout stands: term raised, own vote, all asked", () => {
+  test("a follower that hears nobody stands: term raised, own vote given, all asked", () => {
     const server = candidate({ voters: five, term: 3, log: [1, 3] });
     expect(server.status).toMatchObject({ role: "pre-candidate", term: 3 });
     server.grant("c", true);
@@ -242,7 +243,7 @@ describe("section 5.2: leader election", () => {
 });
 
 describe("section 5.3: log replication", () => {
-  test("a leader appends a proposal and replicates it to all peers in parallel with its own write", () => {
+  test("a leader replicates a proposal to all peers while it writes it", () => {
     const server = leader().ack("b", 1).ack("c", 1).forget();
     server.autoPersist = false;
     server.propose(7);
@@ -428,7 +429,7 @@ describe("section 5.4: safety", () => {
     expect(server.status.commitIndex).toBe(3);
   });
 
-  test("an entry of term 2 on a majority is replaced when S5 wins with term 3 (Figure 8, d)", () => {
+  test("an entry of term 2 on a majority gives way when S5 wins (Figure 8, d)", () => {
     const server = new Subject("b", { voters: five, log: [1, 2], term: 4 });
     server.elapse(ms(150)).receive("e", voteRequest(5, 2, 3));
     expect(server.sent("vote-reply")).toMatchObject([{ to: "e", granted: true }]);
@@ -439,7 +440,7 @@ describe("section 5.4: safety", () => {
 });
 
 describe("sections 6 and 8, and the thesis", () => {
-  test("a server that heard a leader within the minimum timeout neither votes nor adopts (6)", () => {
+  test("a server that has just heard a leader neither votes nor adopts a term (6)", () => {
     const server = follower({ term: 1 })
       .receive("b", appendRequest(1, [], 0))
       .forget();
@@ -520,7 +521,7 @@ describe("sections 6 and 8, and the thesis", () => {
     expect(server.status).toMatchObject({ role: "follower", votedFor: "c" });
   });
 
-  test("a leader without a quorum's answers for the maximum timeout steps down (thesis 6.2)", () => {
+  test("a leader that no quorum answers for the maximum timeout steps down (thesis 6.2)", () => {
     const server = new Subject("a", { voters: five }).lead("b", "c");
     const { term: ledTerm } = server.raft;
     server.elapse(ms(200)).ack("b", 1);
@@ -533,7 +534,7 @@ describe("sections 6 and 8, and the thesis", () => {
     expect(server.status).toMatchObject({ role: "follower", term: ledTerm, votedFor: "a" });
   });
 
-  test("a leader that steps down for want of a quorum says so on time, not before (thesis 6.2)", () => {
+  test("a leader that no quorum answers steps down on time, not before (thesis 6.2)", () => {
     const server = leader();
     const elected = server.now;
     while (server.raft.role === "leader") server.untilDeadline();

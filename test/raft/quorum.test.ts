@@ -1,4 +1,5 @@
-// Majority arithmetic: tables, and properties against a slow version that counts instead of sorting.
+// Majority arithmetic: tables, and properties against a slow version that counts instead of
+// sorting.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { electionOutcome, majorityOf, reachedByMajority } from "../../src/raft/quorum.ts";

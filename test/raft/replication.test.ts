@@ -1,5 +1,5 @@
-// How logs become equal and how much is sent meanwhile: term jumps (Figure 7 and etcd's nine vectors),
-// pipelines and their bounds, losses and what heals them.
+// How logs become equal and how much is sent meanwhile: term jumps (Figure 7 and etcd's nine
+// vectors), pipelines and their bounds, losses and what heals them.
 import { describe, expect, test } from "vitest";
 import { type Draft, type Entry, pointAfter } from "../../src/base/entry.ts";
 import type { WallMs } from "../../src/base/ids.ts";
@@ -89,8 +89,8 @@ describe("Figure 7 of the paper", () => {
 
 describe("a term jump", () => {
   // The cases of etcd-io/raft's TestFastLogRejection. The leader probes after its whole log; the
-  // follower hints; the leader goes on at the place it computes. Its ninth case, a follower that has
-  // trimmed the place, is the next test: what is trimmed is committed, so here it matches.
+  // follower hints; the leader goes on at the place it computes. Its ninth case, a follower that
+  // has trimmed the place, is the next test: what is trimmed is committed, so here it matches.
   const threes = [3, 3, 3, 3, 3, 3, 3, 3];
   test.each<[number[], number[], number, number, number, number]>([
     // leader's log, follower's log, hint: term, index, next probe: term, index

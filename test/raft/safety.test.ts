@@ -1,5 +1,6 @@
-// Random moves on small clusters: whatever is lost, doubled, reordered or crashed, the safety properties
-// hold after every move, and once the faults end everything is answered and all logs are equal.
+// Random moves on small clusters: whatever is lost, doubled, reordered or crashed, the safety
+// properties hold after every move, and once the faults end everything is answered and all logs are
+// equal.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { RaftOptions } from "../../src/raft/protocol.ts";

@@ -1,5 +1,6 @@
-// Conversations as golden text: an event a line, then what was decided. Read the diff before updating
-// it with `npx vitest run test/raft/transcripts -u`: each changed line is a changed protocol.
+// Conversations as golden text: an event a line, then what was decided. Read the diff before
+// updating it with `npx vitest run test/raft/transcripts -u`: each changed line is a changed
+// protocol.
 import { expect, test } from "vitest";
 import { Cluster, type ClusterNode } from "./cluster.ts";
 
