@@ -376,7 +376,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     const notLeader = this.#notLeader();
     for (const verdict of output.verdicts) this.#appends.verdict(verdict, notLeader);
     for (const read of output.reads) {
-      const fault = read.kind === "refused" ? notLeader : null;
+      const fault = read.kind === "refused" ? this.#readRefusal(read.leader) : null;
       this.#answerTail(read.readId as RequestId, fault);
     }
     for (const send of output.sends) this.#performSend(send);
@@ -399,6 +399,12 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#state.commit(commitIndex, () => undefined);
     if (raft.role === "leader") this.#appends.committed(commitIndex);
     this.#fetches.advanced(this.#readable());
+  }
+
+  /** Refused by ourselves while leading: too many wait. Else: somebody else leads. */
+  #readRefusal(leader: NodeId | null): Fault {
+    if (leader !== this.#options.name) return this.#notLeader();
+    return { code: "overloaded", what: "reads", retryAfterMs: 50 };
   }
 
   #answerTail(requestId: RequestId, fault: Fault | null): void {
