@@ -165,12 +165,37 @@ export function decodeFrame(
   if (decoded.kind !== "head") return decoded;
   const end = at + decoded.length;
   if (end > bytes.length) return { kind: "incomplete", needs: decoded.length };
-  const { head } = decoded;
-  if (crc32c(bytes, 0, at + FRAME_HEADER_BYTES, end) !== head.bodyCrc) {
-    return malformed("body checksum does not match");
-  }
-  const entry: Entry = { ...head, frame: freeze(bytes.subarray(at, end)) };
+  if (!isBodyWhole(bytes, at, decoded.head)) return malformed("body checksum does not match");
+  const entry = withFrame(decoded.head, freeze(bytes.subarray(at, end)));
   return { kind: "entry", entry, length: decoded.length };
+}
+
+/** Whether the body behind the header at `at`, all of which is there, has the head's checksum. */
+export function isBodyWhole(bytes: Uint8Array, at: number, head: EntryHead): boolean {
+  const start = at + FRAME_HEADER_BYTES;
+  return crc32c(bytes, 0, start, start + head.bodyLength) === head.bodyCrc;
+}
+
+/** Spelled out: spreading a head costs V8 a microsecond, which is most of what decoding takes. */
+export function withFrame(head: EntryHead, frame: FrozenBytes): Entry {
+  return {
+    kind: head.kind,
+    codec: head.codec,
+    critical: head.critical,
+    index: head.index,
+    term: head.term,
+    prevTerm: head.prevTerm,
+    offset: head.offset,
+    count: head.count,
+    timestamp: head.timestamp,
+    bodyLength: head.bodyLength,
+    bodyCrc: head.bodyCrc,
+    rawLength: head.rawLength,
+    producerId: head.producerId,
+    epoch: head.epoch,
+    sequence: head.sequence,
+    frame,
+  };
 }
 
 /** Reads the header at `at` and verifies its checksum only. The result keeps no hold of `bytes`. */

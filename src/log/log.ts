@@ -224,6 +224,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #poison(fault: Fault): void {
     if (this.#isPoisoned) return;
     this.#state = "poisoned";
+    this.#opened?.writer.stop();
     this.#sayPoisoned = fault;
   }
 

@@ -10,7 +10,7 @@
 // A whole frame that does not join on to the one before is no torn write, whatever stands behind it.
 
 import { assert } from "../base/assert.ts";
-import { type FrozenBytes, viewOf } from "../base/bytes.ts";
+import { type FrozenBytes, freeze, viewOf } from "../base/bytes.ts";
 import {
   brokenLink,
   type Entry,
@@ -20,12 +20,13 @@ import {
 } from "../base/entry.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
 import {
-  decodeFrame,
   decodeHead,
   FRAME_ALIGNMENT,
   FRAME_HEADER_BYTES,
   FRAME_LIMITS,
+  isBodyWhole,
   paddedLength,
+  withFrame,
 } from "./frame.ts";
 import { markerSalt } from "./identity.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-header.ts";
@@ -46,8 +47,8 @@ export interface ScanOptions {
   readonly header: SegmentHeader;
   /** Entries from here on are being cut by a truncation: they end the scan and are no loss. */
   readonly truncateFrom: LogIndex | null;
-  /** Where the entries go, in order. */
-  readonly visit: (entry: Entry, position: Position) => void;
+  /** Where the entries go, in order; their frames are not kept. */
+  readonly visit: (head: EntryHead, position: Position) => void;
 }
 
 export interface WantedBytes {
@@ -125,15 +126,18 @@ export class StoreScan {
     const view = viewOf(bytes);
     let at = 0;
     while (this.#phase === "frames") {
-      const decoded = decodeFrame(bytes, at, FRAME_LIMITS, view);
+      const decoded = decodeHead(bytes, at, FRAME_LIMITS, view);
       switch (decoded.kind) {
-        case "entry":
-          at += this.#takeEntry(decoded.entry);
+        case "head":
+          if (at + decoded.length > bytes.length) {
+            this.#cutShort(decoded.length, ends);
+            return;
+          }
+          if (isBodyWhole(bytes, at, decoded.head)) at += this.#takeHead(decoded.head);
+          else this.#stopAt("body checksum does not match");
           break;
         case "incomplete":
-          if (ends) this.#stopAt("the file ends inside a frame");
-          // Asked for again from the frame's own start: no bytes are carried over.
-          this.#wantedLength = Math.max(SCAN_CHUNK_BYTES, decoded.needs);
+          this.#cutShort(decoded.needs, ends);
           return;
         case "malformed":
           this.#stopAt(decoded.what);
@@ -145,8 +149,14 @@ export class StoreScan {
     }
   }
 
+  /** Asks for the frame again from its own start, unless the file ends: no bytes are carried over. */
+  #cutShort(needs: number, ends: boolean): void {
+    if (ends) this.#stopAt("the file ends inside a frame");
+    else this.#wantedLength = Math.max(SCAN_CHUNK_BYTES, needs);
+  }
+
   /** The bytes to go on by; 0 when the entry ends the scan. */
-  #takeEntry(entry: Entry): number {
+  #takeHead(entry: EntryHead): number {
     const cut = this.#options.truncateFrom;
     const isMarker = entry.kind === "marker";
     if (!isMarker && cut !== null && entry.index >= cut) {
@@ -165,7 +175,7 @@ export class StoreScan {
       this.#options.visit(entry, this.#end as Position);
       this.#point = pointAfter(entry);
     }
-    const length = paddedLength(entry.frame.length);
+    const length = paddedLength(FRAME_HEADER_BYTES + entry.bodyLength);
     this.#end += length;
     return length;
   }
@@ -274,7 +284,9 @@ export function scanStore(
   if (decoded.kind !== "header") return null;
   const { header } = decoded;
   const entries: ScannedEntry[] = [];
-  const visit = (entry: Entry, position: Position) => {
+  const visit = (head: EntryHead, position: Position) => {
+    const end = position + FRAME_HEADER_BYTES + head.bodyLength;
+    const entry = withFrame(head, freeze(bytes.subarray(position, end)));
     entries.push({ entry, position });
   };
   const scan = new StoreScan({ header, truncateFrom, visit });

@@ -7,7 +7,7 @@
 // the checkpoint.
 
 import { equalBytes } from "../base/bytes.ts";
-import { type Entry, type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
+import { type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import {
@@ -62,7 +62,7 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
   const tail: EntryHead[] = [];
   const chain = yield* scanChain(facts, kept, (entry) => {
     termRuns.append(entry);
-    if (entry.index > (facts.checkpoint?.at.index ?? 0)) tail.push(headOf(entry));
+    if (entry.index > (facts.checkpoint?.at.index ?? 0)) tail.push(entry);
   });
   const last = chain.at(-1);
   if (last === undefined) throw damaged(storeFile(1 as LogIndex), 0, "the first segment is gone");
@@ -79,17 +79,11 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
   return { segments, end: last.scan.point, termRuns, tail, tornBytes };
 }
 
-/** A head that keeps no hold of the bytes it was read from. */
-function headOf(entry: Entry): EntryHead {
-  const { frame: _, ...head } = entry;
-  return head;
-}
-
 /** Reads all kept stores in order; each must join on to the one before. */
 function* scanChain(
   facts: RecoveryFacts,
   kept: readonly LogIndex[],
-  visit: (entry: Entry) => void,
+  visit: (entry: EntryHead) => void,
 ): Flow<Recovered[]> {
   const chain: Recovered[] = [];
   for (const base of kept) {
@@ -214,20 +208,28 @@ function* removeStores(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<v
 }
 
 /**
- * Zeros what is torn, and after an unclean stop writes the last group again: its bytes can be
- * readable without being on the disk. Returns how many torn bytes were cut.
+ * Zeros what is torn, and after an unclean stop writes the last group again and zeros behind it. For
+ * that what can be read need not be on the disk:
+ *  1. a sync of the last group, or of the zeros of a truncation, failed, and the node died;
+ *  2. the pages stay readable, but count as clean: a sync alone would not write them any more;
+ *  3. after a power cut the group would be gone, or the truncated entries back.
+ * Returns how many torn bytes were cut.
  */
 function* repairTail(facts: RecoveryFacts, last: Recovered): Flow<number> {
   const { segment, scan } = last;
   const file = segment.store;
-  if (facts.cleanStop === null) yield* writeAgain(file, scan.lastMarkerPosition ?? 0, scan.end);
-  let tornBytes = 0;
-  if (scan.verdict.kind === "torn-tail") {
-    tornBytes = scan.verdict.tornEnd - scan.end;
-    yield* perform({ kind: "write-at", file, position: scan.end, parts: zeros(tornBytes) });
+  const tornEnd = scan.verdict.kind === "torn-tail" ? scan.verdict.tornEnd : scan.end;
+  let zeroEnd: number = tornEnd;
+  if (facts.cleanStop === null) {
+    yield* writeAgain(file, scan.lastMarkerPosition ?? 0, scan.end);
+    zeroEnd = Math.max(tornEnd, facts.sizes.get(file) ?? 0);
+  }
+  if (zeroEnd > scan.end) {
+    const parts = zeros(zeroEnd - scan.end);
+    yield* perform({ kind: "write-at", file, position: scan.end, parts });
   }
   yield* perform({ kind: "sync", file });
-  return facts.state.truncateFrom === null ? tornBytes : 0;
+  return facts.state.truncateFrom === null ? tornEnd - scan.end : 0;
 }
 
 function* writeAgain(file: string, start: number, end: number): Flow<void> {

@@ -82,6 +82,7 @@ export class Writer {
   readonly #queue: PendingWrite[] = [];
   #durable: LogPoint;
   #draining = false;
+  #stopped = false;
   #preallocating = false;
   #persistedId = 0 as WriteId;
   #saidId = 0 as WriteId;
@@ -99,6 +100,11 @@ export class Writer {
 
   get idle(): boolean {
     return !this.#draining;
+  }
+
+  /** Begins nothing more; what the disk works on is not waited for. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   enqueue(write: LogWrite): void {
@@ -130,6 +136,7 @@ export class Writer {
 
   *#drain(): Flow<void> {
     for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+      if (this.#stopped) return;
       if (head.hardState !== null || head.truncateFrom !== null) yield* this.#prepare(head);
       yield* this.#writeGroup();
       this.#maybePreallocate();

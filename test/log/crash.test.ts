@@ -28,8 +28,16 @@ const TINY: LogOptions = { ...OPTIONS, segmentBytesMax: 1400, indexEntriesMax: 5
 
 type Step =
   | { readonly kind: "append"; readonly count: number; readonly bodyBytes?: number }
-  /** Cuts before `from` and goes on with `count` entries of the next term. */
-  | { readonly kind: "replace"; readonly from: number; readonly count: number }
+  /**
+   * Cuts before `from` and goes on with `count` entries of the next term; that term comes with the
+   * same write, or with one before it.
+   */
+  | {
+      readonly kind: "replace";
+      readonly from: number;
+      readonly count: number;
+      readonly apart?: boolean;
+    }
   | { readonly kind: "vote"; readonly votedFor: string }
   | { readonly kind: "checkpoint" }
   /** Lets the disk finish; else the next step is handed in while the last is under way. */
@@ -232,15 +240,18 @@ class Workload {
     return this.#states.at(-1) as ModelState;
   }
 
-  #submit(write: {
-    readonly hardState?: HardState;
-    readonly truncateFrom?: LogIndex;
-    readonly entries: readonly Entry[];
-  }): void {
+  #submit(
+    write: {
+      readonly hardState?: HardState;
+      readonly truncateFrom?: LogIndex;
+      readonly entries: readonly Entry[];
+    },
+    isTermKnown = false,
+  ): void {
     const kept = this.#now.entries.slice(0, (write.truncateFrom ?? Number.MAX_SAFE_INTEGER) - 1);
     const hardState = write.hardState ?? this.#now.hardState;
     this.#states.push({ entries: [...kept, ...write.entries], hardState });
-    this.#driver.submit(write);
+    this.#driver.submit(isTermKnown ? { ...write, hardState: null } : write);
   }
 
   run(steps: readonly Step[]): void {
@@ -262,7 +273,8 @@ class Workload {
         const term = hardState.term + 1;
         const replaced = entriesAfter(before, term, step.count, 25);
         const truncateFrom = step.from as LogIndex;
-        this.#submit({ hardState: hardStateOf(term), truncateFrom, entries: replaced });
+        if (step.apart === true) this.#submit({ hardState: hardStateOf(term), entries: [] });
+        this.#submit({ hardState: hardStateOf(term), truncateFrom, entries: replaced }, step.apart);
         break;
       }
       case "vote":
@@ -321,6 +333,16 @@ const WORKLOADS: Readonly<Record<string, readonly Step[]>> = {
     { kind: "replace", from: 4, count: 4 },
     { kind: "replace", from: 6, count: 2 },
     { kind: "append", count: 3 },
+  ],
+  "replaces a tail in a term known before, with appends in front and behind": [
+    { kind: "append", count: 4 },
+    settle,
+    { kind: "append", count: 1 },
+    { kind: "replace", from: 3, count: 2, apart: true },
+    { kind: "append", count: 1 },
+    settle,
+    { kind: "replace", from: 2, count: 0, apart: true },
+    { kind: "append", count: 7 },
   ],
   "replaces a whole segment and the whole log": [
     { kind: "append", count: 8 },

@@ -88,9 +88,27 @@ export class FakeDisk {
     if (this.failure?.when(operation)) {
       const { code } = this.failure;
       this.failure = null;
+      if (operation.kind === "sync") this.#dropDirty(operation.file);
       return { opId: operation.opId, result: { kind: "failed", code, message: "injected" } };
     }
     return { opId: operation.opId, result: this.#perform(operation) };
+  }
+
+  /** As Linux does on a failed fsync: the pages stay readable, are clean, and never reach the disk. */
+  #dropDirty(file: string): void {
+    const inode = this.#names.get(file);
+    if (inode !== undefined) inode.unsynced = [];
+  }
+
+  /** The process is killed and another one starts on the same running machine. */
+  restart(): this {
+    this.#queues.clear();
+    this.failure = null;
+    for (const inode of this.#names.values()) {
+      if (inode.mapped) inode.visible = inode.visible.slice();
+      inode.mapped = false;
+    }
+    return this;
   }
 
   #perform(operation: DiskOperation): DiskResult {
@@ -106,7 +124,11 @@ export class FakeDisk {
         });
       case "sync":
         return this.#withFile(operation.file, (inode) => {
-          inode.durable = inode.visible.slice();
+          // Only what is dirty is brought to the disk: what a failed sync dropped is not, for ever.
+          for (const { position, bytes } of inode.unsynced) {
+            inode.durable = written(inode.durable, position, bytes, false);
+          }
+          if (inode.mapped) inode.durable = inode.visible.slice();
           inode.unsynced = [];
           return { kind: "done" };
         });

@@ -80,6 +80,32 @@ describe("a failed operation", () => {
   });
 });
 
+describe("a sync that failed", () => {
+  test("leaves bytes that can be read but never were durable: what a restart serves is, by then", () => {
+    let worked = 0;
+    fc.assert(
+      fc.property(fc.nat({ max: 45 }), (place) => {
+        const driver = new LogDriver(new FakeDisk(), SMALL, takingTurns());
+        let left = place;
+        const when = (operation: DiskOperation) => operation.kind === "sync" && left-- === 0;
+        driver.disk.failure = { when, code: "EIO" };
+        driver.open();
+        if (driver.opened !== null) work(driver);
+        const again = new LogDriver(driver.disk.restart(), SMALL).open();
+        expect(again.refused).toBeNull();
+        const served = again.allEntries();
+        const image = again.disk.powerLossImage({ take: () => 0, index: () => null });
+        const third = reopened(image, SMALL);
+        expect(third.opened?.hardState).toEqual(again.opened?.hardState);
+        expect(third.allEntries()).toEqual(served);
+        worked = Math.max(worked, served.length);
+      }),
+      { numRuns: 150 },
+    );
+    expect(worked).toBeGreaterThan(10);
+  });
+});
+
 /** Appends, rolls, truncates and takes a checkpoint; the entries that were acknowledged and stay. */
 function work(driver: LogDriver): readonly Entry[] {
   driver.write({ hardState: hardStateOf(1) });
@@ -100,6 +126,23 @@ function work(driver: LogDriver): readonly Entry[] {
 }
 
 describe("a poisoned log", () => {
+  test("acknowledges no write that was under way elsewhere, and begins no other", () => {
+    const driver = openedLog();
+    const entries = entriesAfter(LOG_START, 1, 3);
+    driver.write({ entries });
+    const when = (operation: DiskOperation) => operation.kind === "create";
+    driver.disk.failure = { when, code: "EIO" };
+    driver.step({ kind: "checkpoint", at: endOf(entries), state: freeze(new Uint8Array(9)) });
+    const more = entriesAfter(endOf(entries), 1, 2);
+    driver.submit({ entries: more.slice(0, 1) });
+    driver.submit({ entries: more.slice(1) });
+    while (driver.poisoned === null) driver.perform("checkpoint.tmp");
+    driver.run();
+    expect(driver.persisted).toBe(2);
+    expect(driver.log.status().writtenIndex).toBe(4);
+    expect(driver.allEntries()).toEqual([...entries, ...more]);
+  });
+
   test("serves no entry that was truncated since, and none that came after", () => {
     const driver = openedLog();
     const entries = entriesAfter(LOG_START, 1, 6);
