@@ -26,6 +26,7 @@ import {
   encodeGetServersResponse,
   encodeProduceResponse,
 } from "../proto/log-v1.ts";
+import type { Action } from "../service/access.ts";
 import { Caller } from "../service/caller.ts";
 import type { Faulted, LogService } from "../service/log-service.ts";
 import { ProduceStream } from "../service/produce-stream.ts";
@@ -70,7 +71,11 @@ export const CAIRN_V1: ServiceDefinition = {
 
 export function logV1Methods(service: LogService): UntypedServiceImplementation {
   const getServers = unary(
-    (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
+    service,
+    {
+      action: "describe",
+      decode: (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
+    },
     async (caller) => service.getServers(caller),
     ({ servers }) =>
       encodeGetServersResponse(
@@ -79,12 +84,14 @@ export function logV1Methods(service: LogService): UntypedServiceImplementation 
   );
   return {
     Produce: unary(
-      decodeProduceRequest,
+      service,
+      { action: "produce", decode: decodeProduceRequest },
       (caller, value) => service.produce(caller, value),
       ({ offset }) => encodeProduceResponse(offset),
     ),
     Consume: unary(
-      decodeConsumeRequest,
+      service,
+      { action: "consume", decode: decodeConsumeRequest },
       (caller, offset) => service.consume(caller, offset),
       ({ record }) => encodeConsumeResponse(record),
     ),
@@ -98,12 +105,17 @@ export function logV1Methods(service: LogService): UntypedServiceImplementation 
 export function cairnV1Methods(service: LogService): UntypedServiceImplementation {
   return {
     Append: unary(
-      decodeAppendRequest,
+      service,
+      { action: "produce", decode: decodeAppendRequest },
       (caller, request) => service.append(caller, request),
       encodeAppendResponse,
     ),
     CheckTail: unary(
-      (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
+      service,
+      {
+        action: "describe",
+        decode: (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
+      },
       (caller) => service.checkTail(caller),
       ({ endOffset }) => encodeCheckTailResponse(endOffset),
     ),
@@ -123,23 +135,41 @@ function malformed({ what }: Malformed): Fault {
   return { code: "malformed", what };
 }
 
+/** A method before its answer: what it needs the right to, and how its request is read. */
+interface Entrance<Request> {
+  readonly action: Action;
+  readonly decode: (bytes: Buffer) => Request | Malformed;
+}
+
+/** The request, decoded only for those who may make it; else the fault to answer with. */
+function admit<Request>(
+  service: LogService,
+  caller: Caller,
+  bytes: Buffer,
+  { action, decode }: Entrance<Request>,
+): { readonly request: Request } | Faulted {
+  const refused = service.refusal(caller, action);
+  if (refused !== null) return { kind: "fault", fault: refused };
+  const request = decode(bytes);
+  if (request instanceof Malformed) return { kind: "fault", fault: malformed(request) };
+  return { request };
+}
+
 /**
- * A unary method. The service is async so that a bug in it rejects, which stops the process, rather
+ * A unary method. It is async so that a bug in the service rejects, which stops the process, rather
  * than throwing into grpc-js, which would answer UNKNOWN and go on.
  */
 function unary<Request, Answer>(
-  decode: (bytes: Buffer) => Request | Malformed,
+  service: LogService,
+  entrance: Entrance<Request>,
   run: (caller: Caller, request: Request) => Promise<Answer | Faulted>,
   encode: (answer: Answer) => Buffer,
 ): handleUnaryCall<Buffer, Buffer> {
   return (call, respond) => {
     const answer = async () => {
-      const request = decode(call.request);
-      if (request instanceof Malformed) {
-        respond(grpcStatusOf(malformed(request)));
-        return;
-      }
-      const answered = await run(callerOf(call), request);
+      const caller = callerOf(call);
+      const admitted = admit(service, caller, call.request, entrance);
+      const answered = isFaulted(admitted) ? admitted : await run(caller, admitted.request);
       if (isFaulted(answered)) respond(grpcStatusOf(answered.fault));
       else respond(null, encode(answered));
     };
@@ -154,13 +184,12 @@ function isFaulted<Answer>(answer: Answer | Faulted): answer is Faulted {
 function consumeStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
     const stream = async () => {
-      const offset = decodeConsumeRequest(call.request);
-      if (offset instanceof Malformed) {
-        call.emit("error", grpcStatusOf(malformed(offset)));
-        return;
-      }
-      const sink = new RecordWriter(call);
-      const fault = await service.consumeStream(callerOf(call), offset, sink);
+      const caller = callerOf(call);
+      const entrance = { action: "consume", decode: decodeConsumeRequest } as const;
+      const admitted = admit(service, caller, call.request, entrance);
+      const fault = isFaulted(admitted)
+        ? admitted.fault
+        : await service.consumeStream(caller, admitted.request, new RecordWriter(call));
       if (!call.cancelled) call.emit("error", grpcStatusOf(fault));
     };
     void stream();

@@ -50,6 +50,11 @@ const APPENDED_DUPLICATE = 0x18;
 const APPENDED_FIELDS = [APPENDED_OFFSET, APPENDED_TERM, APPENDED_DUPLICATE];
 const TAIL_END_OFFSET = 0x08;
 
+/**
+ * Two bytes of request make an object of a hundred: so many records, and so many headers, at most.
+ */
+export const APPEND_RECORDS_MAX = 65_536;
+
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 export function encodeAppendRequest(request: AppendRequest): Buffer {
@@ -87,22 +92,32 @@ function putRecord(bytes: Uint8Array, from: number, record: NewRecord): number {
   return putHeaders(bytes, at, RECORD_HEADERS, record.headers ?? []);
 }
 
-/** Views of `bytes`; at least one record. */
+/** Views of `bytes`. Whether there is a record at all is for the service to say. */
 export function decodeAppendRequest(bytes: Uint8Array): AppendRequest | Malformed {
   const reader = MessageReader.over("AppendRequest", bytes, APPEND_FIELDS);
   const records: NewRecord[] = [];
+  let headers = 0;
   let producerId = 0;
   let epoch = 0;
   let sequence = 0;
   let expectedEndOffset: number | null = null;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === APPEND_RECORDS) records.push(readRecord(reader));
-    else if (tag === APPEND_PRODUCER) producerId = reader.uint();
+    if (tag === APPEND_RECORDS) {
+      const record = readRecord(reader);
+      records.push(record);
+      headers += record.headers?.length ?? 0;
+      if (records.length > APPEND_RECORDS_MAX) reader.refuse(tooMany("records"));
+      if (headers > APPEND_RECORDS_MAX) reader.refuse(tooMany("headers"));
+    } else if (tag === APPEND_PRODUCER) producerId = reader.uint();
     else if (tag === APPEND_EPOCH) epoch = reader.uint32();
     else if (tag === APPEND_SEQUENCE) sequence = reader.uint();
     else expectedEndOffset = reader.uint();
   }
   return reader.malformed ?? { records, producerId, epoch, sequence, expectedEndOffset };
+}
+
+function tooMany(what: string): string {
+  return `more than ${APPEND_RECORDS_MAX} ${what}`;
 }
 
 function readRecord(reader: MessageReader): NewRecord {
@@ -116,6 +131,7 @@ function readRecord(reader: MessageReader): NewRecord {
     else {
       headers ??= [];
       headers.push(readHeader(fields));
+      if (headers.length > APPEND_RECORDS_MAX) fields.refuse(tooMany("headers"));
     }
   }
   reader.close(fields);

@@ -53,11 +53,16 @@ export function encodeProduceRequest(value: Uint8Array): Buffer {
   return bytes;
 }
 
-/** The value of the record, a view; the offset, term and type a client may have set are ignored. */
+/** The value of the record, a view; whatever else a client may have set is ignored. */
 export function decodeProduceRequest(bytes: Uint8Array): Uint8Array | Malformed {
   const reader = MessageReader.over("ProduceRequest", bytes, [PRODUCE_RECORD]);
   let value: Uint8Array | null = null;
-  while (reader.next() !== 0) value = readRecord(reader).value;
+  while (reader.next() !== 0) {
+    const fields = reader.message("Record", [RECORD_VALUE]);
+    value = EMPTY_MESSAGE;
+    while (fields.next() !== 0) value = fields.bytes();
+    reader.close(fields);
+  }
   if (value === null) reader.refuse("field 1, the record, is missing");
   return reader.malformed ?? value ?? bytes.subarray(0, 0);
 }

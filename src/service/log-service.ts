@@ -20,7 +20,7 @@ import type { NodeHost } from "../node/ports.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
 import type { Clients } from "../ports/clients.ts";
 import type { Clock } from "../ports/clock.ts";
-import { Access } from "./access.ts";
+import { Access, type Action } from "./access.ts";
 import type { Caller } from "./caller.ts";
 import { InFlight, type Respond } from "./in-flight.ts";
 import { type ProduceSink, ProduceStream } from "./produce-stream.ts";
@@ -124,16 +124,24 @@ export class LogService implements Clients {
     this.#inFlight.close();
   }
 
+  /**
+   * Null when the caller may do this; else what to answer. Every request is checked for itself:
+   * this is for a transport, that must not even decode what a stranger sent.
+   */
+  refusal(caller: Caller, action: Action): Fault | null {
+    return this.#access.refusal(caller.subject, action);
+  }
+
   /** One record, not idempotent. `value` is copied. */
   produce(caller: Caller, value: Uint8Array): Promise<Appended | Faulted> {
-    const refused = this.#access.refusal(caller.subject, "produce");
+    const refused = this.refusal(caller, "produce");
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
     return this.#appended((respond) => this.#produceOne(caller, value, respond));
   }
 
   /** Opens a stream of single records; a fault when the caller may not. */
   produceStream(caller: Caller, sink: ProduceSink): ProduceStream | Fault {
-    const refused = this.#access.refusal(caller.subject, "produce");
+    const refused = this.refusal(caller, "produce");
     if (refused !== null) return refused;
     const append = (value: Uint8Array, respond: Respond) => this.#produceOne(null, value, respond);
     const stream = new ProduceStream(this.#options.produceWindowMax, append, sink);
@@ -143,7 +151,7 @@ export class LogService implements Clients {
 
   /** A batch as one entry, all or nothing. The bytes are copied. */
   append(caller: Caller, request: AppendRequest): Promise<Appended | Faulted> {
-    const fault = this.#access.refusal(caller.subject, "produce") ?? this.#misuse(request);
+    const fault = this.refusal(caller, "produce") ?? this.#misuse(request);
     if (fault !== null) return Promise.resolve({ kind: "fault", fault });
     const draft = draftOf(request.records, this.#clock.wall(), request);
     const expectedEndOffset = request.expectedEndOffset as Offset | null;
@@ -152,7 +160,7 @@ export class LogService implements Clients {
 
   /** The linearizable end of the log. */
   checkTail(caller: Caller): Promise<Tail | Faulted> {
-    const refused = this.#access.refusal(caller.subject, "describe");
+    const refused = this.refusal(caller, "describe");
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
     return new Promise((resolve) => {
       const requestId = this.#inFlight.nextId();
@@ -164,7 +172,7 @@ export class LogService implements Clients {
 
   /** One committed record of this node's own log. */
   async consume(caller: Caller, offset: number): Promise<Consumed | Faulted> {
-    const refused = this.#access.refusal(caller.subject, "consume");
+    const refused = this.refusal(caller, "consume");
     if (refused !== null) return { kind: "fault", fault: refused };
     // One byte: the entry that holds the offset, and no other.
     const answer = await this.#fetch(caller, offset, 1, false);
@@ -187,7 +195,7 @@ export class LogService implements Clients {
    * memory. Ends with the fault that ended it, "cancelled" when the caller left.
    */
   async consumeStream(caller: Caller, offset: number, sink: ConsumeSink): Promise<Fault> {
-    const refused = this.#access.refusal(caller.subject, "consume");
+    const refused = this.refusal(caller, "consume");
     if (refused !== null) return refused;
     let from = offset;
     while (!caller.isGone) {
@@ -207,7 +215,7 @@ export class LogService implements Clients {
 
   /** The members as this node knows them. */
   getServers(caller: Caller): Servers | Faulted {
-    const refused = this.#access.refusal(caller.subject, "describe");
+    const refused = this.refusal(caller, "describe");
     if (refused !== null) return { kind: "fault", fault: refused };
     return { kind: "servers", servers: this.#host?.status().members ?? [] };
   }

@@ -318,6 +318,30 @@ describe("bytes from a stranger", () => {
     expect(read).toEqual(new Malformed("ProduceRequest, byte 0: field 1, the record, is missing"));
   });
 
+  test("an append beyond the bound of records or headers is refused", () => {
+    const records = (count: number) =>
+      new Uint8Array(count * 2).map((_, at) => (at % 2 ? 0 : 0x0a));
+    const headers = (count: number) => {
+      const length = [
+        ((count * 2) & 127) | 128,
+        (((count * 2) >> 7) & 127) | 128,
+        (count * 2) >> 14,
+      ];
+      const fields = Array.from({ length: count }, () => [0x1a, 0]).flat();
+      return Uint8Array.from([0x0a, ...length, ...fields]);
+    };
+    const reasonFor = (bytes: Uint8Array) => {
+      const read = decodeAppendRequest(bytes);
+      return read instanceof Malformed ? read.what : null;
+    };
+    expect(reasonFor(records(65_536))).toBeNull();
+    expect(reasonFor(records(65_537))).toMatch(/^AppendRequest .*more than 65536 records$/);
+    expect(reasonFor(headers(65_536))).toBeNull();
+    expect(reasonFor(headers(65_537))).toMatch(/more than 65536 headers$/);
+    const twice = headers(40_000);
+    expect(reasonFor(Uint8Array.from([...twice, ...twice]))).toMatch(/more than 65536 headers$/);
+  });
+
   test("a header name that is not UTF-8 is refused", () => {
     const bytes = Uint8Array.from([0x0a, 5, 0x1a, 3, 0x0a, 1, 0xff]);
     const read = decodeAppendRequest(bytes);

@@ -20,6 +20,7 @@ import {
 } from "../../src/adapters/casbin-authorizer.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { NodeId } from "../../src/base/ids.ts";
+import { peerNameOf } from "../../src/cli/certificate-files.ts";
 import type { Authorizer } from "../../src/ports/authorizer.ts";
 import { Malformed } from "../../src/proto/fields.ts";
 import { decodeRpcStatus } from "../../src/proto/rpc-status.ts";
@@ -30,6 +31,12 @@ import { type Pems, TestCertificates } from "./test-certificates.ts";
 
 type Fields = Record<string, unknown>;
 
+const CHANNEL_OPTIONS = {
+  "grpc.use_local_subchannel_pool": 1,
+  // An IP address is no server name (RFC 6066); this one is in the certificate as well.
+  "grpc.ssl_target_name_override": peerNameOf("server"),
+};
+
 /** A client that knows only the .proto files and grpc-js. */
 class StockClient {
   readonly client: Client;
@@ -39,7 +46,7 @@ class StockClient {
       pems === null
         ? ChannelCredentials.createInsecure()
         : ChannelCredentials.createSsl(pems.ca, pems.key, pems.cert);
-    this.client = new Client(address, credentials, { "grpc.use_local_subchannel_pool": 1 });
+    this.client = new Client(address, credentials, CHANNEL_OPTIONS);
   }
 
   call(path: string, fields: Fields, deadline = Date.now() + 20_000): Promise<Fields> {
@@ -295,6 +302,14 @@ describe("nobody", () => {
     expect(server.node.offered).toEqual([]);
   });
 
+  test("is denied before its request is even decoded", async () => {
+    const client = clientOf(await startServer(), nobodyPems);
+    const rubbish = Buffer.from([0xff, 0xff]);
+    for (const path of [produce, consume, "/cairn.v1.Log/Append", "/log.v1.Log/GetServers"]) {
+      expect((await failureOf(client.raw(path, rubbish))).code).toBe(7);
+    }
+  });
+
   test("is denied both streams", async () => {
     const server = await startServer();
     const client = clientOf(server, nobodyPems);
@@ -334,7 +349,7 @@ describe("a connection", () => {
     const error = await failureOf(client.call(produce, { record: { value: "" } }));
     expect(error.code).toBe(14);
     const anonymous = ChannelCredentials.createSsl(rootPems.ca);
-    const second = new Client(server.address, anonymous, { "grpc.use_local_subchannel_pool": 1 });
+    const second = new Client(server.address, anonymous, CHANNEL_OPTIONS);
     const failed = await new Promise<ServiceError | null>((resolve) => {
       const asIs = (bytes: Buffer) => bytes;
       second.makeUnaryRequest(consume, asIs, asIs, Buffer.alloc(0), new Metadata(), resolve);
