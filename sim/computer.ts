@@ -54,6 +54,8 @@ export class SimComputer implements Computer {
   #clock: SimClock | null = null;
   #host: NodeHost | null = null;
   #life = 0;
+  /** True between the two ends of a turn, and for good when it threw. */
+  isInTurn = false;
   /** Of the last turn; undefined until somebody asks. */
   #raft: RaftStatus | null | undefined = undefined;
 
@@ -100,6 +102,7 @@ export class SimComputer implements Computer {
       prng: prng.fork("clock"),
       rings: () => {
         this.#raft = undefined;
+        this.isInTurn = true;
       },
       rang: () => this.#tookTurn(),
     });
@@ -149,6 +152,7 @@ export class SimComputer implements Computer {
   }
 
   #tookTurn(): void {
+    this.isInTurn = false;
     const { digest, timeline, audience } = this.#surroundings;
     digest.mix(this.place);
     digest.mixCount(timeline.now);

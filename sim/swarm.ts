@@ -147,7 +147,8 @@ type MishapMaker = (prng: Prng, nodes: number, atMs: number, spanMs: number) => 
 
 /** Each with how likely a seed has it, in 32, and how often at most. */
 const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] = [
-  { make: drawCrashAtEffect("power"), in32: 31, timesMax: 4 },
+  { make: drawCrashMidWrite, in32: 31, timesMax: 2 },
+  { make: drawCrashAtEffect("power"), in32: 28, timesMax: 3 },
   { make: drawCrashAtEffect("process"), in32: 20, timesMax: 3 },
   { make: drawCrash, in32: 20, timesMax: 4 },
   { make: drawPartition, in32: 31, timesMax: 3 },
@@ -170,7 +171,13 @@ function drawMishaps(prng: Prng, nodes: number, healAtMs: number): MishapDraft[]
   return mishaps.sort((a, b) => a.atMs - b.atMs);
 }
 
-/** At the moment when it hurts: something is written, and nothing is certain. */
+/** The leader loses power with writes that it is about to sync: none of them is certain. */
+function drawCrashMidWrite(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
+  const effect = { nth: prng.pick([1, 1, 2, 3]), of: "sync", edge: "before" } as const;
+  return [{ kind: "crash", node: "leader", how: "power", atMs, effect, downMs: drawSpanMs(prng) }];
+}
+
+/** Around one effect of any kind, on any node. */
 function drawCrashAtEffect(how: "process" | "power"): MishapMaker {
   return (prng, nodes, atMs) => [
     {

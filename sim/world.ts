@@ -244,6 +244,7 @@ export class World implements Stage {
       `${thrown.name}: ${thrown.message}`,
       ...frames.slice(0, 6).map((line) => line.trim()),
     ];
-    return { property: "keeps-running", facts, at: this.now, node: null };
+    const node = this.#computers.find(({ isInTurn }) => isInTurn)?.name ?? null;
+    return { property: "keeps-running", facts, at: this.now, node };
   }
 }

@@ -1,0 +1,27 @@
+// The simulator as a library (`cairnlog/sim`): draw or write a plan, run it, look at what came of it, with
+// observers of your own beside the checkers.
+
+export type { Call, Facts, History, Outcome, Question, SeenRecord } from "./history.ts";
+export type {
+  Computer,
+  CrashKind,
+  CrashLoss,
+  DiskView,
+  Observer,
+  Stage,
+  Violation,
+} from "./observer.ts";
+export {
+  BadPlan,
+  decodePlan,
+  encodePlan,
+  type Plan,
+  type PlanDraft,
+  type PlannedMishap,
+  type PlannedOperation,
+  planOf,
+} from "./plan.ts";
+export { type RunReport, runPlan, type VerdictName } from "./run.ts";
+export { drawPlan } from "./swarm.ts";
+export type { Counts } from "./tally.ts";
+export { Trace } from "./trace.ts";
