@@ -65,7 +65,7 @@ export class Follower {
 
   /**
    * AppendEntries of this term. Answers, or says what is wrong with a request that no correct
-   * leader sends; such a one has no effect at all.
+   * leader sends; such a one is no contact and leaves the log as it is.
    */
   appendRequested(now: Instant, from: NodeId, request: AppendRequest): string | null {
     if (this.#leader !== null && this.#leader !== from) return "a second leader in this term";

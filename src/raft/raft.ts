@@ -1,7 +1,7 @@
 // Raft: the pure machine. Events go in by `step`, decisions come out by `takeOutput`; nothing else
 // happens. This file owns the rules that every server follows (paper, Figure 2): terms, votes, and
 // who becomes what. What each role does is in follower.ts, candidate.ts and leader.ts; what they
-// share is in server.ts. README.md of this folder draws the states and numbers the invariants.
+// share is in server.ts. README.md of this folder maps the files and numbers the invariants.
 //
 //                    timeout                 pre-votes won               votes won
 //   +----------+ ---------------> +---------------+ -----------> +-----------+ --------> +--------+
@@ -43,6 +43,11 @@ const NOT_A_MEMBER = "the sender is not a member";
 
 type VoteRequest = Extract<RaftMessage, { kind: "vote-request" }>;
 
+/**
+ * One member's consensus. Its host gives it events, performs every output it takes (at once, and
+ * writes in the order taken), answers each write with `persisted`, and comes back at `deadline`.
+ * Throws InvariantViolation for a bug of its own or its host's, never for what a peer says.
+ */
 export class Raft implements Machine<RaftEvent, RaftOutput> {
   readonly #server: Server;
   /** Made anew at every change of role or term, so that nothing of the old one can be left over. */
@@ -99,7 +104,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     assert(now >= this.#now, "time never goes back", now, this.#now);
     this.#isStepping = true;
     this.#now = now;
-    this.#take(event);
+    this.#dispatch(event);
     this.#isStepping = false;
   }
 
@@ -133,7 +138,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     };
   }
 
-  #take(event: RaftEvent): void {
+  #dispatch(event: RaftEvent): void {
     switch (event.kind) {
       case "deadline":
         this.#timePassed();
