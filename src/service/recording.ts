@@ -1,12 +1,13 @@
-// A recorded run as bytes: what a node was made of, then each turn's mail, time and output. Owns the
-// format; src/adapters/recording-writer.ts writes it beside a running node, sim/replay.ts feeds it to
-// the same node again and compares.
+// A recorded run as bytes: what a node was made of, then each turn's mail, time and output. Owns
+// the format; src/adapters/recording-writer.ts writes it beside a running node, sim/replay.ts feeds
+// it to the same node again and compares.
 //
 //   file = magic "CAIRNREC" | u32 version (1) | block...
 //   block = u32 length | u32 CRC-32C of the payload | payload (MessagePack)
 //   first payload = { options, seed }, every other one = [now, events, rang, output]
 //
-// A block that is cut off or fails its checksum ends the recording: the process died while writing it.
+// A block that is cut off or fails its checksum ends the recording: the process died while writing
+// it.
 
 import { decode, encode } from "@msgpack/msgpack";
 

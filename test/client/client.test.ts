@@ -5,7 +5,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Fault } from "../../src/base/faults.ts";
 import type { NodeId, Offset } from "../../src/base/ids.ts";
-import { decodeBatch } from "../../src/base/record-batch.ts";
 import {
   type CairnClient,
   CairnError,
@@ -93,13 +92,20 @@ describe("a client", () => {
     });
   });
 
-  test("sends keys and headers with the record", async () => {
+  test("sends keys and headers with the record and reads them back", async () => {
     await startServer("n1");
+    const client = clientOf();
     const headers = [{ name: "trace", value: "42" }];
-    await clientOf().append([{ value: "v", key: "k", headers }]);
-    const [record] = decodeBatch(cluster.entries[0]?.frame.subarray(96) ?? new Uint8Array(0)) ?? [];
-    expect(Buffer.from(record?.key ?? []).toString()).toBe("k");
-    expect(record?.headers.map(({ name }) => name)).toEqual(["trace"]);
+    await client.append([{ value: "v", key: "k", headers }, { value: "plain" }]);
+    const read: unknown[] = [];
+    for await (const { key, headers: got = [] } of client.read()) {
+      const pairs = got.map(({ name, value }) => [name, Buffer.from(value).toString()]);
+      read.push([key === undefined ? null : Buffer.from(key).toString(), pairs]);
+    }
+    expect(read).toEqual([
+      ["k", [["trace", "42"]]],
+      [null, []],
+    ]);
   });
 
   test("joins appends that wait into one batch and answers each with its own offset", async () => {

@@ -148,7 +148,10 @@ describe("log.v1", () => {
         expect("key" in theirs).toBe(record.key !== undefined);
         const theirHeaders = (theirs["headers"] ?? []) as { name?: string; value?: Uint8Array }[];
         expect(
-          theirHeaders.map(({ name = "", value = [] }) => ({ name, value: plain(value) })),
+          theirHeaders.map(({ name = "", value = new Uint8Array(0) }) => ({
+            name,
+            value: plain(value),
+          })),
         ).toEqual((record.headers ?? []).map(({ name, value }) => ({ name, value: plain(value) })));
         const sent = { record: { ...record, offset } };
         const read = decodeConsumeResponse(theirBytes("log.v1.ConsumeResponse", sent));
