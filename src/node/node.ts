@@ -29,14 +29,7 @@ import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
 import { Log } from "../log/log.ts";
 import type { LogOpened, LogOutput, LogRead, LogStatus, OpenRefusal } from "../log/protocol.ts";
-import type {
-  RaftEvent,
-  RaftMessage,
-  RaftOptions,
-  RaftOutput,
-  RaftStatus,
-  Send,
-} from "../raft/protocol.ts";
+import type { RaftEvent, RaftOptions, RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
 import { Appends } from "./appends.ts";
@@ -44,13 +37,11 @@ import { Fetches, type Readable } from "./fetches.ts";
 import { Links } from "./links.ts";
 import { OutputDraft } from "./output.ts";
 import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import { Replication } from "./replication.ts";
 import { describeRefusal } from "./status.ts";
-import { encodeRaft, hexOf } from "./wire.ts";
+import { hexOf } from "./wire.ts";
 
 type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
-
-/** An append to a peer whose entries are being read from the log. */
-type EntriesSend = Extract<Send, { kind: "entries" }>;
 
 export class Node implements Machine<NodeEvent, NodeOutput> {
   readonly #options: NodeOptions;
@@ -59,16 +50,15 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   readonly #appends = new Appends();
   readonly #fetches: Fetches;
   readonly #tails = new Set<RequestId>();
-  readonly #sendsReading = new Map<number, EntriesSend>();
   readonly #instanceId: string;
   #phase: Phase = "new";
   #raft: Raft | null = null;
   #state: State;
   #links: Links | null = null;
+  #replication: Replication | null = null;
   #opened: LogOpened | null = null;
   #now = 0 as Instant;
-  #output = new OutputDraft();
-  #nextSendRead = -1;
+  readonly #output = new OutputDraft();
   /** What Raft was told since its output was last taken: one kind at a time, see #consult. */
   #untaken: "nothing" | "proposals" | "events" = "nothing";
   /** The term led when Raft's output was last taken. */
@@ -416,25 +406,8 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   }
 
   #performSend(send: Send): void {
-    if (send.kind === "message") {
-      this.#sendTo(send.to, send.message);
-      return;
-    }
-    if (this.#links?.routeTo(send.to, "bulk") === null) return; // Lost, as on any network.
-    const readId = this.#nextSendRead--;
-    this.#sendsReading.set(readId, send);
-    this.#log.step(this.#now, {
-      kind: "read",
-      readId,
-      from: { kind: "index", index: (send.prevIndex + 1) as LogIndex },
-      lastIndex: send.lastIndex,
-      bytesMax: send.bytesMax,
-    });
-  }
-
-  #sendTo(to: NodeId, message: RaftMessage): void {
-    const out = this.#links?.routeTo(to, "control") ?? null;
-    if (out !== null) this.#links?.send(out.link, encodeRaft(out.route, message));
+    const read = this.#replication?.send(send) ?? null;
+    if (read !== null) this.#log.step(this.#now, read);
   }
 
   #noticeLeadership(raft: Raft): void {
@@ -477,31 +450,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   #performRead(read: LogRead): void {
     if (this.#fetches.maybeFinish(read, this.#readable())) return;
-    const send = this.#sendsReading.get(read.readId);
-    if (send === undefined) return;
-    this.#sendsReading.delete(read.readId);
-    const raft = this.#raft;
-    if (raft === null || raft.role !== "leader" || raft.term !== send.term) return;
-    if (read.kind === "failed") {
-      const facts = { peer: send.to, index: send.prevIndex + 1, fault: read.fault.code };
-      this.#output.notice("error", "replication-read-failed", facts);
-      return;
-    }
-    const first = read.entries[0];
-    if (first === undefined || first.prevTerm !== send.prevTerm) return;
-    const out = this.#links?.routeTo(send.to, "bulk") ?? null;
-    if (out === null) return;
-    const { term, prevIndex, prevTerm, commitIndex, round } = send;
-    const message: RaftMessage = {
-      kind: "append-request",
-      term,
-      prevIndex,
-      prevTerm,
-      commitIndex,
-      round,
-      entries: read.entries,
-    };
-    this.#links?.send(out.link, encodeRaft(out.route, message));
+    if (this.#raft !== null) this.#replication?.entriesRead(read, this.#raft);
   }
 
   // ---- phases ----
@@ -527,6 +476,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     const restored = { hardState, membership, base, termRuns, tail };
     this.#raft = new Raft(this.#raftOptions(), restored, this.#now);
     this.#links = this.#makeLinks(opened.identity.instanceId);
+    this.#replication = new Replication(this.#links, this.#output);
     this.#links.ring(this.#now);
     this.#output.notice("info", "log-opened", {
       instance: opened.identity.instanceId,
@@ -603,10 +553,10 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#raft = null;
     this.#ledTerm = null;
     this.#links?.close();
+    this.#replication = null;
     this.#appends.abandon();
     for (const requestId of this.#tails) this.#output.answer({ kind: "fault", requestId, fault });
     this.#tails.clear();
-    this.#sendsReading.clear();
   }
 
   #becomeStopped(how: Stopped): void {
