@@ -1,6 +1,7 @@
-// `npm run bench -- log`: the log engine on real files, beside raw writes and syncs of the same bytes.
-// Both sides of a ratio take turns in one run on one directory. The engine runs with the production
-// disk adapter, without network and consensus: what it costs above the disk, and what it saves.
+// `npm run bench -- log`: the log engine on real files, beside raw writes and syncs of the same
+// bytes. Both sides of a ratio take turns in one run on one directory. The engine runs with the
+// production disk adapter, without network and consensus: what it costs above the disk, and what it
+// saves.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";

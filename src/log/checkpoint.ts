@@ -1,5 +1,6 @@
 // The recent checkpoint's file: a point of the log and the opaque state as of it. Owns the layout;
-// the file is written aside, synced, renamed, and the directory synced, so it is whole or the old one.
+// the file is written aside, synced, renamed, and the directory synced, so it is whole or the old
+// one.
 //
 //   0   8  "CAIRNCHK"                  32   8  endOffset
 //   8   4  format version = 1          40   8  timestamp

@@ -1,5 +1,6 @@
-// The names of a data directory's files. Segments are named by their first index, 20 digits wide, so
-// that the order of names is the order of the log. Files of other owners (the lock) are left alone.
+// The names of a data directory's files. Segments are named by their first index, 20 digits wide,
+// so that the order of names is the order of the log. Files of other owners (the lock) are left
+// alone.
 
 import type { LogIndex } from "../base/ids.ts";
 

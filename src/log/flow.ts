@@ -1,6 +1,6 @@
-// Flows: sequences of disk operations written as generators. A flow yields a batch of operations and
-// is resumed with their results once all are done; a crash is never being resumed. Owns operation ids
-// and who waits for what; knows nothing about files.
+// Flows: sequences of disk operations written as generators. A flow yields a batch of operations
+// and is resumed with their results once all are done; a crash is never being resumed. Owns
+// operation ids and who waits for what; knows nothing about files.
 //
 // A flow ends early by throwing a DiskTrouble, which `perform` does when the disk refuses; it is
 // caught here and handed to the flow's owner. Anything else thrown is a bug and goes through.

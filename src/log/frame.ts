@@ -1,6 +1,7 @@
-// The frame: one entry's header and body, the same bytes on disk, on the wire and in a reader's hands.
-// Owns the byte layout below, sealing and checked decoding; does not own what a body means, nor where
-// in a file a frame stands (segments pad each frame to FRAME_ALIGNMENT, recovery.ts reads them back).
+// The frame: one entry's header and body, the same bytes on disk, on the wire and in a reader's
+// hands. Owns the byte layout below, sealing and checked decoding; does not own what a body means,
+// nor where in a file a frame stands (segments pad each frame to FRAME_ALIGNMENT, recovery.ts reads
+// them back).
 //
 //   at  size  field                       at  size  field
 //    0     1  version = 1                 40     8  offset
@@ -26,7 +27,7 @@ import type { LogIndex, Offset, Term, WallMs } from "../base/ids.ts";
 
 export const FRAME_VERSION = 1;
 export const FRAME_HEADER_BYTES = 96;
-/** On disk a frame starts at a multiple of this, so that a scan can find the next one after a bad one. */
+/** On disk a frame starts at a multiple of this, so that a scan finds the next after a bad one. */
 export const FRAME_ALIGNMENT = 8;
 /** The largest body any version of this format may carry. */
 export const FRAME_BODY_BYTES_MAX = 256 * 1024 * 1024;
@@ -152,8 +153,8 @@ function headerCrc(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * Reads the frame at `at` and verifies both checksums. The entry's frame is a view of `bytes`, which
- * must not be written to again. Never throws, whatever the bytes say.
+ * Reads the frame at `at` and verifies both checksums. The entry's frame is a view of `bytes`,
+ * which must not be written to again. Never throws, whatever the bytes say.
  */
 export function decodeFrame(
   bytes: Uint8Array,

@@ -1,7 +1,8 @@
 // The hard state's file: two slots, each alone in its 4 KiB block, written in turn. A slot that was
-// torn falls back to the other; which is right because nothing was said yet on the torn one's account.
-// Besides term and vote a slot carries the truncation under way and the durable index of its moment:
-// evidence for recovery. Owns layout and choice of slot, not when it is written (writer.ts).
+// torn falls back to the other; which is right because nothing was said yet on the torn one's
+// account. Besides term and vote a slot carries the truncation under way and the durable index of
+// its moment: evidence for recovery. Owns layout and choice of slot, not when it is written
+// (writer.ts).
 //
 //   0   8  "CAIRNHRD"                  32   8  first index of a truncation under way, 0 without
 //   8   4  format version = 1          40   8  durable index when written
@@ -59,7 +60,9 @@ export function encodeSlot(slot: HardStateSlot): Uint8Array {
   return closeSector(bytes);
 }
 
-/** The slot that counts: the whole one with the highest sequence number, slot 0 when they are equal. */
+/**
+ * The slot that counts: the whole one with the highest sequence number, slot 0 when they are equal.
+ */
 export function decodeHardState(bytes: Uint8Array): DecodedHardState {
   const first = decodeSlot(bytes, 0);
   const second = decodeSlot(bytes, 1);
@@ -108,7 +111,9 @@ export class HardStateFile {
     return this.#current;
   }
 
-  /** The operations that put the change, in the other slot, on the disk; it is current from now on. */
+  /**
+   * The operations that put the change, in the other slot, on the disk; it is current from now on.
+   */
   advance(change: Omit<HardStateSlot, "sequence">): Operation[] {
     this.#current = { ...change, sequence: this.#current.sequence + 1 };
     this.#slot = this.#slot === 0 ? 1 : 0;

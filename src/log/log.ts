@@ -1,7 +1,8 @@
 // The log of one node: a pure machine whose outputs are disk operations. It keeps every entry once,
 // in segments of a store and an index file, makes writes durable in order, reads entries back, and
-// recovers all of it after any crash. This file owns the states, the events and the one output; what
-// they set off is opening.ts, writer.ts and reader.ts, each a flow of disk operations (flow.ts).
+// recovers all of it after any crash. This file owns the states, the events and the one output;
+// what they set off is opening.ts, writer.ts and reader.ts, each a flow of disk operations
+// (flow.ts).
 //
 // It holds no port and knows no time: a finished disk operation is an event like any other.
 
@@ -70,7 +71,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
   /** The hard state's term, likewise. */
   #term: Term = NO_TERM;
   #lastWriteId = 0 as WriteId;
-  /** The last write that truncates, and the lowest index that is sure to stay until it is durable. */
+  /**
+   * The last write that truncates, and the lowest index that is sure to stay until it is durable.
+   */
   #truncatingWriteId = 0 as WriteId;
   #untouchedIndex = 0 as LogIndex;
   #checkpointIndex = 0 as LogIndex;

@@ -1,6 +1,6 @@
 // The manifest: whose directory this is, and whether it was left in order. Owns its layout; it is
-// replaced as a whole (written aside, synced, renamed), and made last, so that a directory without one
-// never held an acknowledged entry.
+// replaced as a whole (written aside, synced, renamed), and made last, so that a directory without
+// one never held an acknowledged entry.
 //
 //   0   8  "CAIRNDIR"                  48   8  last index at the clean stop, else 0
 //   8   4  format version = 1          56   8  hard state's sequence number then, else 0

@@ -1,8 +1,8 @@
 // Making the marker that begins each gathered write: a frame without body that restates the durable
 // point before it, for recovery to know what must be there. Reading it back is recovery.ts.
 //
-// Its fields: index, term, offset and timestamp of the durable point; count = entries that follow in
-// this write; producerId = its own position in the file; epoch = markerSalt; sequence = the hard
+// Its fields: index, term, offset and timestamp of the durable point; count = entries that follow
+// in this write; producerId = its own position in the file; epoch = markerSalt; sequence = the hard
 // state's sequence number.
 
 import type { FrozenBytes } from "../base/bytes.ts";

@@ -110,8 +110,8 @@ function* readCheckpoint(sizes: FileSizes): Flow<Checkpoint | null> {
 }
 
 /**
- * Makes durable what is not the log's: the hard state, the removal of leftovers, and that a node now
- * runs here.
+ * Makes durable what is not the log's: the hard state, the removal of leftovers, and that a node
+ * now runs here.
  */
 function* settle(
   sizes: FileSizes,

@@ -1,6 +1,6 @@
 // Reading whole entries forward, by index or by offset: from memory when they are resident, else by
-// one positioned read of contiguous bytes, verified frame by frame. Owns the bounds on reads and what
-// a truncation means for those under way; changes nothing on disk.
+// one positioned read of contiguous bytes, verified frame by frame. Owns the bounds on reads and
+// what a truncation means for those under way; changes nothing on disk.
 
 import { viewOf } from "../base/bytes.ts";
 import { brokenLink, type Entry, type LogPoint, pointAfter } from "../base/entry.ts";
@@ -169,7 +169,8 @@ export class Reader {
     const found =
       resident.lastAtOrBefore(offset, last) ?? segments.lastAtOrBefore(offset, lastOnDisk);
     if (found === null) return null;
-    // The last one that begins at or before the offset may end before it: a control entry at the end.
+    // The last one that begins at or before the offset may end before it: a control entry at the
+    // end.
     return offset < this.#endOffsetOf(found) ? found : null;
   }
 

@@ -1,13 +1,13 @@
 // Reading a store file back: a fold over its bytes that ends with the good end and a verdict. Pure:
-// it asks for byte ranges and is given them, so that opening.ts streams a file in bounded chunks and
-// a checker folds a whole disk image. Changes nothing; what follows from a verdict is opening.ts.
+// it asks for byte ranges and is given them, so that a file is streamed in bounded chunks, and a
+// checker folds a whole disk image. What follows from a verdict is store-recovery.ts.
 //
 // The verdict rests on markers. A group of entries is written only after the one before it was
-// synced, and begins with a marker that names the durable index of that moment. So where frames stop:
+// synced, and begins with a marker that names the durable index of then. So where frames stop:
 //  - nothing but zeros behind: clean, the file ends here;
 //  - a marker further on that names a lost entry as durable: damage, it was acknowledged;
 //  - else only the last, never acknowledged group is torn, in any order of its sectors: torn tail.
-// A whole frame that does not join on to the one before is no torn write, whatever stands behind it.
+// A whole frame that does not join on to the one before is damage: no torn write looks so.
 
 import { assert } from "../base/assert.ts";
 import { type FrozenBytes, freeze, viewOf } from "../base/bytes.ts";
@@ -115,7 +115,9 @@ export class StoreScan {
     return this.#verdict;
   }
 
-  /** Takes what stands at `wanted.position`; fewer bytes than wanted mean that the file ends there. */
+  /**
+   * Takes what stands at `wanted.position`; fewer bytes than wanted mean that the file ends there.
+   */
   take(bytes: FrozenBytes): void {
     const ends = bytes.length < this.#wantedLength;
     if (this.#phase === "frames") this.#takeFrames(bytes, ends);
@@ -149,7 +151,9 @@ export class StoreScan {
     }
   }
 
-  /** Asks for the frame again from its own start, unless the file ends: no bytes are carried over. */
+  /**
+   * Asks for the frame again from its own start, unless the file ends: no bytes are carried over.
+   */
   #cutShort(needs: number, ends: boolean): void {
     if (ends) this.#stopAt("the file ends inside a frame");
     else this.#wantedLength = Math.max(SCAN_CHUNK_BYTES, needs);
@@ -272,9 +276,9 @@ export interface ScannedStore {
 }
 
 /**
- * Reads a whole store file's image, as recovery does, without a look at any other file. For checkers
- * and tools. Null when its header cannot be read: no entry of it was ever acknowledged then, unless
- * the file is damaged. The entries' frames are views of `bytes`.
+ * Reads a whole store file's image, as recovery does, without a look at any other file. For
+ * checkers and tools. Null when its header cannot be read: no entry of it was ever acknowledged
+ * then, unless the file is damaged. The entries' frames are views of `bytes`.
  */
 export function scanStore(
   bytes: FrozenBytes,

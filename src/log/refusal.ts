@@ -1,4 +1,5 @@
-// Why a directory cannot be used, as what the flows of opening throw; log.ts catches it and says so.
+// Why a directory cannot be used, as what the flows of opening throw; log.ts catches it and says
+// so.
 
 import type { Damage } from "../base/faults.ts";
 import { MANIFEST_VERSION } from "./manifest.ts";

@@ -5,7 +5,9 @@ import { assert } from "../base/assert.ts";
 import type { Entry } from "../base/entry.ts";
 import type { LogIndex, Offset } from "../base/ids.ts";
 
-/** Evicted places at the front are given back once there are this many of them, and more than half. */
+/**
+ * Evicted places at the front are given back once there are this many of them, and more than half.
+ */
 const SLACK_MIN = 1024;
 
 export class ResidentTail {

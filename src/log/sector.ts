@@ -1,6 +1,7 @@
-// One 512-byte sector with a magic word in front and a CRC-32C in its last four bytes: the outer form
-// of manifest, hard state slot and segment header. A disk writes a sector wholly or not at all, and
-// the checksum stands at the same place in every version, so that "newer" and "damaged" differ.
+// One 512-byte sector with a magic word in front and a CRC-32C in its last four bytes: the outer
+// form of manifest, hard state slot and segment header. A disk writes a sector wholly or not at
+// all, and the checksum stands at the same place in every version, so that "newer" and "damaged"
+// differ.
 //
 //   0   8  magic, ASCII
 //   8   4  format version

@@ -1,5 +1,6 @@
-// What is done to a segment's two files as a whole: made, mapped, sealed, dropped. Owns the order in
-// which that becomes durable; not when it is due (writer.ts, opening.ts), nor what stands inside.
+// What is done to a segment's two files as a whole: made, mapped, sealed, dropped. Owns the order
+// in which that becomes durable; not when it is due (writer.ts, opening.ts), nor what stands
+// inside.
 
 import { assert } from "../base/assert.ts";
 import type { Position } from "../base/ids.ts";

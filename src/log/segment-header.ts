@@ -1,6 +1,6 @@
 // The first sector of a store file: which part of which log it holds, and the point its first entry
-// joins on to. A sector of its own, written and synced before any entry and never again; so position
-// 0 is never an entry's, and a zero slot of the index means empty.
+// joins on to. A sector of its own, written and synced before any entry and never again; so
+// position 0 is never an entry's, and a zero slot of the index means empty.
 //
 //   0   8  "CAIRNSEG"                  32   8  term of the entry before
 //   8   4  format version = 1          40   8  timestamp of the entry before

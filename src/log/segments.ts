@@ -63,7 +63,9 @@ export class Segments {
     return null;
   }
 
-  /** The last place where `holds`, which is true up to some place and false after it; -1 for none. */
+  /**
+   * The last place where `holds`, which is true up to some place and false after it; -1 for none.
+   */
   #lastWhere(holds: (segment: Segment) => boolean): number {
     let low = 0;
     let high = this.#list.length;

@@ -173,7 +173,9 @@ function checkVerdict(segment: Segment, scan: StoreScan): void {
   }
 }
 
-/** Refuses a log that is shorter, or a hard state that is older, than something else says it was. */
+/**
+ * Refuses a log that is shorter, or a hard state that is older, than something else says it was.
+ */
 function checkEvidence(
   facts: RecoveryFacts,
   last: Recovered,
@@ -208,8 +210,8 @@ function* removeStores(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<v
 }
 
 /**
- * Zeros what is torn, and after an unclean stop writes the last group again and zeros behind it. For
- * that what can be read need not be on the disk:
+ * Zeros what is torn, and after an unclean stop writes the last group again and zeros behind it.
+ * For that what can be read need not be on the disk:
  *  1. a sync of the last group, or of the zeros of a truncation, failed, and the node died;
  *  2. the pages stay readable, but count as clean: a sync alone would not write them any more;
  *  3. after a power cut the group would be gone, or the truncated entries back.
@@ -239,7 +241,10 @@ function* writeAgain(file: string, start: number, end: number): Flow<void> {
   }
 }
 
-/** Compares a sealed segment's index file with what its store says, and writes it anew if it differs. */
+/**
+ * Compares a sealed segment's index file with what its store says, and writes it anew if it
+ * differs.
+ */
 function* checkIndex(facts: RecoveryFacts, segment: Segment): Flow<void> {
   if (!isUsableSize(segment)) {
     yield* recreateIndex(facts, segment);

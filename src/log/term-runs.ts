@@ -1,5 +1,5 @@
-// The runs of terms over the retained log: who asks for the term of an index gets it without a read.
-// Owned by the log machine; Raft keeps its own.
+// The runs of terms over the retained log: who asks for the term of an index gets it without a
+// read. Owned by the log machine; Raft keeps its own.
 
 import { assert } from "../base/assert.ts";
 import type { EntryHead, TermRun } from "../base/entry.ts";

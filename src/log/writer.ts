@@ -1,10 +1,11 @@
-// Group commit: everything that makes the log durable while it is open. Owns the queue of writes, the
-// order in which each becomes durable, rolling, truncation and preallocation; not recovery, not reads.
+// Group commit: everything that makes the log durable while it is open. Owns the queue of writes,
+// the order in which each becomes durable, rolling, truncation and preallocation; not recovery, not
+// reads.
 //
 // One flow drains the queue, so that nothing of one write overtakes another:
 //  1. hard state, and with it the intent to truncate: slot written, synced;
-//  2. truncation: later segments removed from the last one back, the rest zeroed and synced, and only
-//     then the intent taken back; a crash in between finds the intent and goes on from it;
+//  2. truncation: later segments removed from the last one back, the rest zeroed and synced, and
+//     only then the intent taken back; a crash in between finds the intent and goes on from it;
 //  3. entries, of as many waiting writes as fit: one gathered write that a marker begins, one sync.
 // While a group is being synced the next one gathers: the sync is the clock, no timer is needed.
 
@@ -42,7 +43,9 @@ import { createFiles, dropFiles, mapIndex, sealIndex, writeIndex } from "./segme
 import type { Segments } from "./segments.ts";
 import { zeros } from "./zeros.ts";
 
-/** Frame bytes in one gathered write, unless one entry is longer: bounds the latency of its sync. */
+/**
+ * Frame bytes in one gathered write, unless one entry is longer: bounds the latency of its sync.
+ */
 export const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
 /** By how many bytes are missing to the next multiple of the frames' alignment. */
@@ -261,7 +264,9 @@ export class Writer {
     runner.start(sealIndex(old), failed);
   }
 
-  /** Writes zeros ahead of the active store's end, while nothing waits for the disk if it can be. */
+  /**
+   * Writes zeros ahead of the active store's end, while nothing waits for the disk if it can be.
+   */
   #maybePreallocate(): void {
     const { options, runner, segments, failed } = this.#parts;
     const segment = segments.active;

@@ -1,7 +1,7 @@
-// A disk in memory that honours the contract of src/base/disk.ts and no more: one queue a file, each
-// performed in order, in any order between files; and images of what a crash may leave. Power loss
-// takes, for every 512-byte sector written since the last sync, any of its states since then; for
-// every name changed since the last sync-dir, the change or not; of a mapped file, anything.
+// A disk in memory that honours the contract of src/base/disk.ts and no more: one queue a file,
+// each performed in order, in any order between files; and images of what a crash may leave. Power
+// loss takes, for every 512-byte sector written since the last sync, any of its states since then;
+// for every name changed since the last sync-dir, the change or not; of a mapped file, anything.
 
 import { assert } from "../../src/base/assert.ts";
 import { freeze } from "../../src/base/bytes.ts";
@@ -34,7 +34,10 @@ export type DiskImage = ReadonlyMap<string, Uint8Array>;
 
 /** What becomes of unsynced things: the caller's dice. */
 export interface CrashChoices {
-  /** How many of `count` successive states of one sector, or of one name change (count 1), took hold. */
+  /**
+   * How many of `count` successive states of one sector, or of one name change (count 1), took
+   * hold.
+   */
   take(count: number): number;
   /** What a file that was ever mapped holds now; null to treat it like any other. */
   index(visible: Uint8Array): Uint8Array | null;
@@ -94,7 +97,9 @@ export class FakeDisk {
     return { opId: operation.opId, result: this.#perform(operation) };
   }
 
-  /** As Linux does on a failed fsync: the pages stay readable, are clean, and never reach the disk. */
+  /**
+   * As Linux does on a failed fsync: the pages stay readable, are clean, and never reach the disk.
+   */
   #dropDirty(file: string): void {
     const inode = this.#names.get(file);
     if (inode !== undefined) inode.unsynced = [];
@@ -200,7 +205,9 @@ export class FakeDisk {
     });
   }
 
-  /** What a killed process leaves: the page cache survives. Waiting operations were never performed. */
+  /**
+   * What a killed process leaves: the page cache survives. Waiting operations were never performed.
+   */
   killImage(): Map<string, Uint8Array> {
     return new Map([...this.#names].map(([file, inode]) => [file, inode.visible.slice()]));
   }
@@ -237,7 +244,10 @@ function queueOf(operation: DiskOperation): string {
   return "file" in operation ? operation.file : "";
 }
 
-/** `bytes` written at `position`; in place when the memory is mapped, which then must be long enough. */
+/**
+ * `bytes` written at `position`; in place when the memory is mapped, which then must be long
+ * enough.
+ */
 function written(before: Uint8Array, position: number, bytes: Uint8Array, mapped: boolean) {
   const end = position + bytes.length;
   if (mapped && end <= before.length) {

@@ -1,5 +1,5 @@
-// Golden images of every file of a data directory: a change of format shows here, on purpose or not.
-// They are regenerated with `npx vitest run test/log -u` and read in review.
+// Golden images of every file of a data directory: a change of format shows here, on purpose or
+// not. They are regenerated with `npx vitest run test/log -u` and read in review.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 

@@ -180,7 +180,9 @@ describe("decodeFrame", () => {
   });
 });
 
-/** GOLDEN with header bytes changed and its checksum made right again: what a newer node may write. */
+/**
+ * GOLDEN with header bytes changed and its checksum made right again: what a newer node may write.
+ */
 function resealed(change: (bytes: Uint8Array) => void): Uint8Array {
   const bytes = fromHex(GOLDEN);
   change(bytes);
@@ -221,7 +223,7 @@ describe("a frame of a newer version", () => {
     expect(decodeHead(compacted, 0, FRAME_LIMITS)).toMatchObject({ what: "compacted batch" });
   });
 
-  test("with numbers beyond 2^53-1 or reserved bits set is malformed though its checksum holds", () => {
+  test("with a number or a reserved bit out of range is malformed, whole as it is", () => {
     const cases: [string, (bytes: Uint8Array) => void][] = [
       ["index", (bytes) => bytes.fill(0xff, 16, 24)],
       ["offset", (bytes) => putU64(viewOf(bytes), 40, Number.MAX_SAFE_INTEGER)],

@@ -1,5 +1,6 @@
 // The log machine as its node sees it: open, write, read, truncate, roll, close, disk trouble.
 import { describe, expect, test } from "vitest";
+import { freeze } from "../../src/base/bytes.ts";
 import type { Entry } from "../../src/base/entry.ts";
 import { LOG_START, pointAfter } from "../../src/base/entry.ts";
 import type { LogIndex } from "../../src/base/ids.ts";
@@ -83,6 +84,44 @@ describe("a log on an empty directory", () => {
     expect(again.opened).toMatchObject({ cleanStop: true, end: endOf(entries) });
     const third = reopened(again.disk.killImage());
     expect(third.opened).toMatchObject({ cleanStop: false, end: endOf(entries) });
+  });
+
+  test("keeps the newest of checkpoints that came while one was being written", () => {
+    const driver = openedLog();
+    const entries = entriesAfter(LOG_START, 1, 4);
+    driver.write({ entries });
+    for (let count = 1; count <= 4; count++) {
+      const state = freeze(new Uint8Array(count));
+      driver.step({ kind: "checkpoint", at: endOf(entries.slice(0, count)), state });
+    }
+    driver.run();
+    const renames = driver.disk.performed.filter(({ kind }) => kind === "rename");
+    expect(renames.length).toBe(3);
+    const again = reopened(driver.disk.killImage());
+    expect(again.opened?.checkpoint).toEqual({ at: endOf(entries), state: new Uint8Array(4) });
+    expect(again.opened?.tail).toEqual([]);
+  });
+
+  test("merges the writes that wait for a sync into one", () => {
+    const driver = openedLog();
+    const entries = entriesAfter(LOG_START, 1, 9);
+    const before = driver.disk.performed.length;
+    for (const entry of entries) driver.submit({ entries: [entry] });
+    driver.run();
+    const kinds = driver.disk.performed.slice(before).map(({ kind }) => kind);
+    expect(kinds).toEqual(["write-at", "sync", "write-at", "sync"]);
+    expect(driver.persisted).toBe(10);
+  });
+
+  test("writes ahead of its end while it is idle, and never over an entry", () => {
+    const driver = openedLog({ ...OPTIONS, preallocateBytes: 2000 });
+    const entries = entriesAfter(LOG_START, 1, 40);
+    for (const entry of entries) driver.write({ entries: [entry] });
+    const store = driver.disk.killImage().get("00000000000000000001.store") as Uint8Array;
+    const { storeBytes } = driver.log.status();
+    expect(store.length - storeBytes).toBeGreaterThan(900);
+    expect(store.subarray(storeBytes).every((byte) => byte === 0)).toBe(true);
+    expect(driver.allEntries()).toEqual(entries);
   });
 
   test("answers reads by offset with the entry that holds the record", () => {

@@ -1,6 +1,6 @@
-// Reads beside everything else that goes on: appends, truncations, rolls and a small cache, with the
-// disk's progress in any order. A read answers with a stretch of the log as it was at some moment
-// between question and answer; never with a mixture, never with bytes that do not check.
+// Reads beside everything else that goes on: appends, truncations, rolls and a small cache, with
+// the disk's progress in any order. A read answers with a stretch of the log as it was at some
+// moment between question and answer; never with a mixture, never with bytes that do not check.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -150,7 +150,10 @@ function frames(entries: readonly Entry[]): string[] {
   return entries.map((entry) => `${entry.index} ${entry.term} ${entry.bodyCrc}`);
 }
 
-/** Whether `entries` answers the read on this version of the log: from the right place, not too many. */
+/**
+ * Whether `entries` answers the read on this version of the log: from the right place, not too
+ * many.
+ */
 function isAnswer(
   version: readonly Entry[],
   { at, by, bytes }: Extract<Command, { kind: "read" }>,
@@ -218,7 +221,7 @@ describe("a read", () => {
     );
   });
 
-  test("never goes beyond lastIndex, and takes bytesMax for frames from memory and disk alike", () => {
+  test("never goes beyond lastIndex nor bytesMax, from memory and from disk alike", () => {
     for (const cacheBytesMax of [0, 1_000_000]) {
       const driver = openedLog({ ...OPTIONS, cacheBytesMax });
       const entries = entriesAfter(LOG_START, 1, 12);
@@ -261,7 +264,7 @@ describe("a read", () => {
     expect(driver.allEntries()).toEqual(entries);
   });
 
-  test("over the bound of waiting reads is refused as overloaded, and all others are answered", () => {
+  test("over the bound of waiting reads is refused, and all others are answered", () => {
     const driver = openedLog();
     driver.write({ entries: entriesAfter(LOG_START, 1, 3) });
     const places = READS_IN_FLIGHT_MAX + READS_WAITING_MAX;
@@ -300,7 +303,7 @@ function rot(driver: LogDriver, file: string, position: number): number {
   return driver.disk.performNext(file).opId;
 }
 
-test("the resident tail keeps what is not durable, and the newest of the rest within its bound", () => {
+test("the resident tail keeps what is not durable, and of the rest the newest", () => {
   const entries = entriesAfter(LOG_START, 1, 3000);
   const tail = new ResidentTail(1 as LogIndex);
   for (const entry of entries) tail.append(entry);

@@ -1,6 +1,6 @@
-// Recovery as a judge: any bytes of a store cut, flipped, zeroed or doubled, and the verdict is right:
-// no wrong record is ever served, nothing proven durable is silently cut, and a torn last group never
-// keeps a node from starting.
+// Recovery as a judge: any bytes of a store cut, flipped, zeroed or doubled, and the verdict is
+// right: no wrong record is ever served, nothing proven durable is silently cut, and a torn last
+// group never keeps a node from starting.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 

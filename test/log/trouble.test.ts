@@ -56,7 +56,7 @@ describe("a failed operation", () => {
     },
   );
 
-  test("at any place of any work leaves a directory that opens with all that was acknowledged", () => {
+  test("at any place leaves a directory that opens with all that was acknowledged", () => {
     const codes = fc.constantFrom<DiskErrorCode>("EIO", "ENOSPC");
     fc.assert(
       fc.property(fc.nat({ max: 130 }), codes, fc.boolean(), (place, code, powerLoss) => {
@@ -81,7 +81,7 @@ describe("a failed operation", () => {
 });
 
 describe("a sync that failed", () => {
-  test("leaves bytes that can be read but never were durable: what a restart serves is, by then", () => {
+  test("leaves readable bytes that are not durable; what a restart serves is", () => {
     let worked = 0;
     fc.assert(
       fc.property(fc.nat({ max: 45 }), (place) => {
@@ -106,7 +106,9 @@ describe("a sync that failed", () => {
   });
 });
 
-/** Appends, rolls, truncates and takes a checkpoint; the entries that were acknowledged and stay. */
+/**
+ * Appends, rolls, truncates and takes a checkpoint; the entries that were acknowledged and stay.
+ */
 function work(driver: LogDriver): readonly Entry[] {
   driver.write({ hardState: hardStateOf(1) });
   const first = entriesAfter(LOG_START, 1, 8);
