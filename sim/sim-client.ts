@@ -38,7 +38,8 @@ const ATTEMPT_MICROS = 400_000;
 const STREAM_PATIENCE_MICROS = 2_500_000;
 const BACKOFF_MIN_MICROS = 5_000;
 const BACKOFF_MAX_MICROS = 80_000;
-const READ_BYTES_MAX = 16_384;
+/** One entry at a time, a few, or many. */
+const READ_BYTES_MAX: readonly number[] = [1, 1500, 16_384, 16_384];
 
 type PlannedAppend = Extract<PlannedOperation, { kind: "append" }>;
 type PlannedRead = Extract<PlannedOperation, { kind: "read" }>;
@@ -201,6 +202,7 @@ export class SimClient {
   ): void {
     const { history, timeline } = this.#room;
     const wait = stream !== null;
+    const bytesMax = this.#prng.pick(READ_BYTES_MAX);
     const question: ReadQuestion = { kind: "read", node: computer.name, from, wait, stream };
     const call = history.begin(this.id, question, timeline.now);
     call.attempts = 1;
@@ -208,7 +210,7 @@ export class SimClient {
       kind: "fetch",
       requestId,
       from,
-      bytesMax: READ_BYTES_MAX,
+      bytesMax,
       wait,
     });
     const patience = wait ? STREAM_PATIENCE_MICROS : ATTEMPT_MICROS;

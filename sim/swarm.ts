@@ -143,7 +143,7 @@ function drawReads(prng: Prng, client: number, nodes: number, healAtMs: number):
 
 // ---- what goes wrong ----
 
-type MishapMaker = (prng: Prng, nodes: number, atMs: number, spanMs: number) => MishapDraft[];
+type MishapMaker = (prng: Prng, nodes: number, atMs: number, healAtMs: number) => MishapDraft[];
 
 /** Each with how likely a seed has it, in 32, and how often at most. */
 const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] = [
@@ -154,6 +154,7 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawPartition, in32: 31, timesMax: 3 },
   { make: drawOneWay, in32: 16, timesMax: 3 },
   { make: drawBlackout, in32: 8, timesMax: 2 },
+  { make: drawLastBlackout, in32: 8, timesMax: 1 },
   { make: drawStop, in32: 10, timesMax: 2 },
   { make: drawStorm, in32: 10, timesMax: 2 },
   { make: drawSlowDisk, in32: 10, timesMax: 2 },
@@ -166,7 +167,7 @@ function drawMishaps(prng: Prng, nodes: number, healAtMs: number): MishapDraft[]
     const own = prng.fork(`kind ${at}`);
     if (!own.chance(in32, 32)) continue;
     for (let left = own.between(1, timesMax); left > 0; left--)
-      mishaps.push(...make(own, nodes, QUIET_MS + own.below(spanMs), spanMs));
+      mishaps.push(...make(own, nodes, QUIET_MS + own.below(spanMs), healAtMs));
   }
   return mishaps.sort((a, b) => a.atMs - b.atMs);
 }
@@ -209,6 +210,11 @@ function drawBlackout(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
     atMs,
     downMs: drawSpanMs(prng),
   }));
+}
+
+/** Everybody's recovery is then read whole by the auditors, and nothing of it from memory. */
+function drawLastBlackout(prng: Prng, nodes: number, _: number, healAtMs: number): MishapDraft[] {
+  return drawBlackout(prng, nodes, healAtMs - 1);
 }
 
 function drawStop(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
