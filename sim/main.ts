@@ -10,10 +10,11 @@ import { describeTameness } from "./checks/non-vacuity.ts";
 import { runMutant } from "./mutants/run.ts";
 import { BadPlan, decodePlan, type Plan } from "./plan.ts";
 import { replay } from "./replay.ts";
-import { describeOutcome, describePlan, describeViolation, plural } from "./report.ts";
+import { describeOutcome, describePlan, describeViolation } from "./report.ts";
 import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
 import { drawPlan } from "./swarm.ts";
 import { Trace } from "./trace.ts";
+import { plural } from "./words.ts";
 
 interface Options {
   readonly seed?: string;

@@ -116,7 +116,7 @@ export class Mishaps {
         return;
       }
       case "one-way":
-        this.#cut(mishap, this.#namesOf(mishap.from), this.#namesOf(mishap.to), false);
+        this.#cutOneWay(mishap);
         return;
       case "storm":
         this.#network.setStorm(mishap.dropPerMille, mishap.delayTimes);
@@ -148,6 +148,12 @@ export class Mishaps {
     if (computer.host === null) computer.start();
   }
 
+  #cutOneWay(mishap: Extract<PlannedMishap, { kind: "one-way" }>): void {
+    const from = this.#namesOf(mishap.from);
+    const to = this.#namesOf(mishap.to).filter((there) => from.some((here) => here !== there));
+    this.#cut(mishap, from, to, false);
+  }
+
   #cut(
     mishap: PlannedMishap & { readonly forMs: number },
     from: readonly NodeId[],
@@ -176,9 +182,10 @@ export class Mishaps {
     });
   }
 
+  /** In place order, each once. */
   #namesOf(targets: readonly Target[]): NodeId[] {
-    const names = targets.map((target) => this.find(target).name);
-    return names.filter((name, at) => names.indexOf(name) === at);
+    const meant = new Set(targets.map((target) => this.find(target)));
+    return this.#computers.filter((computer) => meant.has(computer)).map(({ name }) => name);
   }
 }
 

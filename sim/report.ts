@@ -5,6 +5,7 @@ import { describeVacuity } from "./checks/non-vacuity.ts";
 import type { Plan, PlannedMishap } from "./plan.ts";
 import type { RunReport } from "./run.ts";
 import { LEGEND } from "./trace.ts";
+import { plural } from "./words.ts";
 
 /** What was drawn for the run, a line for each part of it. */
 export function describePlan(plan: Plan): string[] {
@@ -77,8 +78,4 @@ export function describeViolation(report: RunReport): string[] {
   const at = `${(violation.at / 1_000_000).toFixed(6)} s${where}`;
   const facts = violation.facts.map((fact, place) => `  ${place + 1}. ${fact}`);
   return [`${verdict}: ${violation.property} does not hold, at ${at}`, ...facts];
-}
-
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
 }

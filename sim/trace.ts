@@ -4,6 +4,7 @@
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
+import { plural } from "./words.ts";
 
 const LINES_MAX = 60;
 /** A row of progress for every so many committed entries. */
@@ -44,9 +45,9 @@ export class Trace implements Observer {
     this.#lastIndexes.delete(node.name);
     if (this.#leader === node.name) this.#leader = null;
     const losses = [
-      loss.lostBytes > 0 ? `${loss.lostBytes} bytes lost` : "",
-      loss.tornWrites > 0 ? `${loss.tornWrites} writes torn` : "",
-      loss.lostNames > 0 ? `${loss.lostNames} names undone` : "",
+      loss.lostBytes > 0 ? `${plural(loss.lostBytes, "byte")} lost` : "",
+      loss.tornWrites > 0 ? `${plural(loss.tornWrites, "write")} torn` : "",
+      loss.lostNames > 0 ? `${plural(loss.lostNames, "name")} undone` : "",
     ].filter((text) => text !== "");
     const what = kind === "power" ? "loses power" : "crashes";
     const details = losses.length > 0 ? `: ${losses.join(", ")}` : "";
@@ -80,8 +81,12 @@ export class Trace implements Observer {
     if (raft === null) return;
     const lastIndex = this.#lastIndexes.get(node.name) ?? 0;
     if (raft.lastIndex < lastIndex) {
-      const dropped = lastIndex - raft.lastIndex;
-      this.#add(3, `${node.name} drops ${dropped} entries that never committed`, "<", [node.name]);
+      const dropped = plural(
+        lastIndex - raft.lastIndex,
+        "uncommitted entry",
+        "uncommitted entries",
+      );
+      this.#add(3, `${node.name} drops ${dropped}`, "<", [node.name]);
     }
     this.#lastIndexes.set(node.name, raft.lastIndex);
     if (raft.role === "leader" && raft.term > this.#term) {
