@@ -28,15 +28,14 @@ describe("a verdict", () => {
   });
 
   test("unknown comes also when the quorum fell silent", () => {
-    const server = leader().forget().propose(7);
-    while (server.raft.role === "leader") server.untilDeadline();
+    const server = leader().forget().propose(7).untilItStepsDown();
     expect(server.verdicts).toEqual([{ kind: "unknown", proposalId: 7 }]);
   });
 
   test("unknown stays unknown: no second one comes when the entry commits after all", () => {
     const server = leader().forget().propose(7);
     server.receive("c", appendRequest(9, [], 0)).forget();
-    while (server.raft.role !== "leader") server.untilDeadline().grant("b", true).grant("b", false);
+    server.lead("b");
     server.ack("b", server.raft.lastIndex);
     expect(server.status.commitIndex).toBe(server.raft.lastIndex);
     expect(server.verdicts).toEqual([]);

@@ -537,7 +537,7 @@ describe("sections 6 and 8, and the thesis", () => {
   test("a leader that no quorum answers steps down on time, not before (thesis 6.2)", () => {
     const server = leader();
     const elected = server.now;
-    while (server.raft.role === "leader") server.untilDeadline();
+    server.untilItStepsDown();
     expect(server.now - elected).toBe(ms(300));
   });
 

@@ -270,6 +270,32 @@ describe("a pipeline", () => {
   });
 });
 
+describe("an acknowledgement", () => {
+  test("older than another changes nothing: matchIndex never goes back", () => {
+    const leader = new Subject("a").lead("b").ack("b", 1).propose(1).propose(2).propose(3);
+    leader.ack("b", 4).forget().ack("b", 2).ack("b", 4).ack("b", 1);
+    expect(leader.peer("b")).toMatchObject({ matchIndex: 4, nextIndex: 5, inFlight: 0 });
+    expect(leader.appends().filter(({ to }) => to === "b")).toEqual([]);
+    leader.elapse(ms(50));
+    expect(leader.sent("append-request")[0]).toMatchObject({ to: "b", prevIndex: 4 });
+  });
+
+  test("of a former leadership counts for nothing in a later one", () => {
+    const leader = new Subject("a", { log: [1, 1, 1], term: 1 }).lead("b").propose(1);
+    const { term: first } = leader.raft;
+    leader.untilItStepsDown().lead("b");
+    leader.receive("c", {
+      kind: "append-reply",
+      term: first,
+      round: 1,
+      matchIndex: at(5),
+      conflict: null,
+    });
+    expect(leader.peer("c").matchIndex).toBe(0);
+    expect(leader.status.commitIndex).toBe(0);
+  });
+});
+
 describe("a heartbeat", () => {
   test("speaks only of what the peer is known to have, so it may overtake appends", () => {
     const leader = new Subject("a").lead("b", "c").ack("b", 1).propose(1).ack("c", 2).forget();

@@ -210,6 +210,13 @@ export class Subject {
     return this.elapse((this.raft.deadline - this.now) as Micros);
   }
 
+  /** Deadline after deadline, nobody answering, until the leader gives up. */
+  untilItStepsDown(): this {
+    for (let rounds = 0; rounds < 50 && this.raft.role === "leader"; rounds++) this.untilDeadline();
+    if (this.raft.role === "leader") throw new Error(`${this.self} leads without a quorum`);
+    return this;
+  }
+
   forget(): this {
     this.sends = [];
     this.verdicts = [];

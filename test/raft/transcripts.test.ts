@@ -42,7 +42,8 @@ test("a leader cut off is replaced, and its entry gives way when it returns", as
   cluster.writeDurably(leader);
   cluster.take(leader);
   const others = cluster.nodes.filter((node) => node !== leader);
-  while (!others.some(({ raft }) => raft.role === "leader")) {
+  const isReplaced = () => others.some(({ raft }) => raft.role === "leader");
+  for (let turns = 0; turns < 200 && !isReplaced(); turns++) {
     for (const node of cluster.nodes) cluster.take(node);
     for (const node of cluster.nodes) cluster.writeDurably(node);
     for (const node of cluster.nodes) cluster.take(node);
