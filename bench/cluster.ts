@@ -1,6 +1,7 @@
-// Three real agents on loopback, mTLS, fsync before every acknowledgement, measured from outside by one
-// client process on the same machine. Owns its processes and its folder: both are gone at the end.
-// References come from the same run: a raw write and fdatasync on the disk that the agents use.
+// Three real agents on loopback, mTLS, fsync before every acknowledgement, measured from outside by
+// one client process on the same machine. Owns its processes and its folder: both are gone at the
+// end. References come from the same run: a raw write and fdatasync on the disk that the agents
+// use.
 
 import { randomBytes } from "node:crypto";
 import {
@@ -124,7 +125,9 @@ function rawSyncsPerSecond(folder: string, seconds: number): number {
   return count / seconds;
 }
 
-/** Calls `operation` from `inFlight` callers for the bed's time, after a warm-up; how many a second. */
+/**
+ * Calls `operation` from `inFlight` callers for the bed's time, after a warm-up; how many a second.
+ */
 async function closedLoop(
   bed: Bed,
   inFlight: number,
@@ -190,7 +193,9 @@ async function consumeStream(bed: Bed): Promise<number> {
   return count / ((last - begin) / 1000);
 }
 
-/** From the signal to the first append that is acknowledged after it, through the client library. */
+/**
+ * From the signal to the first append that is acknowledged after it, through the client library.
+ */
 async function failover(bed: Bed): Promise<number> {
   const { cluster, credentials, leaderName } = bed;
   const survivors = cluster.names.filter((name) => name !== leaderName);

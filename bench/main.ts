@@ -1,5 +1,5 @@
-// `npm run bench -- NAME`: runs one benchmark and prints its table, or one JSON object a line. Each bench
-// is a file of its own that knows what it measures and against what.
+// `npm run bench -- NAME`: runs one benchmark and prints its table, or one JSON object a line. Each
+// bench is a file of its own that knows what it measures and against what.
 
 import { Command, CommanderError } from "commander";
 

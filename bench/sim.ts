@@ -8,7 +8,9 @@ import { runPlan } from "../sim/run.ts";
 import { drawPlan } from "../sim/swarm.ts";
 import { type Row, row } from "./row.ts";
 
-/** What TigerBeetle says of its own simulator, in its documentation; other machine, other system. */
+/**
+ * What TigerBeetle says of its own simulator, in its documentation; other machine, other system.
+ */
 const VOPR_SPEEDUP = 700;
 
 /** Simulated per wall second and events per second of each profile; `quick` runs fewer seeds. */

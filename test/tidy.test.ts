@@ -273,8 +273,14 @@ const examples: readonly Example[] = [
   {
     rule: "lines fit",
     path: "src/raft/raft.ts",
-    bad: [`// ${"x".repeat(98)}`],
+    bad: [
+      `// ${"x".repeat(98)}`,
+      `// it's ${"x".repeat(94)}`,
+      `const fact = "${"x".repeat(130)}";`,
+      `const fact = ${"x".repeat(98)};`,
+    ],
     good: [
+      `const fact = "${"x".repeat(120)}";`,
       `// ${"x".repeat(97)}`,
       `// ${"é".repeat(97)}`,
       `// https://example.org/${"x".repeat(98)}`,

@@ -4,8 +4,8 @@
 import type { TLSSocket } from "node:tls";
 
 /**
- * Common names first, as `CN=...`, so that a subject of any name can never pass for a DNS name; then
- * the DNS names of the subjectAltName; each once. Of a verified socket only.
+ * Common names first, as `CN=...`, so that a subject of any name can never pass for a DNS name;
+ * then the DNS names of the subjectAltName; each once. Of a verified socket only.
  */
 export function identityOf(socket: TLSSocket): readonly string[] {
   const { subject, subjectaltname } = socket.getPeerCertificate();

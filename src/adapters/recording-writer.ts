@@ -1,5 +1,6 @@
-// Writes a run down while it happens (`agent --record DIR`), each turn before anything else happens, so
-// that what a kill -9 leaves is whole up to the last turn. The format is src/service/recording.ts.
+// Writes a run down while it happens (`agent --record DIR`), each turn before anything else
+// happens, so that what a kill -9 leaves is whole up to the last turn. The format is
+// src/service/recording.ts.
 
 import { closeSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";

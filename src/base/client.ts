@@ -18,8 +18,8 @@ export type ClientRequest =
       readonly expectedEndOffset: Offset | null;
     }
   /**
-   * Committed entries from the one that holds `from` on, of this node's own log. At the end it waits
-   * for more when `wait`, else it is out of range. Control entries are left out.
+   * Committed entries from the one that holds `from` on, of this node's own log. At the end it
+   * waits for more when `wait`, else it is out of range. Control entries are left out.
    */
   | {
       readonly kind: "fetch";
@@ -30,7 +30,9 @@ export type ClientRequest =
     }
   /** The linearizable end of the committed log: one quorum round (thesis 6.4). */
   | { readonly kind: "check-tail"; readonly requestId: RequestId }
-  /** Takes back a waiting request; its answer is then a "cancelled" fault, unless it was just given. */
+  /**
+   * Takes back a waiting request; its answer is then a "cancelled" fault, unless it was just given.
+   */
   | { readonly kind: "cancel"; readonly requestId: RequestId };
 
 export type Answer =

@@ -15,7 +15,9 @@ import type { OpId, Position } from "./ids.ts";
 export type DiskOperation =
   /** Makes an empty file; EEXIST when there is one. */
   | { readonly kind: "create"; readonly opId: OpId; readonly file: string }
-  /** Writes the parts one after another at `position`, beyond the end too (the gap reads as zeros). */
+  /**
+   * Writes the parts one after another at `position`, beyond the end too (the gap reads as zeros).
+   */
   | {
       readonly kind: "write-at";
       readonly opId: OpId;

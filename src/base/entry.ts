@@ -17,7 +17,10 @@ export type EntryKind =
   | "feature-level"
   | "command"
   | "marker"
-  /** Not critical and of a newer version: its frame is stored and passed on as it is, and means nothing here. */
+  /**
+   * Not critical and of a newer version: its frame is stored and passed on as it is, and means
+   * nothing here.
+   */
   | "unknown";
 
 /**
@@ -88,7 +91,10 @@ export interface Draft {
   readonly bytes: Uint8Array;
 }
 
-/** Writes `head` into the room in front of the body and freezes the frame. Given to Raft by the node. */
+/**
+ * Writes `head` into the room in front of the body and freezes the frame. Given to Raft by the
+ * node.
+ */
 export type Seal = (head: EntryHead, bytes: Uint8Array) => FrozenBytes;
 
 /** What must survive every crash before anything said because of it is sent (paper, Figure 2). */

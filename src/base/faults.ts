@@ -1,5 +1,6 @@
-// Expected failures: values with a code, answered and never thrown. `caller` marks misuse, which the
-// same request will meet again. The one table from fault to gRPC status is src/service/status.ts.
+// Expected failures: values with a code, answered and never thrown. `caller` marks misuse, which
+// the same request will meet again. The one table from fault to gRPC status is
+// src/service/status.ts.
 
 import type { LogIndex, NodeId, Offset } from "./ids.ts";
 

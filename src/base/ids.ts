@@ -1,5 +1,5 @@
-// The numbers and names every floor shares, each with a brand of its own, so that an index can never
-// be handed where an offset was meant. Owns no behaviour beyond the checked makers.
+// The numbers and names every floor shares, each with a brand of its own, so that an index can
+// never be handed where an offset was meant. Owns no behaviour beyond the checked makers.
 
 declare const brand: unique symbol;
 export type Brand<Base, Name extends string> = Base & { readonly [brand]: Name };

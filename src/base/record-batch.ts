@@ -1,6 +1,7 @@
-// The body of a "records" entry: a protobuf RecordBatch (proto/cairn/v1/batch.proto) with a table of
-// what each record is, and one block with all values, so that a table can be read without its values.
-// Owns the codec; what an entry is belongs to entry.ts. Control bodies are decoded once, at the edge.
+// The body of a "records" entry: a protobuf RecordBatch (proto/cairn/v1/batch.proto) with a table
+// of what each record is, and one block with all values, so that a table can be read without its
+// values. Owns the codec; what an entry is belongs to entry.ts. Control bodies are decoded once, at
+// the edge.
 
 import { assert } from "./assert.ts";
 import { concat } from "./bytes.ts";
@@ -53,8 +54,8 @@ const HEADER_NAME_FIELD = 0x0a;
 const HEADER_VALUE_FIELD = 0x12;
 
 /**
- * A draft of one entry with these records, ready to be proposed: room for the frame header, then the
- * body. Throws when there are no records: an empty batch is refused before it comes here.
+ * A draft of one entry with these records, ready to be proposed: room for the frame header, then
+ * the body. Throws when there are no records: an empty batch is refused before it comes here.
  */
 export function draftOf(
   records: readonly NewRecord[],

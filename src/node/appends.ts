@@ -1,5 +1,6 @@
-// Appends from admission to answer: what waits for a verdict of Raft's, which duplicates wait for their
-// original, which refusals wait for the entry they rest on. Each request is answered exactly once.
+// Appends from admission to answer: what waits for a verdict of Raft's, which duplicates wait for
+// their original, which refusals wait for the entry they rest on. Each request is answered exactly
+// once.
 
 import type { Answer } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";

@@ -1,5 +1,6 @@
 // The host of one node: the mailbox in front of it and the performing of its outputs on the ports.
-// Production and simulation both come through createNode; from here on nothing differs between them.
+// Production and simulation both come through createNode; from here on nothing differs between
+// them.
 
 import type { FrozenBytes } from "../base/bytes.ts";
 import type { ClientRequest, NodeStatus } from "../base/client.ts";

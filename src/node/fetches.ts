@@ -1,5 +1,6 @@
-// Reads of committed records from this node's own log: each fetch is answered once, with entries, when
-// there are any, or waits at the end without polling. Owns who waits; the log owns the reading.
+// Reads of committed records from this node's own log: each fetch is answered once, with entries,
+// when there are any, or waits at the end without polling. Owns who waits; the log owns the
+// reading.
 
 import type { Answer } from "../base/client.ts";
 import type { Entry } from "../base/entry.ts";

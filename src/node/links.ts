@@ -1,6 +1,6 @@
 // Links to the other members: dialing and redialing, the hello on each, and who may speak on which.
-// One link a peer and lane is dialed to send on; what peers dialed is only listened to. Owns no bytes
-// of Raft and no socket: it says dial, send, close, and is told opened, frame, closed.
+// One link a peer and lane is dialed to send on; what peers dialed is only listened to. Owns no
+// bytes of Raft and no socket: it says dial, send, close, and is told opened, frame, closed.
 
 import { assert } from "../base/assert.ts";
 import type { FrozenBytes } from "../base/bytes.ts";

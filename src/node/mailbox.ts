@@ -1,5 +1,6 @@
-// The mail of one node, by class, each with its bound: what is full refuses, so that a flood of one kind
-// takes no room from another. Disk completions are never refused; the node bounds how many are under way.
+// The mail of one node, by class, each with its bound: what is full refuses, so that a flood of one
+// kind takes no room from another. Disk completions are never refused; the node bounds how many are
+// under way.
 
 import { assert } from "../base/assert.ts";
 import type { NodeEvent } from "./protocol.ts";

@@ -1,6 +1,6 @@
-// One node as a pure machine: log, Raft and state joined, peers and clients connected. Every turn of
-// the host gives it the mail and the time, and takes one output. Owns the order in which the machines
-// hear each other; owns no decision of theirs, no clock, no disk and no socket.
+// One node as a pure machine: log, Raft and state joined, peers and clients connected. Every turn
+// of the host gives it the mail and the time, and takes one output. Owns the order in which the
+// machines hear each other; owns no decision of theirs, no clock, no disk and no socket.
 //
 //   peers  --link-frame-->  Links  --received-->  Raft  --write-->  Log  --operations-->  disk
 //   clients --request-->  State.admit --proposed--^   ^--persisted--+   <--disk-done--
@@ -195,7 +195,8 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   /**
    * Gives Raft an event. Proposals reach the state before Raft's output is taken, everything else
-   * after, so the two are never mixed in one output: the state would see a tail that the log never had.
+   * after, so the two are never mixed in one output: the state would see a tail that the log never
+   * had.
    */
   #consult(event: RaftEvent): void {
     const raft = this.#raft;
@@ -523,7 +524,10 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#output.stopped({ kind: "failed", why });
   }
 
-  /** The disk can no longer be trusted: acknowledge nothing, speak to no peer, serve what is committed. */
+  /**
+   * The disk can no longer be trusted: acknowledge nothing, speak to no peer, serve what is
+   * committed.
+   */
   #becomePoisoned(fault: Fault): void {
     this.#poison = fault;
     this.#phase = this.#phase === "stopping" ? "stopping" : "poisoned";

@@ -26,7 +26,10 @@ export interface NodePorts {
   readonly stopped: (how: Stopped) => void;
 }
 
-/** Hears every turn twice: what it is about to take, before anything is touched, and what it decided. */
+/**
+ * Hears every turn twice: what it is about to take, before anything is touched, and what it
+ * decided.
+ */
 export interface Recorder {
   turnBegins(now: Instant, events: readonly NodeEvent[]): void;
   /** `rang` is true when the turn ended with a deadline event of the host's own. */

@@ -81,7 +81,9 @@ export interface LinkClose {
   readonly why: string;
 }
 
-/** Everything one turn decided; all of it may be performed at once, in any order between the lists. */
+/**
+ * Everything one turn decided; all of it may be performed at once, in any order between the lists.
+ */
 export interface NodeOutput {
   readonly operations: readonly DiskOperation[];
   readonly dials: readonly Dial[];

@@ -1,5 +1,6 @@
-// Appends on their way to peers: Raft says which entries, the log lends their frames, the bulk lane takes
-// both. Owns what waits for the log; a message whose moment has passed is dropped, as a network might.
+// Appends on their way to peers: Raft says which entries, the log lends their frames, the bulk lane
+// takes both. Owns what waits for the log; a message whose moment has passed is dropped, as a
+// network might.
 
 import type { LogIndex } from "../base/ids.ts";
 import type { LogEvent, LogRead } from "../log/protocol.ts";
@@ -44,8 +45,8 @@ export class Replication {
   }
 
   /**
-   * The entries of an append are here. It leaves only while its term is still led: after that the log
-   * may hold another leader's entries at the same indexes.
+   * The entries of an append are here. It leaves only while its term is still led: after that the
+   * log may hold another leader's entries at the same indexes.
    */
   entriesRead(read: LogRead, raft: Raft): void {
     const send = this.#reading.get(read.readId);

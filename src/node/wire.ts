@@ -1,6 +1,7 @@
 // Peer messages as bytes. One frame is one message: a head that says between whom, of which cluster
-// and what, with a checksum of its own, and for appends the entries' frames as they are on disk, each
-// with its checksums. Owns the layout (docs/formats.md); which peer may say what is decided in links.ts.
+// and what, with a checksum of its own, and for appends the entries' frames as they are on disk,
+// each with its checksums. Owns the layout (docs/formats.md); which peer may say what is decided in
+// links.ts.
 //
 //   0  u8  version (1)        1  u8  type           2  u16 length of the head
 //   4  u32 CRC-32C of the head from byte 8 on

@@ -13,8 +13,8 @@ export interface Network {
   /** Starts connecting; answered by linkOpened or linkClosed with the same link. */
   dial(link: LinkId, peer: NodeId, address: string, lane: Lane): void;
   /**
-   * Sends one frame, the parts one after another. False: the link's buffer is full or it is gone, and
-   * nothing was taken. The parts are the network's until they left; nobody writes to them.
+   * Sends one frame, the parts one after another. False: the link's buffer is full or it is gone,
+   * and nothing was taken. The parts are the network's until they left; nobody writes to them.
    */
   send(link: LinkId, parts: readonly Uint8Array[]): boolean;
   /** Closes without a linkClosed. */

@@ -1,6 +1,6 @@
-// What the log says about producers: for each, its epoch, its next sequence and where its last batches
-// went, so that a repeated append is told from a new one. A function of the log alone, tail included;
-// each append can be taken back. Owns no commit rule: state.ts knows what is committed.
+// What the log says about producers: for each, its epoch, its next sequence and where its last
+// batches went, so that a repeated append is told from a new one. A function of the log alone, tail
+// included; each append can be taken back. Owns no commit rule: state.ts knows what is committed.
 
 import { assert } from "../base/assert.ts";
 import type { EntryHead } from "../base/entry.ts";

@@ -1,7 +1,8 @@
-// What the entries of the log mean, on every node: who produced what (producers.ts) and how far it is
-// committed. A function of the log, uncommitted tail included, so that admission is decided once, by
-// the leader, against all that may yet commit; a truncation takes the tail's part back. Knows nothing
-// of terms won or lost, nor of disks: the node tells it what was appended, truncated and committed.
+// What the entries of the log mean, on every node: who produced what (producers.ts) and how far it
+// is committed. A function of the log, uncommitted tail included, so that admission is decided
+// once, by the leader, against all that may yet commit; a truncation takes the tail's part back.
+// Knows nothing of terms won or lost, nor of disks: the node tells it what was appended, truncated
+// and committed.
 
 import { assert } from "../base/assert.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
@@ -49,7 +50,9 @@ export class State {
     return new State(new ProducerTable(producersMax), LOG_START);
   }
 
-  /** The meaning of the log up to `at`; null when the bytes are not a checkpoint of a known version. */
+  /**
+   * The meaning of the log up to `at`; null when the bytes are not a checkpoint of a known version.
+   */
   static restore(producersMax: number, at: LogPoint, bytes: FrozenBytes): State | null {
     const producers = decodeCheckpoint(bytes);
     if (producers === null) return null;

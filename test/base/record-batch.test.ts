@@ -1,5 +1,5 @@
-// The records body: what goes in comes out, it is the protobuf message that proto/ says, and bytes that
-// are no batch are refused.
+// The records body: what goes in comes out, it is the protobuf message that proto/ says, and bytes
+// that are no batch are refused.
 
 import fc from "fast-check";
 import protobuf from "protobufjs";

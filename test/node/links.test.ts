@@ -1,4 +1,5 @@
-// Who may speak on a link: hellos, certificates, clusters and redialing, with time owned by the test.
+// Who may speak on a link: hellos, certificates, clusters and redialing, with time owned by the
+// test.
 
 import { describe, expect, test } from "vitest";
 
