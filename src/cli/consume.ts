@@ -92,7 +92,7 @@ async function copy(
   client: CairnClient,
   { from, count }: Span,
   asJson: boolean,
-  signal: AbortSignal,
+  interrupted: AbortSignal,
 ): Promise<void> {
   if (count === 0) return;
   const output = new Output();
@@ -102,6 +102,7 @@ async function copy(
     process.stdout.isTTY === true ? null : new Progress("reading", hasEnd ? count : null);
   const rate = new Rate();
   const chunk = new Chunk(output);
+  const signal = AbortSignal.any([interrupted, output.closed]);
   let done = 0;
   try {
     for await (const record of client.read({ from, follow: true, limit: count, signal })) {
@@ -113,14 +114,15 @@ async function copy(
       done++;
       if (chunk.bytes >= CHUNK_BYTES) await chunk.write();
       else if (!hasEnd) chunk.writeSoon();
-      if (output.isClosed) throw new OutputClosed();
       if (done % 1000 === 0) {
         progress?.update(done, `${grouped(done)} records, ${grouped(rate.of(done))}/s`);
       }
     }
+  } catch (error) {
+    throw output.closed.aborted ? new OutputClosed() : error;
   } finally {
     progress?.stop();
-    await chunk.write();
+    if (!output.closed.aborted) await chunk.write();
     await output.flush();
   }
 }

@@ -32,33 +32,34 @@ export function say(line = ""): void {
 /** Standard output with back-pressure; throws OutputClosed once the reader is gone. */
 export class Output {
   readonly #stream: NodeJS.WritableStream;
-  #closed = false;
+  readonly #closing = new AbortController();
   #wake: (() => void) | null = null;
 
   constructor(stream: NodeJS.WritableStream = process.stdout) {
     this.#stream = stream;
     stream.on("error", (error: NodeJS.ErrnoException) => {
       // EPIPE is the reader's good right; anything else (a full disk) is told by the next write.
-      this.#closed = true;
+      this.#closing.abort();
       if (error.code !== "EPIPE") say(`cairn: standard output: ${error.message}`);
       this.#wake?.();
     });
     stream.on("drain", () => this.#wake?.());
   }
 
-  get isClosed(): boolean {
-    return this.#closed;
+  /** Aborted once the reader is gone: for whoever waits for something to write. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** Resolves when the stream wants more. */
   async write(chunk: string | Uint8Array): Promise<void> {
-    if (this.#closed) throw new OutputClosed();
+    if (this.closed.aborted) throw new OutputClosed();
     if (this.#stream.write(chunk)) return;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
     this.#wake = null;
-    if (this.#closed) throw new OutputClosed();
+    if (this.closed.aborted) throw new OutputClosed();
   }
 
   async line(text: string): Promise<void> {
@@ -67,7 +68,7 @@ export class Output {
 
   /** Resolves when everything has been handed to the system. */
   async flush(): Promise<void> {
-    if (this.#closed) return;
+    if (this.closed.aborted) return;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
       this.#stream.write("", () => resolve());

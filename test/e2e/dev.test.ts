@@ -1,0 +1,180 @@
+// The development cluster: the lines it prints are typed as printed, by a shell, with npx.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+
+import {
+  cairn,
+  endChildrenAfterwards,
+  mainFile,
+  Running,
+  shell,
+  start,
+  useFolder,
+  useProgram,
+} from "./program.ts";
+
+useProgram();
+endChildrenAfterwards();
+// Inside the repository, where `npx cairn` is this very package.
+const folder = useFolder(true);
+const npmCache = useFolder();
+const options = { cwd: folder, env: { npm_config_cache: npmCache, npm_config_loglevel: "error" } };
+const textFile = path.join(folder, "text");
+const text = "first\n\n  indented\t\nänd ünicode ☃\r\n\n\nlast, without a newline";
+const textLines = 7;
+let dev: Running;
+let printed: string[];
+
+beforeAll(async () => {
+  writeFileSync(textFile, text);
+  dev = start(["dev"], options);
+  await dev.says(/Ctrl-C stops the cluster/);
+  printed = dev.output.split("\n").filter((line) => line.startsWith("  npx cairn"));
+});
+
+/** A printed line with the words in capitals filled in. */
+function typed(command: string, count = textLines): string {
+  const line = printed.find((each) => each.includes(command)) ?? `nothing printed has ${command}`;
+  return line.trim().replace("FILE", textFile).replace("FILE", textFile).replace("N ", `${count} `);
+}
+
+describe("the printed lines", () => {
+  test("are the four that were promised", () => {
+    expect(printed.map((line) => line.trim())).toEqual([
+      "npx cairn produce < FILE",
+      "npx cairn consume --from 0 --count N | diff - FILE",
+      "npx cairn consume --follow",
+      "npx cairn members",
+    ]);
+  });
+
+  test("produce takes a text and consume gives back the same bytes", async () => {
+    expect(typed("produce")).toBe(`npx cairn produce < ${textFile}`);
+    const produced = await shell(typed("produce"), options);
+    expect(produced).toMatchObject({ code: 0, stdout: "" });
+    expect(produced.stderr).toContain(`${textLines} records at offsets 0 to ${textLines - 1}`);
+    const difference = await shell(typed("--count"), options);
+    expect(difference).toMatchObject({ code: 0, stdout: "" });
+    // A difference would be found: one record fewer.
+    const shorter = await shell(typed("--count", textLines - 1), options);
+    expect(shorter.code).toBe(1);
+    expect(shorter.stdout).toContain("last, without a newline");
+  });
+
+  test("members lists three, one of them leading", async () => {
+    const members = await shell(typed("members"), options);
+    expect(members.code).toBe(0);
+    const rows = members.stdout.trim().split("\n").slice(1);
+    expect(rows).toHaveLength(3);
+    expect(rows.filter((row) => row.includes(" leader "))).toHaveLength(1);
+    expect(rows.every((row) => / yes, \d+ ms$/.test(row))).toBe(true);
+  });
+});
+
+describe("consume", () => {
+  test("follows new records until Ctrl-C, which is a good end", async () => {
+    const follower = start(["consume", "--follow"], options);
+    await follower.says(/last, without a newline$/);
+    await cairn(["produce"], { ...options, input: "\nand on\n" });
+    await follower.says(/without a newline\nand on\n$/);
+    follower.child.kill("SIGINT");
+    expect(await follower.ended).toMatchObject({
+      code: 0,
+      stdout: `${text}\nand on\n`,
+      stderr: "",
+    });
+  });
+
+  test("ends quietly when its reader has had enough", async () => {
+    const program = path.relative(folder, mainFile);
+    const head = new Running("sh", ["-c", `node ${program} consume --follow | head -n 1`], options);
+    await head.says(/^first$/m);
+    // A closed pipe is met by the next write.
+    await cairn(["produce"], { ...options, input: "one more\n" });
+    expect(await head.ended).toMatchObject({ code: 0, stdout: "first\n", stderr: "" });
+  });
+
+  test("gives JSON that has every byte", async () => {
+    const all = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+    const { code, stdout } = await cairn(["produce", "--json"], { ...options, input: all });
+    const { from, records } = JSON.parse(stdout);
+    // One newline is among the bytes.
+    expect([code, records]).toEqual([0, 2]);
+    const flags = ["--from", String(from), "--count", "2", "--json"];
+    const read = await cairn(["consume", ...flags], options);
+    const lines = read.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines[0]).toEqual({ offset: from, value: Buffer.from(all.slice(0, 10)).toString() });
+    expect(lines[1]).toMatchObject({
+      offset: from + 1,
+      base64: Buffer.from(all.slice(11)).toString("base64"),
+      headers: [{ name: "cairn-line-end", value: "none" }],
+    });
+  });
+
+  test("from beyond the end says where the end is", async () => {
+    const beyond = await cairn(["consume", "--from", "1000"], options);
+    expect(beyond.code).toBe(1);
+    expect(beyond.stderr).toMatch(
+      /^cairn: --from: the log ends at \d+, before 1000; --follow waits/,
+    );
+  });
+});
+
+describe("produce", () => {
+  test("names the line that is too long, and appends none of its batch", async () => {
+    const before = await cairn(["consume", "--json"], options);
+    const tooLong = await cairn(["produce"], {
+      ...options,
+      input: `short\n${"x".repeat(1024 * 1024 + 1)}\nafter\n`,
+    });
+    expect(tooLong.code).toBe(1);
+    expect(tooLong.stderr).toContain("line 2 has 1048577 bytes, a record may have 1048576");
+    const after = await cairn(["consume", "--json"], options);
+    const added = after.stdout.slice(before.stdout.length).trim().split("\n").filter(Boolean);
+    expect(added.length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("the cluster", () => {
+  test("is found from a folder below, and not without a profile", async () => {
+    const below = await cairn(["members", "--json"], {
+      ...options,
+      cwd: path.join(folder, ".cairn"),
+    });
+    expect(
+      below.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).id),
+    ).toEqual(["n1", "n2", "n3"]);
+    const away = await cairn(["members"], { cwd: npmCache });
+    expect(away.code).toBe(64);
+    expect(away.stderr).toContain("start a cluster with `npx cairn dev`");
+  });
+
+  test("is one a folder: a second start is refused", async () => {
+    const second = await cairn(["dev"], options);
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain("a development cluster runs here already");
+  });
+
+  test("stops on Ctrl-C, keeps its log, and prints the offset to go on from", async () => {
+    const { stdout } = await cairn(["consume", "--json"], options);
+    const end = stdout.trim().split("\n").length;
+    dev.child.kill("SIGINT");
+    expect(await dev.ended).toMatchObject({ code: 0 });
+    for (const name of ["n1", "n2", "n3"]) {
+      const log = readFileSync(path.join(folder, ".cairn", `${name}.log`), "utf8");
+      expect(JSON.parse(log.trim().split("\n").at(-1) ?? "")).toMatchObject({ msg: "stopped" });
+    }
+    const again = start(["dev"], options);
+    await again.says(new RegExp(`consume --from ${end} --count N \\| diff - FILE`));
+    again.child.kill("SIGTERM");
+    expect(await again.ended).toMatchObject({ code: 0 });
+  });
+});
