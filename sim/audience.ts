@@ -1,4 +1,5 @@
-// All observers of a run as one, each heard in the order given; the hooks that nobody has cost nothing.
+// All observers of a run as one, each heard in the order given; the hooks that nobody has cost
+// nothing.
 
 import type { FrozenBytes } from "../src/base/bytes.ts";
 import type { NodeId } from "../src/base/ids.ts";

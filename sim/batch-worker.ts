@@ -1,5 +1,5 @@
-// A child process of a batch: runs the seeds it is given, one at a time, and sends each report back. Owns
-// nothing; sim/batch.ts gives and collects.
+// A child process of a batch: runs the seeds it is given, one at a time, and sends each report
+// back. Owns nothing; sim/batch.ts gives and collects.
 
 import { runSeed } from "./batch.ts";
 

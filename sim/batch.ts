@@ -1,5 +1,6 @@
-// Many seeds at once: gives them to child processes and collects the reports in the order of the seeds, so
-// that what is printed does not depend on which child was quicker. Owns processes; one run is sim/run.ts.
+// Many seeds at once: gives them to child processes and collects the reports in the order of the
+// seeds, so that what is printed does not depend on which child was quicker. Owns processes; one
+// run is sim/run.ts.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
 // The way between clients and nodes: requests and answers take time, get lost or come late, and a
-// connection breaks with its node. Owns request ids and the fate of what is carried; what a client makes
-// of it is sim/sim-client.ts.
+// connection breaks with its node. Owns request ids and the fate of what is carried; what a client
+// makes of it is sim/sim-client.ts.
 
 import type { Answer, ClientRequest } from "../src/base/client.ts";
 import type { Fault } from "../src/base/faults.ts";

@@ -1,5 +1,6 @@
-// The one queue of a run: events ordered by (instant, sequence). Two events of one instant happen in
-// the order in which they were put in, and nothing else decides. Owns order, not time (sim/world.ts).
+// The one queue of a run: events ordered by (instant, sequence). Two events of one instant happen
+// in the order in which they were put in, and nothing else decides. Owns order, not time
+// (sim/world.ts).
 
 import { assert } from "../src/base/assert.ts";
 
@@ -7,8 +8,8 @@ import { assert } from "../src/base/assert.ts";
 export type Happening = () => void;
 
 /**
- * A binary heap over parallel arrays: no object per event beyond its closure, and comparisons of plain
- * numbers. Sequences stay below 2^53 in any run that a person would wait for.
+ * A binary heap over parallel arrays: no object per event beyond its closure, and comparisons of
+ * plain numbers. Sequences stay below 2^53 in any run that a person would wait for.
  */
 export class EventQueue {
   readonly #instants: number[] = [];

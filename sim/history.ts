@@ -33,14 +33,16 @@ export type Question =
       /** The life of the node that answered is in the facts. */
       readonly from: Offset;
       readonly wait: boolean;
-      /** Null for a read that stands alone; calls of one stream continue where the last one ended. */
+      /**
+       * Null for a read that stands alone; calls of one stream continue where the last one ended.
+       */
       readonly stream: number | null;
     }
   | { readonly kind: "check-tail" };
 
 /**
- * How it ended. ok: it happened, as the facts say. fail: it did not happen and never will. unknown: the
- * client cannot tell. pending: no outcome when the run ended.
+ * How it ended. ok: it happened, as the facts say. fail: it did not happen and never will. unknown:
+ * the client cannot tell. pending: no outcome when the run ended.
  */
 export type Outcome = "pending" | "ok" | "fail" | "unknown";
 

@@ -1,5 +1,5 @@
-// `npm run sim`: runs a seed, many seeds, a plan, a mutant or a recorded run, prints what came of it, and
-// exits with the verdict. Owns the command line; every number on it is made elsewhere.
+// `npm run sim`: runs a seed, many seeds, a plan, a mutant or a recorded run, prints what came of
+// it, and exits with the verdict. Owns the command line; every number on it is made elsewhere.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";

@@ -1,6 +1,7 @@
-// A run as data: everything that will be tried, with its instants, and the seed of every draw made on
-// the way. A plan and nothing else determines a run. Owns the form of plans and their codec; plans are
-// drawn from seeds in sim/swarm.ts and executed by sim/world.ts. Times are whole milliseconds.
+// A run as data: everything that will be tried, with its instants, and the seed of every draw made
+// on the way. A plan and nothing else determines a run. Owns the form of plans and their codec;
+// plans are drawn from seeds in sim/swarm.ts and executed by sim/world.ts. Times are whole
+// milliseconds.
 
 import { z } from "zod";
 
@@ -64,7 +65,9 @@ const disk = z
 
 const client = count.max(255);
 
-/** What clients do. `times` repeats it, `everyMs` after the one before has begun at the earliest. */
+/**
+ * What clients do. `times` repeats it, `everyMs` after the one before has begun at the earliest.
+ */
 const operation = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("append"),
@@ -242,7 +245,9 @@ export function decodePlan(text: string): Plan {
   return planOf(draft);
 }
 
-/** One line per operation and mishap, keys in the order of the form: equal plans give equal text. */
+/**
+ * One line per operation and mishap, keys in the order of the form: equal plans give equal text.
+ */
 export function encodePlan(plan: Plan): string {
   const rows = (list: readonly unknown[]) =>
     list.length === 0

@@ -1,5 +1,6 @@
-// While a run executes, everything that could tell two runs apart is out of reach: the time of day, chance,
-// timers. Whoever touches it throws, and the run's verdict says who. Owns the swap and the way back.
+// While a run executes, everything that could tell two runs apart is out of reach: the time of day,
+// chance, timers. Whoever touches it throws, and the run's verdict says who. Owns the swap and the
+// way back.
 
 import { webcrypto } from "node:crypto";
 

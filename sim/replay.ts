@@ -1,5 +1,5 @@
-// Feeds a recorded production run to the same node again: same options, same seed, same mail at the same
-// instants; every output must come out byte for byte. Owns the comparison; the format is
+// Feeds a recorded production run to the same node again: same options, same seed, same mail at the
+// same instants; every output must come out byte for byte. Owns the comparison; the format is
 // src/service/recording.ts.
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -54,7 +54,10 @@ export function replayRecording(recording: Recording): Replayed {
   return { turns: recording.turns.length, events, outputBytes, digest, difference: null };
 }
 
-/** Replays every recording in a directory; prints a line for each. Exit code: 0 equal, 3 not, 64 none. */
+/**
+ * Replays every recording in a directory; prints a line for each. Exit code: 0 equal, 3 not, 64
+ * none.
+ */
 export function replay(directory: string): number {
   const names = recordingsIn(directory);
   if (names.length === 0) {

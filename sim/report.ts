@@ -1,5 +1,5 @@
-// What a run looks like on a terminal: the options it was made of, the last line, what went wrong and how
-// to see it again. Owns words and columns; the rows in between are sim/trace.ts.
+// What a run looks like on a terminal: the options it was made of, the last line, what went wrong
+// and how to see it again. Owns words and columns; the rows in between are sim/trace.ts.
 
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import type { Plan, PlannedMishap } from "./plan.ts";

@@ -1,5 +1,5 @@
-// Executes one plan and says what came of it, as plain data. Owns the verdict's name and its exit code;
-// the course of a run is sim/world.ts, its words for people are sim/report.ts.
+// Executes one plan and says what came of it, as plain data. Owns the verdict's name and its exit
+// code; the course of a run is sim/world.ts, its words for people are sim/report.ts.
 
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import { Watch } from "./checks/watch.ts";
@@ -36,8 +36,8 @@ export interface RunReport {
 }
 
 /**
- * Runs a plan under the eyes of all checkers, and of `observers` too. Touches nothing outside; equal plans
- * give equal reports.
+ * Runs a plan under the eyes of all checkers, and of `observers` too. Touches nothing outside;
+ * equal plans give equal reports.
  */
 export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunReport {
   return withPoison(() => {

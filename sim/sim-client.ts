@@ -1,6 +1,7 @@
-// One simulated client: it does what its script says, one call at a time, and writes down what it asked
-// and was told. It knows no more of the cluster than a real client: a hint who leads, an offset where the
-// log ended. Owns retries and what an outcome means; when scripts end is sim/workload.ts.
+// One simulated client: it does what its script says, one call at a time, and writes down what it
+// asked and was told. It knows no more of the cluster than a real client: a hint who leads, an
+// offset where the log ended. Owns retries and what an outcome means; when scripts end is
+// sim/workload.ts.
 
 import type { Answer } from "../src/base/client.ts";
 import type { Entry } from "../src/base/entry.ts";
@@ -46,7 +47,10 @@ type PlannedRead = Extract<PlannedOperation, { kind: "read" }>;
 type AppendQuestion = Extract<Question, { kind: "append" }>;
 type ReadQuestion = Extract<Question, { kind: "read" }>;
 
-/** Faults that say for certain: this request appended nothing. A retry may do better after the first. */
+/**
+ * Faults that say for certain: this request appended nothing. A retry may do better after the
+ * first.
+ */
 const RETRY_FAULTS: ReadonlySet<FaultCode> = new Set([
   "not-leader",
   "overloaded",

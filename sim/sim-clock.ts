@@ -1,5 +1,5 @@
-// One node's clock in one life: a monotonic time with an origin of its own, a wall clock that may be
-// wrong, and two alarms. The contract is src/ports/clock.ts. Owns no time: sim/timeline.ts does.
+// One node's clock in one life: a monotonic time with an origin of its own, a wall clock that may
+// be wrong, and two alarms. The contract is src/ports/clock.ts. Owns no time: sim/timeline.ts does.
 
 import { assert } from "../src/base/assert.ts";
 import { type Instant, NEVER, type WallMs } from "../src/base/ids.ts";
@@ -76,7 +76,10 @@ export class SimClock implements Clock {
     this.#isHalted = true;
   }
 
-  /** An alarm that moves on, as a leader's heartbeat moves an election on, costs no event of its own. */
+  /**
+   * An alarm that moves on, as a leader's heartbeat moves an election on, costs no event of its
+   * own.
+   */
   #askAt(instant: number): void {
     if (this.#asksAt <= instant) return;
     this.#asksAt = instant;

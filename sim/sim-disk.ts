@@ -1,6 +1,7 @@
-// One computer's data directory over all the lives of its node: operations take drawn time, complete in
-// order on each file, and crashes leave what a real one could. The contracts are src/base/disk.ts and
-// src/ports/disk.ts. Owns names, order and time; the bytes of a file are sim/sim-file.ts.
+// One computer's data directory over all the lives of its node: operations take drawn time,
+// complete in order on each file, and crashes leave what a real one could. The contracts are
+// src/base/disk.ts and src/ports/disk.ts. Owns names, order and time; the bytes of a file are
+// sim/sim-file.ts.
 
 import { assert } from "../src/base/assert.ts";
 import { freeze } from "../src/base/bytes.ts";
@@ -105,8 +106,8 @@ export class SimDisk implements Disk, DiskView {
   }
 
   /**
-   * The node is gone. What it had submitted may have happened or not, in order on each file; then, if
-   * the power went too, nothing that was not synced is certain. Its inbox hears nothing more.
+   * The node is gone. What it had submitted may have happened or not, in order on each file; then,
+   * if the power went too, nothing that was not synced is certain. Its inbox hears nothing more.
    */
   crash(kind: CrashKind): CrashLoss {
     this.#life++;
@@ -200,7 +201,9 @@ export class SimDisk implements Disk, DiskView {
     this.#changesSynced += Math.max(count, 0);
   }
 
-  /** Performs, for each file, some first part of what was submitted; says how many bytes were not. */
+  /**
+   * Performs, for each file, some first part of what was submitted; says how many bytes were not.
+   */
   #finishSome(): number {
     const stuck = new Set<string>();
     let lostBytes = 0;

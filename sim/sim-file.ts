@@ -116,8 +116,8 @@ export class SimFile {
   }
 
   /**
-   * The power went: of each unsynced write everything, nothing or some sectors have reached the disk.
-   * Says how many bytes read differently afterwards, and how many writes are torn.
+   * The power went: of each unsynced write everything, nothing or some sectors have reached the
+   * disk. Says how many bytes read differently afterwards, and how many writes are torn.
    */
   losePower(prng: Prng): { lostBytes: number; tornWrites: number } {
     const wasMapped = this.#isMapped;

@@ -1,5 +1,5 @@
-// The records of a run: each unlike any other, each able to say whether it was altered. Owns the bytes
-// of a value: its id, filler made of it, and a checksum over both.
+// The records of a run: each unlike any other, each able to say whether it was altered. Owns the
+// bytes of a value: its id, filler made of it, and a checksum over both.
 
 import { getU64, putU64, viewOf } from "../src/base/bytes.ts";
 import { crc32c } from "../src/base/crc32c.ts";

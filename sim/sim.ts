@@ -1,5 +1,5 @@
-// The simulator as a library (`cairnlog/sim`): draw or write a plan, run it, look at what came of it, with
-// observers of your own beside the checkers.
+// The simulator as a library (`cairnlog/sim`): draw or write a plan, run it, look at what came of
+// it, with observers of your own beside the checkers.
 
 export type { Call, Facts, History, Outcome, Question, SeenRecord } from "./history.ts";
 export type {

@@ -4,8 +4,8 @@
 import type { Prng } from "../src/base/prng.ts";
 
 /**
- * 64 quantiles of the exponential distribution, in thousandths of its mean (their own mean is 1000):
- * most are short, one in 64 is about five times the mean.
+ * 64 quantiles of the exponential distribution, in thousandths of its mean (their own mean is
+ * 1000): most are short, one in 64 is about five times the mean.
  */
 const QUANTILES: readonly number[] = [
   8, 24, 40, 56, 73, 90, 107, 125, 143, 161, 179, 198, 217, 237, 257, 277, 298, 319, 341, 363, 386,

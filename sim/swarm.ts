@@ -1,6 +1,6 @@
-// Draws a plan from a seed. Which mishaps exist at all, how hard they are and how the cluster is set up is
-// drawn per seed, because a run with everything at once hides what a run with one thing alone shows (swarm
-// testing). Owns the distribution; the form of plans is sim/plan.ts.
+// Draws a plan from a seed. Which mishaps exist at all, how hard they are and how the cluster is
+// set up is drawn per seed, because a run with everything at once hides what a run with one thing
+// alone shows (swarm testing). Owns the distribution; the form of plans is sim/plan.ts.
 
 import { Prng } from "../src/base/prng.ts";
 import { type Plan, type PlanDraft, planOf, type Target } from "./plan.ts";

@@ -1,5 +1,5 @@
-// What happened in a run, counted: for its last line, for saying "unknown" when nothing did, and for the
-// gates of a batch. An observer like any other; it judges nothing.
+// What happened in a run, counted: for its last line, for saying "unknown" when nothing did, and
+// for the gates of a batch. An observer like any other; it judges nothing.
 
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Call, History, RecordId } from "./history.ts";

@@ -44,7 +44,9 @@ export class Timeline {
     this.#queue.take()();
   }
 
-  /** Lets everything happen up to and with `instant`, then stands there. For tests of single ports. */
+  /**
+   * Lets everything happen up to and with `instant`, then stands there. For tests of single ports.
+   */
   advanceTo(instant: number): void {
     while (this.next <= instant) this.advance();
     this.#now = instant;

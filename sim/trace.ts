@@ -1,5 +1,6 @@
-// A run as a person can read it: one row per thing that happened, its glyph in the column of its node. An
-// observer that writes down; which rows are worth a line is decided at the end, when all are known.
+// A run as a person can read it: one row per thing that happened, its glyph in the column of its
+// node. An observer that writes down; which rows are worth a line is decided at the end, when all
+// are known.
 
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Stopped } from "../src/node/protocol.ts";

@@ -1,6 +1,6 @@
-// Everybody who uses the cluster in a run: clients with scripts, readers that follow a node, and at the
-// end an auditor per node that reads its whole log. Owns who there is and when all is answered; what one
-// client does is sim/sim-client.ts.
+// Everybody who uses the cluster in a run: clients with scripts, readers that follow a node, and at
+// the end an auditor per node that reads its whole log. Owns who there is and when all is answered;
+// what one client does is sim/sim-client.ts.
 
 import type { Offset } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";

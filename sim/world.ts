@@ -1,6 +1,7 @@
-// A whole cluster in one process and in virtual time: computers, the network between them, their clients,
-// and what goes wrong. One queue, one loop; everything else is somebody's event on the timeline. Owns the
-// course of a run, from its first start to its verdict; a run is made of a plan, and of nothing else.
+// A whole cluster in one process and in virtual time: computers, the network between them, their
+// clients, and what goes wrong. One queue, one loop; everything else is somebody's event on the
+// timeline. Owns the course of a run, from its first start to its verdict; a run is made of a plan,
+// and of nothing else.
 //
 //   plan --> [ mishaps and work ] -- healAtMs --> [ recover ] --> [ audit ] --> verdict
 //

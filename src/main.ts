@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The `cairn` program: hands the command line to its command and turns how that ended into lines and
-// an exit code. Owns the process's end; the commands are in src/cli.
+// The `cairn` program: hands the command line to its command and turns how that ended into lines
+// and an exit code. Owns the process's end; the commands are in src/cli.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

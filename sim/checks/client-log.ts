@@ -1,5 +1,5 @@
-// The committed log as clients may know it: record ids by offset, and where batches end. Also the words
-// in which checkers speak of calls. Owns no rule.
+// The committed log as clients may know it: record ids by offset, and where batches end. Also the
+// words in which checkers speak of calls. Owns no rule.
 
 import type { Call, RecordId } from "../history.ts";
 
@@ -32,7 +32,10 @@ export function ackedOffset(call: Call): number | null {
   return call.outcome === "ok" && call.facts?.kind === "appended" ? call.facts.offset : null;
 }
 
-/** For facts: `call 12 of client 3, an append of records 40..42, [120, 450] us: acknowledged at offset 7`. */
+/**
+ * For facts: `call 12 of client 3, an append of records 40..42, [120, 450] us: acknowledged at
+ * offset 7`.
+ */
 export function describeCall(call: Call): string {
   const span =
     call.outcome === "pending" ? `since ${call.start} us` : `from ${call.start} to ${call.end} us`;

@@ -1,6 +1,6 @@
-// The one list of committed entries: each node that advances its commitIndex must find its own entries
-// in it, or be the leader that makes the next ones. Owns state-machine safety [5.4.3], the chain of
-// offsets, and each producer's sequences; whether a commit was allowed is safety.ts.
+// The one list of committed entries: each node that advances its commitIndex must find its own
+// entries in it, or be the leader that makes the next ones. Owns state-machine safety [5.4.3], the
+// chain of offsets, and each producer's sequences; whether a commit was allowed is safety.ts.
 
 import {
   brokenLink,

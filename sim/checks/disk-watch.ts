@@ -1,6 +1,7 @@
-// What one node's disk holds, learnt only from the operations that took effect on it: the frames of its
-// store files and its hard state, and how far all of that would survive a power loss now. Never asks
-// the node. Owns reading the log's formats for the checkers; what must be durable when is promises.ts.
+// What one node's disk holds, learnt only from the operations that took effect on it: the frames of
+// its store files and its hard state, and how far all of that would survive a power loss now. Never
+// asks the node. Owns reading the log's formats for the checkers; what must be durable when is
+// promises.ts.
 
 import { viewOf } from "../../src/base/bytes.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
@@ -102,7 +103,8 @@ export class DiskWatch {
 
   /**
    * The node went down and its disk is what the crash left. Returns the last entry that was certain
-   * before and still stands (the node's own last operations may have taken some away); null without any.
+   * before and still stands (the node's own last operations may have taken some away); null without
+   * any.
    */
   reload(): { readonly index: LogIndex; readonly term: Term } | null {
     const before: Term[] = [];
@@ -137,7 +139,9 @@ export class DiskWatch {
     return certain?.state.hardState ?? { term: NO_TERM, votedFor: null };
   }
 
-  /** Recovery may cut everything from here on: a truncation is noted, or its note is being written. */
+  /**
+   * Recovery may cut everything from here on: a truncation is noted, or its note is being written.
+   */
   get #cutFrom(): number {
     let cut = Number.POSITIVE_INFINITY;
     for (const { state, isCertain } of this.#slots()) {

@@ -1,6 +1,6 @@
-// What must hold for everything clients were told, once all is over: every acknowledged append in the
-// committed log once, at its offset; refused ones never; unknown ones at most once; reads of committed
-// records only, each a run without gaps. Real-time order is linearizability.ts.
+// What must hold for everything clients were told, once all is over: every acknowledged append in
+// the committed log once, at its offset; refused ones never; unknown ones at most once; reads of
+// committed records only, each a run without gaps. Real-time order is linearizability.ts.
 
 import type { NodeId } from "../../src/base/ids.ts";
 import type { Call, Facts, Question, RecordId } from "../history.ts";

@@ -1,7 +1,7 @@
-// Every entry that was ever seen on a disk or on the wire, by index and term, and the histories they
-// imply. Because a leader's own entries are one run at the end of its log, the log of a term is told by
-// where that run starts and which term stands before it: no log needs to be copied to know any of its
-// terms. Owns log matching [5.3]; what is committed is committed-log.ts.
+// Every entry that was ever seen on a disk or on the wire, by index and term, and the histories
+// they imply. Because a leader's own entries are one run at the end of its log, the log of a term
+// is told by where that run starts and which term stands before it: no log needs to be copied to
+// know any of its terms. Owns log matching [5.3]; what is committed is committed-log.ts.
 
 import type { EntryHead } from "../../src/base/entry.ts";
 import { type LogIndex, NO_TERM, type NodeId, type Term } from "../../src/base/ids.ts";
@@ -71,8 +71,8 @@ export class Lineage {
   }
 
   /**
-   * The term of the entry at `index` in a log that has an entry of `lastTerm` at or after it; null when
-   * nothing of `lastTerm`, or of a term before it, was seen yet.
+   * The term of the entry at `index` in a log that has an entry of `lastTerm` at or after it; null
+   * when nothing of `lastTerm`, or of a term before it, was seen yet.
    */
   termAt(index: LogIndex, lastTerm: Term): Term | null {
     let term = lastTerm;

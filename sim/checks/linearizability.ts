@@ -1,10 +1,10 @@
 // The exact order check: appends and reads of the end are linearizable, or two calls are named that
-// contradict one another. O(n log n) and no search, because the final log forces the order. Owns real
-// time against log order; what is in the log, and how often, is history.ts.
+// contradict one another. O(n log n) and no search, because the final log forces the order. Owns
+// real time against log order; what is in the log, and how often, is history.ts.
 //
 // Why no search is needed: an append that took effect is at its offset, and a read of the end lies
-// between the appends before the end it saw and those after. So every call has a key, and a history is
-// linearizable exactly when no call was over before a call with a smaller key began:
+// between the appends before the end it saw and those after. So every call has a key, and a history
+// is linearizable exactly when no call was over before a call with a smaller key began:
 //  - such a pair must stand one way round in the log and the other way round in time: no order exists;
 //  - without such a pair, take the calls by key, each at the latest start so far: that is an order.
 
@@ -48,7 +48,9 @@ export function checkLinearizable(calls: readonly Call[], log: ClientLog): Findi
   return firstContradiction(placed);
 }
 
-/** An acknowledgement says where the batch is; a guard says where the log ended when it took effect. */
+/**
+ * An acknowledgement says where the batch is; a guard says where the log ended when it took effect.
+ */
 function checkPlace(
   call: Call,
   offset: number | undefined,

@@ -1,5 +1,5 @@
-// Whether a run, or a batch of runs, has shown anything: a run in which nothing happened passes every
-// check, and a batch of tame runs finds no bug. Owns the bars; the counting is sim/tally.ts.
+// Whether a run, or a batch of runs, has shown anything: a run in which nothing happened passes
+// every check, and a batch of tame runs finds no bug. Owns the bars; the counting is sim/tally.ts.
 
 import type { Counts } from "../tally.ts";
 

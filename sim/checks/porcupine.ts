@@ -1,6 +1,7 @@
-// An independent search for a linearization, after Wing and Gong (1993) with Lowe's memoisation (2017)
-// as in Porcupine: for small histories only, to be set against the order check of linearizability.ts,
-// with which it shares no rule. The model is S2's: the end of the log and a chained hash of its batches.
+// An independent search for a linearization, after Wing and Gong (1993) with Lowe's memoisation
+// (2017) as in Porcupine: for small histories only, to be set against the order check of
+// linearizability.ts, with which it shares no rule. The model is S2's: the end of the log and a
+// chained hash of its batches.
 
 import type { Call, RecordId } from "../history.ts";
 import type { ClientLog } from "./client-log.ts";
@@ -33,8 +34,8 @@ interface Endpoint {
 }
 
 /**
- * Is there an order of the operations, each between its start and its end, that `model` allows? Gives up
- * after `stepsMax` tried places.
+ * Is there an order of the operations, each between its start and its end, that `model` allows?
+ * Gives up after `stepsMax` tried places.
  */
 export function searchLinearization<State, Operation>(
   model: Model<State, Operation>,

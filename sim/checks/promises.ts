@@ -1,6 +1,7 @@
-// Nothing leaves a node before what it promises is durable there: votes, candidacies, confirmations of
-// appends, answers to clients. Judged when a message or an answer leaves, so that a promise made too
-// early is found at once and not only after a lucky crash. Owns what each kind of message promises.
+// Nothing leaves a node before what it promises is durable there: votes, candidacies, confirmations
+// of appends, answers to clients. Judged when a message or an answer leaves, so that a promise made
+// too early is found at once and not only after a lucky crash. Owns what each kind of message
+// promises.
 
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { Entry, HardState } from "../../src/base/entry.ts";

@@ -1,6 +1,6 @@
-// Raft's safety properties, watched after every turn of every node by somebody who sees all of them and
-// all their disks: elections, leaders' logs, commits, restarts. Incremental: a turn costs what it
-// changed. Owns no disk (durability.ts) and no message (promises.ts).
+// Raft's safety properties, watched after every turn of every node by somebody who sees all of them
+// and all their disks: elections, leaders' logs, commits, restarts. Incremental: a turn costs what
+// it changed. Owns no disk (durability.ts) and no message (promises.ts).
 
 import type { EntryHead, HardState } from "../../src/base/entry.ts";
 import type { LogIndex, NodeId, Term } from "../../src/base/ids.ts";

@@ -1,5 +1,6 @@
-// The properties that runs are checked against: their names, and what each one says. A violation names
-// one of them and two observed facts that cannot both be right. Owns the words; finds nothing itself.
+// The properties that runs are checked against: their names, and what each one says. A violation
+// names one of them and two observed facts that cannot both be right. Owns the words; finds nothing
+// itself.
 
 import type { NodeId } from "../../src/base/ids.ts";
 
@@ -24,7 +25,8 @@ export const PROPERTIES = {
   "promise-candidacy": "A node asks for votes only after its own vote is durable.",
   "promise-append": "An append is confirmed only after the confirmed entries are durable.",
   "promise-answer": "A client is told only what is committed on a quorum of disks.",
-  // Judged at the end, by what clients asked and were told. Jepsen's names for Kafka, where they fit.
+  // Judged at the end, by what clients asked and were told. Jepsen's names for Kafka, where they
+  // fit.
   "lost-write": "An acknowledged append is in the log, at the offset that was acknowledged.",
   "inconsistent-offsets": "An offset holds one record, whoever reads it and whenever.",
   duplicate: "An append is in the log at most once.",

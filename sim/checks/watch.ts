@@ -1,6 +1,6 @@
-// The checkers as one observer of a run: it keeps a watch on every disk, hands each turn, message and
-// answer to the properties that are about it, and judges the whole history at the end. Owns the order
-// in which they hear; the properties are next door.
+// The checkers as one observer of a run: it keeps a watch on every disk, hands each turn, message
+// and answer to the properties that are about it, and judges the whole history at the end. Owns the
+// order in which they hear; the properties are next door.
 
 import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
@@ -62,8 +62,8 @@ export class Watch implements Observer {
     const { safety, promises } = this.#parts();
     this.#looked.delete(node.name);
     this.#down.add(node.name);
-    // Its commitIndex went with its memory: a power loss may give the disk back a tail that was truncated
-    // since, with other entries at indexes that the node already knew to be committed.
+    // Its commitIndex went with its memory: a power loss may give the disk back a tail that was
+    // truncated since, with other entries at indexes that the node already knew to be committed.
     safety.crashed(node.name, null);
     safety.crashed(node.name, this.#disk(node.name).reload());
     promises.crashed(node.name);

@@ -1,5 +1,6 @@
-// Makes broken builds: the sources compiled beside our own node_modules, so that imports resolve, and
-// copies of that with one file edited. Owns the folders and their removal; never touches the sources.
+// Makes broken builds: the sources compiled beside our own node_modules, so that imports resolve,
+// and copies of that with one file edited. Owns the folders and their removal; never touches the
+// sources.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -27,7 +28,9 @@ export interface Build {
   readonly remove: () => void;
 }
 
-/** The folder above us that holds the sources and how to compile them; throws when this is no clone. */
+/**
+ * The folder above us that holds the sources and how to compile them; throws when this is no clone.
+ */
 export function repositoryRoot(): string {
   for (let folder = import.meta.dirname; ; folder = path.dirname(folder)) {
     if (existsSync(path.join(folder, "tsconfig.base.json"))) return folder;

@@ -1,5 +1,6 @@
-// Every mutant by name. Each is a known or textbook bug of consensus or of storage (Raft paper and thesis,
-// bug reports of real systems); `npm test` kills all of them, and checks that each still applies.
+// Every mutant by name. Each is a known or textbook bug of consensus or of storage (Raft paper and
+// thesis, bug reports of real systems); `npm test` kills all of them, and checks that each still
+// applies.
 
 import type { Mutant } from "./mutant.ts";
 

@@ -1,5 +1,5 @@
-// Runs seeds until one fails, in a process of a (broken) build of its own, and prints one line of JSON: the
-// kill, or null. Owns nothing else; run.ts starts it. `node hunt.js SEED...`.
+// Runs seeds until one fails, in a process of a (broken) build of its own, and prints one line of
+// JSON: the kill, or null. Owns nothing else; run.ts starts it. `node hunt.js SEED...`.
 
 import { runPlan } from "../run.ts";
 import { drawPlan } from "../swarm.ts";

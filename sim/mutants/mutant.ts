@@ -1,5 +1,5 @@
-// What a mutant is: one edit at one place of our own sources that breaks one promise. Owns the form and
-// its application to a source text; the list is catalogue.ts.
+// What a mutant is: one edit at one place of our own sources that breaks one promise. Owns the form
+// and its application to a source text; the list is catalogue.ts.
 
 import type { VerdictName } from "../run.ts";
 

@@ -1,5 +1,5 @@
-// `npm run sim -- --mutant NAME`: breaks our own code in one place and shows that the simulator notices.
-// Owns the hunt for a failing seed and its words; the list of mutants is catalogue.ts.
+// `npm run sim -- --mutant NAME`: breaks our own code in one place and shows that the simulator
+// notices. Owns the hunt for a failing seed and its words; the list of mutants is catalogue.ts.
 
 import { spawn } from "node:child_process";
 import path from "node:path";
@@ -13,8 +13,8 @@ import type { Kill, Mutant } from "./mutant.ts";
 export const SEEDS_MAX = 200;
 
 /**
- * Hunts the named mutant, in `seed` alone or in seeds 1, 2, ... until one fails. Returns the exit code:
- * the failing run's own, 4 when the mutant survived, 64 for an unknown name.
+ * Hunts the named mutant, in `seed` alone or in seeds 1, 2, ... until one fails. Returns the exit
+ * code: the failing run's own, 4 when the mutant survived, 64 for an unknown name.
  */
 export async function runMutant(
   name: string,

@@ -6,7 +6,7 @@
 //    different files may complete in any order;
 //  - a completed write-at is readable at once, and durable only after a later sync of that file
 //    completed, and the file's own name only after a later sync-dir completed;
-//  - the bytes of a write belong to the disk until it completes; the bytes of a read are the reader's;
+//  - the bytes of a write belong to the disk until it completes, those of a read are the reader's;
 //  - a mapped view may be written in place; it is a cache that any crash may leave in any state.
 
 import type { FrozenBytes } from "./bytes.ts";

@@ -1,5 +1,5 @@
-// Hand-made histories for the tests of the checkers: calls in a few words, and random histories that
-// are linearizable by construction, with ways to break them.
+// Hand-made histories for the tests of the checkers: calls in a few words, and random histories
+// that are linearizable by construction, with ways to break them.
 
 import fc from "fast-check";
 import type { ClientLog } from "../../sim/checks/client-log.ts";
@@ -132,7 +132,9 @@ export interface Case {
   readonly log: ClientLog;
 }
 
-/** One drawn operation: where it takes effect among the others, and how long it is open around that. */
+/**
+ * One drawn operation: where it takes effect among the others, and how long it is open around that.
+ */
 const drawn = fc.record({
   kind: fc.constantFrom(
     "acked",
@@ -182,7 +184,9 @@ export function linearizableCases(size: number): fc.Arbitrary<Case> {
   });
 }
 
-/** The same, then with a few random changes, after which some are still linearizable and some not. */
+/**
+ * The same, then with a few random changes, after which some are still linearizable and some not.
+ */
 export function perhapsBrokenCases(size: number): fc.Arbitrary<Case> {
   const change = fc.record({
     what: fc.constantFrom(

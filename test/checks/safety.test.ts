@@ -1,5 +1,5 @@
-// Each safety property is broken by hand and found, with its two facts; and a run in which all is well
-// is left alone.
+// Each safety property is broken by hand and found, with its two facts; and a run in which all is
+// well is left alone.
 
 import { beforeEach, describe, expect, it } from "vitest";
 import type { NodeId, Term, WallMs } from "../../src/base/ids.ts";

@@ -1,4 +1,5 @@
-// A production run, recorded over a kill -9 and replayed by the simulator: every output byte for byte.
+// A production run, recorded over a kill -9 and replayed by the simulator: every output byte for
+// byte.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

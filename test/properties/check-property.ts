@@ -1,5 +1,5 @@
-// The two halves that every property over plans has: it holds of the sources as they are, and it is found
-// broken, shrunk and saved when a quorum is no majority.
+// The two halves that every property over plans has: it holds of the sources as they are, and it is
+// found broken, shrunk and saved when a quorum is no majority.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// Whatever nodes crash, as processes or with their power, at whatever effect on their disks: all safety
-// properties hold throughout, and the cluster answers everything once all are up again.
+// Whatever nodes crash, as processes or with their power, at whatever effect on their disks: all
+// safety properties hold throughout, and the cluster answers everything once all are up again.
 
 import fc from "fast-check";
 import { describe } from "vitest";

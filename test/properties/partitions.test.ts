@@ -1,5 +1,5 @@
-// Whatever paths between nodes are cut, both ways or one way, and whatever the network does besides: all
-// safety properties hold throughout, and the healed cluster answers everything.
+// Whatever paths between nodes are cut, both ways or one way, and whatever the network does
+// besides: all safety properties hold throughout, and the healed cluster answers everything.
 
 import fc from "fast-check";
 import { describe } from "vitest";

@@ -1,6 +1,6 @@
-// Properties over plans: draws plans, runs each in the simulator, and when one fails shrinks it and saves
-// the smallest as a plan file that `npm run sim -- --plan` replays. Owns the drawing of small clusters
-// and their work; what goes wrong in them is each property's own.
+// Properties over plans: draws plans, runs each in the simulator, and when one fails shrinks it and
+// saves the smallest as a plan file that `npm run sim -- --plan` replays. Owns the drawing of small
+// clusters and their work; what goes wrong in them is each property's own.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";

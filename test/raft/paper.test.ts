@@ -227,6 +227,12 @@ describe("section 5.2: leader election", () => {
     const { deadline } = server.raft;
     for (let looks = 0; looks < 100; looks++) server.elapse(ms(1));
     expect(server.raft.deadline).toBe(deadline);
+    const spans = new Set<number>();
+    for (let beats = 0; beats < 20; beats++) {
+      server.elapse(ms(1)).receive("b", appendRequest(1, [], 0));
+      spans.add(server.raft.deadline - server.now);
+    }
+    expect(spans.size).toBe(1);
   });
 
   test("five servers whose timers start together rarely tie", () => {
@@ -541,11 +547,15 @@ describe("sections 6 and 8, and the thesis", () => {
     expect(server.now - elected).toBe(ms(300));
   });
 
-  test("a learner's answers keep nobody in office and commit nothing (thesis 4.2.1)", () => {
-    const server = new Subject("a", { learners: ["l"] }).lead("b").propose(7);
-    server.ack("l", 2);
+  test("learners' answers keep nobody in office and commit nothing (thesis 4.2.1)", () => {
+    const learners = ["l", "m", "n"];
+    const server = new Subject("a", { learners }).lead("b").propose(7);
+    for (const learner of learners) server.ack(learner, 2);
     expect(server.status.commitIndex).toBe(0);
-    for (let beats = 0; beats < 6; beats++) server.elapse(ms(50)).ack("l", 2);
+    for (let beats = 0; beats < 6; beats++) {
+      server.elapse(ms(50));
+      for (const learner of learners) server.ack(learner, 2);
+    }
     expect(server.raft.role).toBe("follower");
   });
 

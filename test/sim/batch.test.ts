@@ -1,4 +1,5 @@
-// Many seeds in child processes give the same reports, in the same order, as one after another here.
+// Many seeds in child processes give the same reports, in the same order, as one after another
+// here.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
-// One seed, one run: the same digest twice in one process, in two processes, and wherever and however the
-// process was started.
+// One seed, one run: the same digest twice in one process, in two processes, and wherever and
+// however the process was started.
 
 import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// What the simulated clock does beyond the contract of test/contract: alarms yield to mail of their own
-// instant, and a node that is gone hears nothing.
+// What the simulated clock does beyond the contract of test/contract: alarms yield to mail of their
+// own instant, and a node that is gone hears nothing.
 
 import { expect, test } from "vitest";
 

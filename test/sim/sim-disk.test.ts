@@ -1,5 +1,6 @@
-// What crashes leave on a simulated disk: a process's death keeps what completed, a power loss keeps what
-// was synced and any part of the rest. The promises of a disk without crashes are in test/contract.
+// What crashes leave on a simulated disk: a process's death keeps what completed, a power loss
+// keeps what was synced and any part of the rest. The promises of a disk without crashes are in
+// test/contract.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// What the simulated network does to frames when it is told to be bad; what it does when all is well is in
-// test/contract.
+// What the simulated network does to frames when it is told to be bad; what it does when all is
+// well is in test/contract.
 
 import { describe, expect, test } from "vitest";
 

@@ -1,5 +1,5 @@
-// The course of a run: mishaps fall where the plan says, what is down comes back, and any part of a plan
-// is a plan, so that a failing one can be shrunk.
+// The course of a run: mishaps fall where the plan says, what is down comes back, and any part of a
+// plan is a plan, so that a failing one can be shrunk.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
