@@ -146,11 +146,11 @@ describe("a term jump", () => {
     expect(leader.peer("b")).toMatchObject({ matchIndex: 5, nextIndex: 6 });
   });
 
-  test("is made once for one refusal, however often it arrives", () => {
+  test("is made once for the refusal of what was asked last, however often others arrive", () => {
     const leader = new Subject("a", { log: [1, 1, 1, 1], term: 1 }).lead("b");
     leader.refuse("b", 4, 2, 1);
     expect(leader.peer("b").nextIndex).toBe(3);
-    leader.forget().refuse("b", 4, 1, 1).refuse("b", 4, 2, 1);
+    leader.forget().refuse("b", 4, 1, 1).refuse("b", 4, 2, 1).refuse("b", 1, 0, 0);
     expect(leader.peer("b").nextIndex).toBe(3);
     expect(leader.appends()).toEqual([]);
   });
