@@ -69,6 +69,9 @@ export const entryPoints = [
   "src/client/client.ts",
   "sim/main.ts",
   "sim/sim.ts",
+  // Child processes of a batch and of a hunt.
+  "sim/batch-worker.ts",
+  "sim/mutants/hunt.ts",
 ];
 
 const clockNames: Readonly<Record<string, string>> = {
