@@ -9,6 +9,9 @@ import type { RunReport } from "./run.ts";
 import { runPlan } from "./run.ts";
 import { drawPlan } from "./swarm.ts";
 
+/** The program of the child processes is this file. */
+const THIS_FILE = fileURLToPath(import.meta.url);
+
 /** A run and the time it took on this machine. */
 export interface TimedReport {
   readonly report: RunReport;
@@ -39,7 +42,7 @@ export async function runBatch(
     child.disconnect();
   };
   const count = Math.min(jobs, seeds.length);
-  const children = Array.from({ length: count }, () => fork(workerFile()));
+  const children = Array.from({ length: count }, () => fork(THIS_FILE));
   try {
     await Promise.all(children.map(work));
   } finally {
@@ -70,6 +73,12 @@ function ask(child: ChildProcess, seed: string): Promise<TimedReport> {
   });
 }
 
-function workerFile(): string {
-  return fileURLToPath(new URL("./batch-worker.js", import.meta.url));
+/** In a child process: runs the seeds that the parent sends, and sends each report back. */
+function serve(): void {
+  process.on("message", (seed: string) => {
+    process.send?.(runSeed(seed));
+  });
+  process.on("disconnect", () => process.exit());
 }
+
+if (process.argv[1] === THIS_FILE) serve();

@@ -14,7 +14,8 @@ export function describePlan(plan: Plan): string[] {
   const sizes = `segments of ${options.segmentBytesMax} bytes, ${options.indexEntriesMax} index entries`;
   const appends = `appends of ${options.appendBytesMax} bytes, ${options.appendsInFlightMax} in flight`;
   const delays = `delay ${network.delayMinMicros} + ${network.delayMeanMicros} us`;
-  const troubles = `lost ${network.dropPerMille}, twice ${network.duplicatePerMille} (late ${network.replayPerMille}), overtaken ${network.reorderPerMille} per mille`;
+  const twice = `twice ${network.duplicatePerMille} (late ${network.replayPerMille})`;
+  const troubles = `lost ${network.dropPerMille}, ${twice}, overtaken ${network.reorderPerMille} per mille`;
   const clients = `lost ${network.clientDropPerMille}, late ${network.clientLatePerMille} per mille`;
   const lines = [
     ["why", plan.why.join(" ")],
