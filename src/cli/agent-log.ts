@@ -1,5 +1,5 @@
-// What an agent says: one JSON object a line on standard output, by pino. Owns the form of a line and
-// the last turns kept for the day a node dies of a bug; what is worth saying is the node's.
+// What an agent says: one JSON object a line on standard output, by pino. Owns the form of a line
+// and the last turns kept for the day a node dies of a bug; what is worth saying is the node's.
 
 import pino, { type Logger } from "pino";
 

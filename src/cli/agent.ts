@@ -1,6 +1,6 @@
-// `cairn agent`: one real node. The composition root: settings, the data directory's lock, the ports,
-// the node of src/node, the service, the one TCP port in front of both, signals and the end. Decides
-// nothing about the log.
+// `cairn agent`: one real node. The composition root: settings, the data directory's lock, the
+// ports, the node of src/node, the service, the one TCP port in front of both, signals and the end.
+// Decides nothing about the log.
 
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -298,6 +298,7 @@ function checkMayCreate({ dataDir, mayCreate }: AgentConfig): void {
 function describeConfig(config: AgentConfig): Record<string, unknown> {
   const { clusterId: cluster, dataDir, members, serverTls, peerTls } = config;
   const list = members.map(({ id, address }) => `${id}=${address}`).join(",");
-  const tls = `clients ${serverTls === null ? "none" : "mutual"}, peers ${peerTls === null ? "none" : "mutual"}`;
+  const kindOf = (files: unknown) => (files === null ? "none" : "mutual");
+  const tls = `clients ${kindOf(serverTls)}, peers ${kindOf(peerTls)}`;
   return { cluster, dataDir, members: list, tls };
 }

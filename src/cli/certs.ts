@@ -47,7 +47,9 @@ export interface Authority {
   readonly key: CryptoKey;
 }
 
-/** Makes a certificate authority in `directory`; never replaces one, for all it signed would die. */
+/**
+ * Makes a certificate authority in `directory`; never replaces one, for all it signed would die.
+ */
 export async function createAuthority(directory: string, name: string): Promise<Authority> {
   const files = certificateFiles(directory, AUTHORITY_BASE);
   if (existsSync(files.key) || existsSync(files.cert)) {
@@ -89,8 +91,8 @@ export async function openAuthority(directory: string): Promise<Authority> {
 }
 
 /**
- * A node's certificate: a server to clients, both ends to peers. `hosts` are the names and addresses
- * that clients dial; the peer name binds its links to the one member.
+ * A node's certificate: a server to clients, both ends to peers. `hosts` are the names and
+ * addresses that clients dial; the peer name binds its links to the one member.
  */
 export async function createNodeCertificate(
   authority: Authority,

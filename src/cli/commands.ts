@@ -29,8 +29,8 @@ export function createProgram(program: Program): Command {
       "after",
       `
 Example:
-  npx cairn dev                       # three nodes on this machine, until Ctrl-C
-  npx cairn produce < README.md       # in another terminal
+  npx cairn dev                    # three nodes on this machine, until Ctrl-C
+  npx cairn produce < README.md    # in another terminal
   npx cairn consume --follow
 
 ${EXIT_CODES}`,
@@ -160,8 +160,9 @@ function addConsume(root: Command): void {
     .addHelpText(
       "after",
       `
-A newline follows each value, except where produce marked that its line had none:
-the output has the bytes that were produced. JSON has "base64" for what is no UTF-8.
+A newline follows each value, except where produce marked that its line had
+none: the output has the bytes that were produced. What is no UTF-8 is "base64"
+in JSON.
 
 Example:
   npx cairn consume --from 0 --count 100 | diff - access.log`,

@@ -1,5 +1,6 @@
-// How a client command reaches its cluster: flags, CAIRN_PROFILE, or the nearest .cairn/profile.yaml.
-// Owns that choice and the words when nothing is found; the library does the rest.
+// How a client command reaches its cluster: flags, CAIRN_PROFILE, or the nearest
+// .cairn/profile.yaml. Owns that choice and the words when nothing is found; the library does the
+// rest.
 
 import path from "node:path";
 

@@ -1,6 +1,6 @@
-// The demo's proof, as arithmetic over what was sent, what was acknowledged and what each node's log
-// holds: every line is in every log exactly once, at its acknowledged offset and in order. Knows no
-// node, no client and no file, so that a test can show that it fails.
+// The demo's proof, as arithmetic over what was sent, what was acknowledged and what each node's
+// log holds: every line is in every log exactly once, at its acknowledged offset and in order.
+// Knows no node, no client and no file, so that a test can show that it fails.
 
 export interface Evidence {
   /** The records' values, in the order sent. */

@@ -1,5 +1,6 @@
-// A real text of at least 10,000 lines that is on any machine after `npm ci`, for `cairn demo`. Owns
-// the choice and the cutting into lines; prefers a file everybody knows, and falls back on searching.
+// A real text of at least 10,000 lines that is on any machine after `npm ci`, for `cairn demo`.
+// Owns the choice and the cutting into lines; prefers a file everybody knows, and falls back on
+// searching.
 
 import { lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";

@@ -1,5 +1,5 @@
-// The demo's producer: each line an append of its own through the client library, a bounded number of
-// them in flight, and what was acknowledged when. Owns the bookkeeping that the proof rests on.
+// The demo's producer: each line an append of its own through the client library, a bounded number
+// of them in flight, and what was acknowledged when. Owns the bookkeeping that the proof rests on.
 
 import type { CairnClient } from "../client/client.ts";
 import type { Line } from "./lines.ts";

@@ -1,6 +1,6 @@
-// `cairn demo`: three real agents, a real text, a leader killed in the middle of it, and the proof from
-// the outside that nothing was lost, doubled or reordered. Owns the order of events, what is shown and
-// the cleaning up; the proof itself is demo-proof.ts.
+// `cairn demo`: three real agents, a real text, a leader killed in the middle of it, and the proof
+// from the outside that nothing was lost, doubled or reordered. Owns the order of events, what is
+// shown and the cleaning up; the proof itself is demo-proof.ts.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

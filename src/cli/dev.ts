@@ -1,6 +1,6 @@
-// `cairn dev`: a development cluster of three agents on loopback until Ctrl-C. Data, certificates and
-// the profile that client commands find are under .cairn/. Owns what it prints: lines to be typed in
-// another terminal, which must work as printed.
+// `cairn dev`: a development cluster of three agents on loopback until Ctrl-C. Data, certificates
+// and the profile that client commands find are under .cairn/. Owns what it prints: lines to be
+// typed in another terminal, which must work as printed.
 
 import { existsSync, rmSync } from "node:fs";
 import path from "node:path";

@@ -1,6 +1,6 @@
-// How a text becomes records and records become a text again, byte for byte. A line is a record; its
-// newline is not part of it. The one line that may lack a newline, a text's last, says so in a header,
-// so `produce < a; produce < b` reads back as `cat a b`. Owns no input or output.
+// How a text becomes records and records become a text again, byte for byte. A line is a record;
+// its newline is not part of it. The one line that may lack a newline, a text's last, says so in a
+// header, so `produce < a; produce < b` reads back as `cat a b`. Owns no input or output.
 
 /** The header of a record whose line had no newline at its end. */
 export const LINE_END_HEADER = "cairn-line-end";

@@ -1,6 +1,7 @@
-// A cluster of agent processes on this machine, as `cairn dev` and `cairn demo` run one: certificates,
-// ports, child processes, their logs and their ends. Owns its children: none outlives it, not even
-// when this process is killed, for an agent stops when its parent goes away. Talks to no node itself.
+// A cluster of agent processes on this machine, as `cairn dev` and `cairn demo` run one:
+// certificates, ports, child processes, their logs and their ends. Owns its children: none outlives
+// it, not even when this process is killed, for an agent stops when its parent goes away. Talks to
+// no node itself.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
@@ -108,7 +109,9 @@ export class LocalCluster {
     return Promise.all(this.names.map((name) => this.start(name)));
   }
 
-  /** Starts one member and waits until it serves; throws CommandError with the agent's own words. */
+  /**
+   * Starts one member and waits until it serves; throws CommandError with the agent's own words.
+   */
   async start(name: string): Promise<AgentReady> {
     const member = this.#member(name);
     if (member.child !== null) throw new CommandError(`${name} runs already`);

@@ -1,5 +1,5 @@
-// From an agent's settings to what its machines are built with: every bound of a production node, in
-// one place. Owns the numbers that are no settings.
+// From an agent's settings to what its machines are built with: every bound of a production node,
+// in one place. Owns the numbers that are no settings.
 
 import { type Micros, millis, type NodeId } from "../base/ids.ts";
 import type { NodeOptions } from "../node/protocol.ts";

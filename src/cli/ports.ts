@@ -1,5 +1,5 @@
-// Free TCP ports on loopback for clusters that live on one machine. Owns nothing after it answered: a
-// port may be taken by somebody else a moment later, and whoever listens on it says so.
+// Free TCP ports on loopback for clusters that live on one machine. Owns nothing after it answered:
+// a port may be taken by somebody else a moment later, and whoever listens on it says so.
 
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
@@ -7,8 +7,8 @@ import { createServer } from "node:net";
 import { CommandError } from "./exit.ts";
 
 /**
- * Below the range from which systems draw the ports of outgoing connections (Linux: 32768, RFC 6335:
- * 49152), so that no connection of ours takes a port between this look and the listening.
+ * Below the range from which systems draw the ports of outgoing connections (Linux: 32768, RFC
+ * 6335: 49152), so that no connection of ours takes a port between this look and the listening.
  */
 const LOWEST = 20_000;
 const HIGHEST = 32_000;

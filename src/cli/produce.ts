@@ -1,5 +1,5 @@
-// `cairn produce`: standard input to the log, a record a line, each exactly once and in order. Owns the
-// reading and the words; a line's place in a text is lines.ts, retries are the client's.
+// `cairn produce`: standard input to the log, a record a line, each exactly once and in order. Owns
+// the reading and the words; a line's place in a text is lines.ts, retries are the client's.
 
 import { fstatSync } from "node:fs";
 

@@ -1,7 +1,7 @@
-// The settings of `cairn agent`: one table of keys, each with its flag, its words for --help and the
-// schema that reads it. The names and defaults are the seeds' (log-service.md 1.6), then our own.
-// Owns what a single value may be; does not own where values come from or how they fit together
-// (config.ts).
+// The settings of `cairn agent`: one table of keys, each with its flag, its words for --help and
+// the schema that reads it. The names and defaults are the seeds' (log-service.md 1.6), then our
+// own. Owns what a single value may be; does not own where values come from or how they fit
+// together (config.ts).
 
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -11,7 +11,9 @@ export interface PeerAddress {
   readonly address: string;
 }
 
-/** One key: the same name as a flag (--name), in a file (name:) and in the environment (CAIRN_NAME). */
+/**
+ * One key: the same name as a flag (--name), in a file (name:) and in the environment (CAIRN_NAME).
+ */
 export interface Setting {
   readonly name: string;
   /** What stands behind the flag in --help; empty for a switch. */
@@ -104,7 +106,9 @@ function splitPairs(items: readonly string[]): [string, string][] | null {
   return pairs;
 }
 
-/** The host alone for now; the seeds' HOST:PORT names a gossip port, which nothing would listen on. */
+/**
+ * The host alone for now; the seeds' HOST:PORT names a gossip port, which nothing would listen on.
+ */
 const bindHost = text("expected a host name or an IP address").superRefine((value, context) => {
   const isV6 = /^\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*\]?$/.test(value);
   if (!isV6 && value.includes(":")) {
@@ -149,7 +153,9 @@ function setting(
   return [name, { name, argument, help, schema }];
 }
 
-/** In the order of --help. `config-file` itself can stand on the command line or in the environment. */
+/**
+ * In the order of --help. `config-file` itself can stand on the command line or in the environment.
+ */
 export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   setting("config-file", "FILE", "YAML with these names, without dashes", file),
   setting("data-dir", "DIR", "what this node keeps [<tmp>/cairn]", text("expected a directory")),

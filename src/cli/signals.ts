@@ -1,5 +1,5 @@
-// Ctrl-C and SIGTERM: the first asks to stop, a later one means at once. Owns telling the second from
-// the echo of the first.
+// Ctrl-C and SIGTERM: the first asks to stop, a later one means at once. Owns telling the second
+// from the echo of the first.
 
 import { say } from "./terminal.ts";
 

@@ -1,5 +1,5 @@
-// `cairn sim ...`: the simulator is a program of its own, which must not meet our timers and sockets;
-// this starts it and ends as it ends.
+// `cairn sim ...`: the simulator is a program of its own, which must not meet our timers and
+// sockets; this starts it and ends as it ends.
 
 import { spawn } from "node:child_process";
 import { constants } from "node:os";

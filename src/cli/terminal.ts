@@ -76,7 +76,9 @@ export class Output {
   }
 }
 
-/** Shows how far work has come, once it is slow: a bar on a terminal, a line now and then elsewhere. */
+/**
+ * Shows how far work has come, once it is slow: a bar on a terminal, a line now and then elsewhere.
+ */
 export class Progress {
   readonly #label: string;
   readonly #total: number | null;

@@ -1,5 +1,6 @@
-// Reading PEM files and finding what is wrong with them before a handshake does: missing, not PEM, the
-// key of another certificate, expired, no member's certificate. Owns no socket; `check` never prints.
+// Reading PEM files and finding what is wrong with them before a handshake does: missing, not PEM,
+// the key of another certificate, expired, no member's certificate. Owns no socket; `check` never
+// prints.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";

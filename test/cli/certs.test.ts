@@ -195,7 +195,7 @@ describe("wrong files", () => {
     const own = readTlsFiles(files, nameOf);
     expect(() => checkPeerCertificate(own, files, "n1")).not.toThrow();
     expect(() => checkPeerCertificate(own, files, "n2")).toThrow(
-      /^peer-tls-cert-file: .*n1\.pem: does not speak for the member n2: it needs the name n2\.peer\.cairn and has .*DNS:n1\.peer\.cairn$/,
+      /^peer-tls-cert-file: .*n1\.pem: does not speak for the member n2: it needs .* has .*DNS:n1/,
     );
   });
 });

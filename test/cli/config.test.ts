@@ -190,12 +190,14 @@ describe("mistakes", () => {
     [
       "bind-addr",
       "127.0.0.1:8401",
-      'bind-addr: its port is gossip\'s, which arrives with gossip; until then give the host alone: 127.0.0.1, got "127.0.0.1:8401" (--bind-addr)',
+      "bind-addr: its port is gossip's, which arrives with gossip; until then give the host alone: " +
+        '127.0.0.1, got "127.0.0.1:8401" (--bind-addr)',
     ],
     [
       "start-join-addrs",
       "127.0.0.1:8401",
-      'start-join-addrs: joining running members arrives with gossip; until then list all with peers: id=host:port,..., got "127.0.0.1:8401" (--start-join-addrs)',
+      "start-join-addrs: joining running members arrives with gossip; until then list all with " +
+        'peers: id=host:port,..., got "127.0.0.1:8401" (--start-join-addrs)',
     ],
     [
       "heartbeat-ms",

@@ -1,5 +1,5 @@
-// Three real agents on loopback: kills, clean stops, refusals. What a simulator cannot see: sockets,
-// TLS, a real disk, signals, locks.
+// Three real agents on loopback: kills, clean stops, refusals. What a simulator cannot see:
+// sockets, TLS, a real disk, signals, locks.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";

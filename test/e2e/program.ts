@@ -1,5 +1,5 @@
-// Real processes of the real program for end-to-end tests: building it, running commands to their end,
-// and keeping some running. Every child is ended by its pid when the file's tests are done.
+// Real processes of the real program for end-to-end tests: building it, running commands to their
+// end, and keeping some running. Every child is ended by its pid when the file's tests are done.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
