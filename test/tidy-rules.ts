@@ -70,7 +70,6 @@ export const entryPoints = [
   "sim/main.ts",
   "sim/sim.ts",
   // Child processes of a batch and of a hunt.
-  "sim/batch-worker.ts",
   "sim/mutants/hunt.ts",
 ];
 
