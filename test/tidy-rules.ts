@@ -69,7 +69,7 @@ export const entryPoints = [
   "src/client/client.ts",
   "sim/main.ts",
   "sim/sim.ts",
-  // Child processes of a batch and of a hunt.
+  // The child process of a hunt.
   "sim/mutants/hunt.ts",
 ];
 
