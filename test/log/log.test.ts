@@ -4,9 +4,11 @@ import { freeze } from "../../src/base/bytes.ts";
 import type { Entry } from "../../src/base/entry.ts";
 import { LOG_START, pointAfter } from "../../src/base/entry.ts";
 import type { LogIndex } from "../../src/base/ids.ts";
+import { GROUP_BYTES_MAX } from "../../src/log/writer.ts";
 import {
   entriesAfter,
   entriesOf,
+  entryAfter,
   hardStateOf,
   LogDriver,
   OPTIONS,
@@ -122,6 +124,62 @@ describe("a log on an empty directory", () => {
     expect(store.length - storeBytes).toBeGreaterThan(900);
     expect(store.subarray(storeBytes).every((byte) => byte === 0)).toBe(true);
     expect(driver.allEntries()).toEqual(entries);
+  });
+
+  test("bounds one gathered write, and says each roll once", () => {
+    const options = { ...OPTIONS, segmentBytesMax: 1 << 24 };
+    const driver = openedLog(options);
+    const large = entriesAfter(LOG_START, 1, 4, GROUP_BYTES_MAX / 2);
+    const before = driver.disk.performed.length;
+    driver.write({ entries: large });
+    const writes = driver.disk.performed.slice(before).filter(({ kind }) => kind === "write-at");
+    expect(writes.length).toBeGreaterThan(1);
+    expect(driver.persisted).toBe(2);
+    expect(driver.rolls).toBe(0);
+    const small = openedLog(SMALL).write({ entries: entriesAfter(LOG_START, 1, 60) });
+    expect(small.rolls).toBe(small.log.status().segments - 1);
+  });
+
+  test("keeps in memory what the cache may hold, and no more once it is durable", () => {
+    const driver = openedLog({ ...OPTIONS, cacheBytesMax: 500 });
+    const entries = entriesAfter(LOG_START, 1, 20);
+    driver.submit({ entries });
+    const all = entries.reduce((sum, entry) => sum + entry.frame.length, 0);
+    expect(driver.log.status().cachedBytes).toBe(all);
+    driver.run();
+    const { cachedBytes } = driver.log.status();
+    expect(cachedBytes).toBeLessThanOrEqual(500);
+    expect(cachedBytes).toBeGreaterThan(300);
+  });
+
+  test("rolls before a segment spans more records than a slot can say", () => {
+    const driver = openedLog();
+    const first = entryAfter(LOG_START, 1, 0xffff_ffff);
+    const second = entryAfter(pointAfter(first), 1, 2);
+    const third = entryAfter(pointAfter(second), 1, 1);
+    driver.write({ entries: [first, second, third] });
+    expect(driver.log.status().segments).toBe(2);
+    expect(driver.entriesAt(0xffff_ffff + 2)).toEqual([third]);
+    expect(reopened(driver.disk.killImage()).allEntries()).toEqual([first, second, third]);
+  });
+
+  test("goes on in the directory's own instance after a start with another one", () => {
+    const image = openedLog(SMALL).close().disk.killImage();
+    const identity = { ...OPTIONS.identity, instanceId: "7".repeat(32) };
+    const driver = reopened(image, { ...SMALL, identity });
+    const entries = entriesAfter(LOG_START, 1, 30);
+    driver.write({ entries });
+    expect(reopened(driver.disk.killImage(), SMALL).allEntries()).toEqual(entries);
+  });
+
+  test("brings its index to the file before it says that it is closed", () => {
+    const driver = openedLog().write({ entries: entriesAfter(LOG_START, 1, 3) });
+    const before = driver.disk.performed.length;
+    driver.close();
+    const performed = driver.disk.performed.slice(before).map(({ kind }) => kind);
+    const index = ["flush-map", "sync", "unmap"];
+    const manifest = ["create", "write-at", "sync", "rename", "sync-dir"];
+    expect(performed).toEqual([...index, "sync", ...manifest]);
   });
 
   test("answers reads by offset with the entry that holds the record", () => {

@@ -7,14 +7,17 @@ import { describe, expect, test } from "vitest";
 import { concat, type FrozenBytes, freeze } from "../../src/base/bytes.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type Entry, LOG_START, pointAfter } from "../../src/base/entry.ts";
-import type { LogIndex } from "../../src/base/ids.ts";
+import type { LogIndex, Offset, Position } from "../../src/base/ids.ts";
 import { FRAME_HEADER_BYTES } from "../../src/log/frame.ts";
+import { markerSalt } from "../../src/log/identity.ts";
+import { sealMarker } from "../../src/log/marker.ts";
 import { SCAN_CHUNK_BYTES, StoreScan, scanStore } from "../../src/log/recovery.ts";
-import { decodeSegmentHeader } from "../../src/log/segment-header.ts";
+import { decodeSegmentHeader, encodeSegmentHeader } from "../../src/log/segment-header.ts";
 import {
   entriesAfter,
   entryAfter,
   hardStateOf,
+  IDENTITY,
   LogDriver,
   OPTIONS,
   openedLog,
@@ -312,6 +315,40 @@ describe("a torn tail", () => {
     const again = reopened(image.set(STORE, torn));
     expect(again.refused).toBeNull();
     expect(again.allEntries().length).toBe(2);
+  });
+});
+
+describe("a marker", () => {
+  const header = { before: LOG_START, ...IDENTITY };
+  const salt = markerSalt(IDENTITY.instanceId, 1 as LogIndex);
+  const place = { position: 512 as Position, salt, hardSequence: 2 };
+  const lost = { ...LOG_START, index: 9 as LogIndex };
+
+  test("forged inside a record, at the very place it names, proves nothing without the salt", () => {
+    const driver = openedLog().write({ entries: entriesAfter(LOG_START, 1, 2) });
+    const start = driver.log.status().storeBytes;
+    const carrier = entryAfter(driver.log.status().end, 1, 1, 2 * FRAME_HEADER_BYTES);
+    const position = (start + 2 * FRAME_HEADER_BYTES) as Position;
+    const forged = sealMarker(lost, 1, { ...place, position, salt: (salt ^ 1) >>> 0 });
+    (carrier.frame.subarray(FRAME_HEADER_BYTES) as Uint8Array).set(forged);
+    driver.write({ entries: [carrier] });
+    const image = driver.disk.killImage();
+    const torn = (image.get(STORE) as Uint8Array).slice().fill(0, start, start + 8);
+    expect(reopened(image.set(STORE, torn)).opened?.end.index).toBe(2);
+    const genuine = torn.slice();
+    genuine.set(sealMarker(lost, 1, { ...place, position }), position);
+    expect(reopened(image.set(STORE, genuine)).refused).toMatchObject({ kind: "damaged" });
+  });
+
+  test("that does not restate the entry before it is damage", () => {
+    const empty = encodeSegmentHeader(header);
+    const wrong = [lost, { ...LOG_START, endOffset: 3 as Offset }];
+    for (const point of wrong) {
+      const store = concat([empty, sealMarker(point, 1, place)]);
+      expect(scanStore(freeze(store))?.verdict).toMatchObject({ kind: "damage", index: 1 });
+    }
+    const right = concat([empty, sealMarker(LOG_START, 1, place)]);
+    expect(scanStore(freeze(right))).toMatchObject({ verdict: { kind: "clean" }, hardSequence: 2 });
   });
 });
 
