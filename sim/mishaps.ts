@@ -139,7 +139,8 @@ export class Mishaps {
   }
 
   #crash(computer: SimComputer, how: CrashKind, downMs: number): void {
-    if (computer.host === null) return;
+    // A process that is down cannot die; a disk without a node can still lose its power.
+    if (computer.host === null && how === "process") return;
     computer.crash(how);
     this.#timeline.after(downMs * 1000, () => this.#restart(computer));
   }

@@ -114,7 +114,7 @@ export class World implements Stage {
     this.#workload.close();
     this.#audience.tell("healed");
     this.#await(
-      "recovered",
+      "recovers-after-healing",
       () => this.#unrecovered(),
       () => this.#audit(),
     );
@@ -124,7 +124,7 @@ export class World implements Stage {
     const end = this.#committedEnd();
     this.#workload.audit(end);
     const unread = () => (this.#workload.hasRead(end) ? null : `not every reader reached ${end}`);
-    this.#await("audited", unread, () => this.#pass());
+    this.#await("readable-after-healing", unread, () => this.#pass());
   }
 
   #pass(): void {

@@ -112,6 +112,14 @@ describe("a mishap", () => {
     expect(lives.told.at(1)).toBe("1500 n0 starts life 2");
   });
 
+  test("takes the power of a disk whose node is down", () => {
+    const stop = { kind: "stop", node: 0, atMs: 1000, downMs: 1000 } as const;
+    const crash = { kind: "crash", node: 0, how: "power", atMs: 1500, downMs: 800 } as const;
+    const lives = new Lives();
+    expect(runPlan(planWith(stop, crash), [lives]).verdict).toBe("pass");
+    expect(lives.told.slice(1, 3)).toEqual(["1500 n0 power crash", "2000 n0 starts life 2"]);
+  });
+
   test("aimed at the leader strikes whoever leads then", () => {
     let leader: string | null = null;
     let struck: string | null = null;
