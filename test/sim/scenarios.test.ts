@@ -107,11 +107,11 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
   "stale-leader-cannot-commit": (dangers) => {
     expect(dangers.staleTails).toBeGreaterThan(0);
     expect(dangers.ackedWhileCut).toBeGreaterThan(10);
-    expect(dangers.replacers.size).toBe(1);
+    expect(dangers.replacers.size).toBeGreaterThan(0);
   },
   "torn-tail-after-power-loss": (_, { counts }) => {
     expect(counts.tornWrites).toBeGreaterThan(0);
-    expect(counts.lossyCrashes).toBeGreaterThan(1);
+    expect(counts.lossyCrashes).toBeGreaterThan(2);
   },
   "vote-forgotten-by-power-loss": (dangers, { counts }) => {
     expect(dangers.votesInDoubt).toBeGreaterThan(1);
@@ -123,8 +123,8 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
   },
   "duplicate-after-unknown-outcome": (_, { counts }) => {
     expect(counts.retried).toBeGreaterThan(10);
-    expect(counts.duplicates).toBeGreaterThan(5);
-    expect(counts.unknown).toBeGreaterThan(5);
+    expect(counts.duplicates).toBeGreaterThan(2);
+    expect(counts.unknown).toBeGreaterThan(2);
   },
   "one-way-link-keeps-cluster-serving": (dangers, { counts }) => {
     expect(counts.oneWayCuts).toBe(1);
@@ -136,7 +136,7 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
     expect(counts.lossyCrashes).toBeGreaterThan(2);
   },
   "name-lost-while-a-segment-rolls": (_, { counts }) => {
-    expect(counts.powerLosses).toBe(6);
+    expect(counts.powerLosses).toBeGreaterThan(8);
     expect(counts.lostNames).toBeGreaterThan(1);
   },
   "slow-leader-commits-by-others": (dangers, { counts }) => {
