@@ -18,7 +18,7 @@ export interface TimedReport {
   readonly wallMs: number;
 }
 
-export function runSeed(seed: string): TimedReport {
+function runSeed(seed: string): TimedReport {
   const began = performance.now();
   const report = runPlan(drawPlan(seed));
   return { report, wallMs: performance.now() - began };

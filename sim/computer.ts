@@ -182,7 +182,7 @@ export class SimComputer implements Computer {
   }
 }
 
-export function nameOf(place: number): NodeId {
+function nameOf(place: number): NodeId {
   return `n${place}` as NodeId;
 }
 

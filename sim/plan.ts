@@ -194,7 +194,6 @@ const planForm = z
   });
 
 export type Plan = Readonly<z.infer<typeof planForm>>;
-export type PlanOptions = Readonly<z.infer<typeof options>>;
 export type NetworkProfile = Readonly<z.infer<typeof network>>;
 export type DiskProfile = Readonly<z.infer<typeof disk>>;
 export type PlannedOperation = Readonly<z.infer<typeof operation>>;
@@ -205,7 +204,7 @@ export type Target = z.infer<typeof target>;
 export type PlanDraft = Readonly<z.input<typeof planForm>>;
 
 /** All nodes that a mishap names. */
-export function targetsOf(mishap: PlannedMishap): readonly Target[] {
+function targetsOf(mishap: PlannedMishap): readonly Target[] {
   switch (mishap.kind) {
     case "partition":
       return mishap.side;
