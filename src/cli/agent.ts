@@ -150,6 +150,10 @@ class Agent {
       throw new CommandError(`${key}; choose another address with --bind-addr and --rpc-port`);
     }
     this.#logger.info({ address: `${listenHost}:${listenPort}` }, "listening");
+    if (this.#config.serverTls === null) {
+      const why = "without server-tls files nobody can prove who they are: all is refused";
+      this.#logger.warn({ why }, "no-transport-security");
+    }
     this.#host.start();
     void this.#tellWhenServing();
     const how = await Promise.race([asked.then(() => null), this.#stopped]);

@@ -3,7 +3,7 @@
 
 import { type CairnClient, CairnError, type ReadRecord } from "../client/client.ts";
 import { type ClusterFlags, findTarget, type Target, withClient } from "./connect.ts";
-import { CommandError, EXIT, OutputClosed } from "./exit.ts";
+import { CommandError, EXIT } from "./exit.ts";
 import { endsLine } from "./lines.ts";
 import { grouped, Output, Progress, Rate } from "./terminal.ts";
 
@@ -16,7 +16,7 @@ export interface ConsumeFlags extends ClusterFlags {
 
 const NEWLINE = Uint8Array.of(0x0a);
 const ANSWER_MS = 5_000;
-/** Bytes gathered before a write; with `--follow` nothing waits for more to come. */
+/** Bytes gathered before a write; what arrived is never held back for more to come. */
 const CHUNK_BYTES = 64 * 1024;
 
 export async function runConsume(flags: ConsumeFlags): Promise<void> {
@@ -113,18 +113,21 @@ async function copy(
       }
       done++;
       if (chunk.bytes >= CHUNK_BYTES) await chunk.write();
-      else if (!hasEnd) chunk.writeSoon();
+      else chunk.writeSoon();
       if (done % 1000 === 0) {
         progress?.update(done, `${grouped(done)} records, ${grouped(rate.of(done))}/s`);
       }
     }
+    await chunk.write();
   } catch (error) {
-    throw output.closed.aborted ? new OutputClosed() : error;
+    output.closed.throwIfAborted();
+    // Interrupted: what has arrived is still written.
+    await chunk.write();
+    throw error;
   } finally {
     progress?.stop();
-    if (!output.closed.aborted) await chunk.write();
-    await output.flush();
   }
+  await output.flush();
 }
 
 /** Pieces on their way to standard output. */

@@ -148,7 +148,11 @@ class Appender {
       return;
     }
     const speed = `${this.#rate.seconds.toFixed(1)} s, ${grouped(this.#rate.of(this.#records))}/s`;
-    say(`${this.#records} records at offsets ${from} to ${this.#end - 1} (${speed})`);
+    const what =
+      this.#records === 1
+        ? `1 record at offset ${from}`
+        : `${this.#records} records at offsets ${from} to ${this.#end - 1}`;
+    say(`${what} (${speed})`);
     if (unknownOutcomes > 0) {
       say(
         `${unknownOutcomes} unknown outcomes were retried; ${duplicates} had happened, none twice`,

@@ -6,7 +6,7 @@ import { styleText } from "node:util";
 
 import { SingleBar } from "cli-progress";
 
-import { OutputClosed } from "./exit.ts";
+import { CommandError, OutputClosed } from "./exit.ts";
 
 /** A bar appears, or plain lines begin, when the work has taken this long. */
 const PROGRESS_AFTER_MS = 2_000;
@@ -33,33 +33,32 @@ export function say(line = ""): void {
 export class Output {
   readonly #stream: NodeJS.WritableStream;
   readonly #closing = new AbortController();
-  #wake: (() => void) | null = null;
+  #waiters: (() => void)[] = [];
 
   constructor(stream: NodeJS.WritableStream = process.stdout) {
     this.#stream = stream;
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      // EPIPE is the reader's good right; anything else (a full disk) is told by the next write.
-      this.#closing.abort();
-      if (error.code !== "EPIPE") say(`cairn: standard output: ${error.message}`);
-      this.#wake?.();
+      // EPIPE is the reader's good right; anything else (a full disk) is a failure.
+      const failure = new CommandError(`standard output: ${error.message}`);
+      this.#closing.abort(error.code === "EPIPE" ? new OutputClosed() : failure);
+      this.#wakeAll();
     });
-    stream.on("drain", () => this.#wake?.());
+    stream.on("drain", () => this.#wakeAll());
   }
 
-  /** Aborted once the reader is gone: for whoever waits for something to write. */
+  /** Aborted once nothing can be written any more, with the error to end with as its reason. */
   get closed(): AbortSignal {
     return this.#closing.signal;
   }
 
   /** Resolves when the stream wants more. */
   async write(chunk: string | Uint8Array): Promise<void> {
-    if (this.closed.aborted) throw new OutputClosed();
+    this.closed.throwIfAborted();
     if (this.#stream.write(chunk)) return;
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
+      this.#waiters.push(resolve);
     });
-    this.#wake = null;
-    if (this.closed.aborted) throw new OutputClosed();
+    this.closed.throwIfAborted();
   }
 
   async line(text: string): Promise<void> {
@@ -68,11 +67,16 @@ export class Output {
 
   /** Resolves when everything has been handed to the system. */
   async flush(): Promise<void> {
-    if (this.closed.aborted) return;
+    this.closed.throwIfAborted();
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
+      this.#waiters.push(resolve);
       this.#stream.write("", () => resolve());
     });
+    this.closed.throwIfAborted();
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiters.splice(0)) wake();
   }
 }
 
@@ -85,8 +89,6 @@ export class Progress {
   readonly #showAtMs: number;
   #lineAtMs: number;
   #bar: SingleBar | null = null;
-  #done = 0;
-  #note = "";
 
   /** `total` null: the end is not known, so there is no bar. */
   constructor(label: string, total: number | null, showAfterMs = PROGRESS_AFTER_MS) {
@@ -98,12 +100,10 @@ export class Progress {
 
   /** `note` says it in words: how many of what, how fast. */
   update(done: number, note: string): void {
-    this.#done = done;
-    this.#note = note;
     const now = performance.now();
     if (now < this.#showAtMs) return;
     if (process.stderr.isTTY === true && this.#total !== null) {
-      this.#bar ??= this.#startBar(this.#total);
+      this.#bar ??= this.#startBar(this.#total, done, note);
       this.#bar.update(done, { note });
     } else if (now >= this.#lineAtMs) {
       this.#lineAtMs = now + PLAIN_LINE_EVERY_MS;
@@ -111,21 +111,19 @@ export class Progress {
     }
   }
 
-  /** Lets `write` put lines on the terminal without tearing the bar. */
+  /** Takes the bar away while `write` puts lines on the terminal; the next update draws it again. */
   async interrupt(write: () => Promise<void>): Promise<void> {
-    if (this.#bar === null) return write();
-    process.stderr.write("\r\x1b[2K");
+    this.stop();
     await write();
-    this.#bar?.render();
   }
 
+  /** Takes the bar away. */
   stop(): void {
-    this.#bar?.update(this.#done, { note: this.#note });
     this.#bar?.stop();
     this.#bar = null;
   }
 
-  #startBar(total: number): SingleBar {
+  #startBar(total: number, done: number, note: string): SingleBar {
     const bar = new SingleBar({
       format: `${this.#label} {bar} {percentage}%  {note}`,
       barCompleteChar: "\u2588",
@@ -134,12 +132,13 @@ export class Progress {
       fps: 10,
       forceRedraw: true,
       hideCursor: false,
-      clearOnComplete: false,
+      // A bar that stays would have its place restored by the next one, over lines in between.
+      clearOnComplete: true,
       // The command cleans up itself when it is interrupted.
       gracefulExit: false,
       stream: process.stderr,
     });
-    bar.start(total, this.#done, { note: this.#note });
+    bar.start(total, done, { note });
     return bar;
   }
 }

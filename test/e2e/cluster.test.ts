@@ -208,8 +208,16 @@ describe("a data directory", () => {
     const refused = await cairn(["agent", ...flags]);
     expect(refused.code).toBe(64);
     expect(refused.stderr).toContain(`data-dir: ${empty} is empty, and no cluster is named`);
-    const first = start(["agent", ...flags, "--bootstrap"]);
+    const first = start(["agent", ...flags, "--bootstrap"], { env: { CAIRN_INDEX: "file" } });
+    await first.says(/"index":"file"[^\n]*"msg":"serving"/);
+    await first.says(/"msg":"no-transport-security"/);
     await first.says(/"msg":"became-leader"/);
+    // Without certificates nobody can say who they are, and so nobody may do anything.
+    const stranger = connect({ addresses: [`127.0.0.1:${port}`] });
+    await expect(stranger.append([{ value: "x" }])).rejects.toMatchObject({
+      code: "unauthenticated",
+    });
+    stranger.close();
     first.child.kill("SIGTERM");
     expect(await first.ended).toMatchObject({ code: 0 });
     const again = start(["agent", ...flags]);

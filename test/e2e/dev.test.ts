@@ -54,7 +54,7 @@ describe("the printed lines", () => {
     expect(typed("produce")).toBe(`npx cairn produce < ${textFile}`);
     const produced = await shell(typed("produce"), options);
     expect(produced).toMatchObject({ code: 0, stdout: "" });
-    expect(produced.stderr).toContain(`${textLines} records at offsets 0 to ${textLines - 1}`);
+    expect(produced.stderr).toContain(`${textLines} records at offsets 0 to ${textLines - 1} (`);
     const difference = await shell(typed("--count"), options);
     expect(difference).toMatchObject({ code: 0, stdout: "" });
     // A difference would be found: one record fewer.
@@ -116,6 +116,13 @@ describe("consume", () => {
     });
   });
 
+  test("that waits for records is interrupted by Ctrl-C, and says so with its exit code", async () => {
+    const waiting = start(["consume", "--count", "1000000"], options);
+    await waiting.says(/first\n/);
+    waiting.child.kill("SIGINT");
+    expect(await waiting.ended).toMatchObject({ code: 130 });
+  });
+
   test("from beyond the end says where the end is", async () => {
     const beyond = await cairn(["consume", "--from", "1000"], options);
     expect(beyond.code).toBe(1);
@@ -126,6 +133,17 @@ describe("consume", () => {
 });
 
 describe("produce", () => {
+  test("interrupted by Ctrl-C tells what it appended", async () => {
+    const typing = start(["produce"], { ...options, openInput: "typed\n" });
+    const follower = start(["consume", "--follow"], options);
+    await follower.says(/typed\n/);
+    follower.child.kill("SIGINT");
+    typing.child.kill("SIGINT");
+    const { code, stderr } = await typing.ended;
+    expect(stderr).toMatch(/^1 record at offset \d+ /m);
+    expect(code).toBe(130);
+  });
+
   test("names the line that is too long, and appends none of its batch", async () => {
     const before = await cairn(["consume", "--json"], options);
     const tooLong = await cairn(["produce"], {

@@ -40,6 +40,8 @@ export interface Ended {
 export interface RunOptions {
   readonly cwd?: string;
   readonly input?: string | Uint8Array;
+  /** Written, and then nothing more comes, but the input does not end. */
+  readonly openInput?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -67,17 +69,19 @@ export class Running {
   #wake: (() => void)[] = [];
 
   constructor(file: string, args: readonly string[], options: RunOptions) {
-    const { cwd, env, input } = options;
+    const { cwd, env, input, openInput } = options;
+    const hasInput = input !== undefined || openInput !== undefined;
     this.child = spawn(file, args, {
       cwd: cwd ?? tmpdir(),
       env: cleanEnvironment(env),
-      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      stdio: [hasInput ? "pipe" : "ignore", "pipe", "pipe"],
     });
     children.add(this.child);
     this.child.stdout?.on("data", (data: Buffer) => this.#heard(data.toString(), ""));
     this.child.stderr?.on("data", (data: Buffer) => this.#heard("", data.toString()));
     this.child.stdin?.on("error", () => undefined);
-    this.child.stdin?.end(input);
+    if (openInput === undefined) this.child.stdin?.end(input);
+    else this.child.stdin?.write(openInput);
     this.ended = new Promise((resolve) => {
       this.child.once("close", (code, signal) => {
         children.delete(this.child);
