@@ -198,6 +198,19 @@ describe("a read", () => {
     expect(driver.answers.get(behind)).toMatchObject({ entries: replaced.slice(1) });
   });
 
+  test("under way over two truncations believes the lower one", () => {
+    const driver = openedLog();
+    const old = entriesAfter(LOG_START, 1, 8);
+    driver.write({ entries: old });
+    const readId = driver.askRead({ kind: "index", index: 2 as LogIndex });
+    const second = entriesAfter(endOf(old.slice(0, 3)), 2, 4);
+    driver.submit({ hardState: hardStateOf(2), truncateFrom: 4 as LogIndex, entries: second });
+    driver.submit({ hardState: hardStateOf(3), truncateFrom: 7 as LogIndex });
+    driver.run();
+    expect(driver.answers.get(readId)).toMatchObject({ entries: old.slice(1, 3) });
+    expect(driver.allEntries()).toEqual([...old.slice(0, 3), ...second.slice(0, 3)]);
+  });
+
   test("of an unpersisted entry is answered at once, whatever the cache may hold", () => {
     const driver = openedLog();
     const entries = entriesAfter(LOG_START, 1, 5);
