@@ -18,7 +18,6 @@ import {
   type Instant,
   type LogIndex,
   NO_INDEX,
-  NO_TERM,
   type NodeId,
   type Term,
   type WriteId,
@@ -280,21 +279,29 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   #appendRequested(from: NodeId, request: AppendRequest): string | null {
-    if (request.term < this.term) return this.#refuseFormerLeader(from, request);
+    if (request.term < this.term) return this.#refuseFormerLeader(from);
     if (this.#role.kind === "leader") return "a second leader in this term";
     if (this.#role.kind !== "follower") this.#becomeFollower(this.term, from);
     assert(this.#role.kind === "follower", "only a follower takes entries");
     return this.#role.appendRequested(this.#now, from, request);
   }
 
-  /** It learns of our term by the answer, and steps down. */
-  #refuseFormerLeader(from: NodeId, { prevIndex, round }: AppendRequest): null {
+  /**
+   * It learns of our term by the answer, and steps down. The answer says that and nothing else: it
+   * names no round and no place in a log, because by the time it comes its reader may lead our term.
+   *
+   *   1. A leads term 2, its round 7 is slow on its way to us
+   *   2. A is deposed, and elected again in term 4, with our vote
+   *   3. its round 7 of term 2 comes: were it echoed, in term 4, A would take it for an answer to
+   *      round 7 of term 4, which may not have begun, and serve a read that somebody has outdated
+   */
+  #refuseFormerLeader(from: NodeId): null {
     this.#server.sendWhenDurable(from, {
       kind: "append-reply",
       term: this.term,
-      round,
+      round: 0,
       matchIndex: NO_INDEX,
-      conflict: { prevIndex, hintIndex: NO_INDEX, hintTerm: NO_TERM },
+      conflict: null,
     });
     return null;
   }

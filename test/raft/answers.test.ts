@@ -96,6 +96,13 @@ describe("a linearizable read", () => {
     expect(server.reads).toMatchObject([{ kind: "ready", readId: 7 }]);
   });
 
+  test("is not confirmed by a refusal of what its leader sent in an earlier term", () => {
+    const follower = new Subject("b", { term: 5 }).elapse(ms(1)).forget();
+    const slow = appendRequest(2, [], 0, { round: 7 });
+    const [reply] = follower.receive("a", slow).sent("append-reply");
+    expect(reply).toMatchObject({ to: "a", term: 5, round: 0, matchIndex: 0, conflict: null });
+  });
+
   test("asked again is a read of its own: the first one's late answers do not serve it", () => {
     const server = leader();
     read(server.forget(), 7);
