@@ -10,6 +10,7 @@ import type { Prng } from "../src/base/prng.ts";
 import { peerIdentity } from "../src/node/links.ts";
 import type { Lane, Network, NetworkInbox } from "../src/ports/network.ts";
 import type { CrashKind } from "./observer.ts";
+import { type CarryAgain, OldAnswers } from "./old-answers.ts";
 import type { NetworkProfile } from "./plan.ts";
 import { drawSpan } from "./spans.ts";
 import type { Timeline } from "./timeline.ts";
@@ -108,6 +109,7 @@ export class SimNetwork {
   readonly #prng: Prng;
   readonly #paths = new Map<string, Path>();
   readonly #endpoints = new Map<NodeId, SimEndpoint>();
+  readonly #oldAnswers: OldAnswers;
   #storm = { dropPerMille: 0, delayTimes: 1 };
 
   constructor(timeline: Timeline, profile: NetworkProfile, prng: Prng, witness: FrameWitness) {
@@ -115,6 +117,7 @@ export class SimNetwork {
     this.profile = profile;
     this.witness = witness;
     this.#prng = prng;
+    this.#oldAnswers = new OldAnswers(prng.fork("old answers"));
   }
 
   /** The network card of a node that starts; one of its former life must have been unplugged. */
@@ -155,6 +158,13 @@ export class SimNetwork {
   /** From now on frames are only delayed: never lost, repeated or overtaken. */
   calm(): void {
     this.profile = { ...this.profile, dropPerMille: 0, duplicatePerMille: 0, reorderPerMille: 0 };
+  }
+
+  /** A frame passes, and may draw an old answer after it, where the profile has late copies at all. */
+  passed(from: NodeId, to: NodeId, frame: FrozenBytes, carryAgain: CarryAgain): void {
+    const { duplicatePerMille, replayPerMille } = this.profile;
+    if (duplicatePerMille === 0 || replayPerMille === 0) return;
+    this.#oldAnswers.passed(from, to, frame, carryAgain);
   }
 
   path(from: NodeId, to: NodeId): Path {
@@ -277,7 +287,11 @@ export class SimEndpoint implements Network {
 
   #transmit(end: LinkEnd, to: LinkEnd, frame: FrozenBytes): void {
     const { path } = end;
-    if (path.cuts > 0 || path.drawsDrop()) return;
+    if (path.cuts > 0) return;
+    this.#network.passed(this.name, to.owner.name, frame, () => {
+      if (end.isOpen && path.cuts === 0) this.#carry(end, to, frame, path.drawDelay());
+    });
+    if (path.drawsDrop()) return;
     const overtakes = path.drawsReorder();
     const notBefore = overtakes ? 0 : end.lastArrival;
     const arrival = this.#carry(end, to, frame, path.drawDelay(), notBefore);

@@ -182,6 +182,15 @@ export class Safety {
       const first = `in term ${now.term} ${node} had voted for ${before.votedFor}`;
       this.#found("one-vote-a-term", node, first, `its vote is now ${now.votedFor ?? "none"}`);
     }
+    if (now.dropped > before.dropped) {
+      const first = `${node} got a message that no correct peer sends: ${now.lastDropped}`;
+      this.#found(
+        "peers-make-sense",
+        node,
+        first,
+        "all its peers run the same code, and no byte was changed",
+      );
+    }
     if (now.commitIndex < before.commitIndex) {
       const first = `${node} had commitIndex ${before.commitIndex}`;
       this.#found("commit-monotonic", node, first, `it has commitIndex ${now.commitIndex}`);

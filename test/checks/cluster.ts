@@ -41,6 +41,7 @@ export function first(index: number, term: number, prevTerm: number): Entry {
 
 export function status(self: NodeId, with_: StatusWords): RaftStatus {
   const { role = "follower", term, vote = null, leader = null, last = [0, 0], commit = 0 } = with_;
+  const lastDropped = with_.dropped ?? null;
   return {
     self,
     role,
@@ -53,8 +54,8 @@ export function status(self: NodeId, with_: StatusWords): RaftStatus {
     commitIndex: commit as LogIndex,
     durableIndex: last[0] as LogIndex,
     peers: [],
-    dropped: 0,
-    lastDropped: null,
+    dropped: lastDropped === null ? 0 : 1,
+    lastDropped,
   };
 }
 
@@ -65,6 +66,8 @@ interface StatusWords {
   readonly leader?: NodeId | null;
   readonly last?: readonly [index: number, term: number];
   readonly commit?: number;
+  /** What was wrong with a message that was dropped. */
+  readonly dropped?: string;
 }
 
 export class PaperCluster {

@@ -292,6 +292,15 @@ describe("the safety checker", () => {
     expect(commit(stamped(2, 0), stamped(3, 0, PRODUCER_IDLE_MS))).toBeNull();
   });
 
+  it("finds a message that no correct peer sends", () => {
+    cluster.look(N1, { term: 3 });
+    cluster.look(N1, { term: 3, dropped: "beyond the log" });
+    expect(cluster.found?.property).toBe("peers-make-sense");
+    expect(cluster.found?.facts[0]).toBe(
+      "n1 got a message that no correct peer sends: beyond the log",
+    );
+  });
+
   it("finds a commitIndex that went back", () => {
     twoCommitted();
     cluster.look(N1, { role: "leader", term: 1, vote: N1, last: [2, 1], commit: 1 });
