@@ -6,7 +6,7 @@ import { Channel, type ClientCredentials } from "./channel.ts";
 import { CairnError } from "./errors.ts";
 
 const BACKOFF_MS_MIN = 20;
-const BACKOFF_MS_MAX = 1_000;
+const BACKOFF_MS_MAX = 250;
 /** A hint is followed at once this often before waiting, so that two nodes cannot play ball. */
 const HINTS_AT_ONCE = 3;
 
