@@ -13,7 +13,7 @@ const APPEND_REQUEST = 4;
 
 /** How often, in 100, a question meets an old answer: elections are rare, appends are not. */
 const CHANCE_PERCENT: ReadonlyMap<number, number> = new Map([
-  [VOTE_REQUEST, 30],
+  [VOTE_REQUEST, 60],
   [APPEND_REQUEST, 1],
 ]);
 

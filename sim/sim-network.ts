@@ -160,11 +160,9 @@ export class SimNetwork {
     this.profile = { ...this.profile, dropPerMille: 0, duplicatePerMille: 0, reorderPerMille: 0 };
   }
 
-  /** A frame passes, and may draw an old answer after it, where the profile has late copies at all. */
+  /** A frame passes, and may draw an old answer after it, where the profile has copies at all. */
   passed(from: NodeId, to: NodeId, frame: FrozenBytes, carryAgain: CarryAgain): void {
-    const { duplicatePerMille, replayPerMille } = this.profile;
-    if (duplicatePerMille === 0 || replayPerMille === 0) return;
-    this.#oldAnswers.passed(from, to, frame, carryAgain);
+    if (this.profile.duplicatePerMille > 0) this.#oldAnswers.passed(from, to, frame, carryAgain);
   }
 
   path(from: NodeId, to: NodeId): Path {
