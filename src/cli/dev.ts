@@ -7,6 +7,7 @@ import path from "node:path";
 
 import { lockDataDirectory } from "../adapters/data-lock.ts";
 import { endOffsetOf } from "./connect.ts";
+import { type DemoText, readText } from "./demo-text.ts";
 import { CommandError, describeError } from "./exit.ts";
 import { LocalCluster } from "./local-cluster.ts";
 import { PROFILE_PATH, writeProfile } from "./profile.ts";
@@ -56,7 +57,8 @@ async function runCluster(folder: string, profileFile: string, mainFile: string)
     writeProfile(profileFile, cluster.profile());
     const endOffset = await Promise.race([endOffsetOf(cluster.profile()), asked]);
     if (endOffset === null) return;
-    await printLines(cluster, ready[0]?.index ?? "", endOffset, profileFile);
+    const text = findText(mainFile);
+    await printLines(cluster, { index: ready[0]?.index ?? "", endOffset, profileFile, text });
     const line = await Promise.race([failure, asked]);
     if (line !== null) throw new CommandError(line);
   } finally {
@@ -74,30 +76,39 @@ function removeData(folder: string): void {
   }
 }
 
-async function printLines(
-  cluster: LocalCluster,
-  index: string,
-  endOffset: number,
-  profileFile: string,
-): Promise<void> {
+/** A text to try with: the README here, or a file of our own package. */
+function findText(mainFile: string): DemoText {
+  const here = ["README.md", "package.json"].find((name) => existsSync(name));
+  return readText(here ?? path.resolve(path.dirname(mainFile), "..", "..", "package.json"));
+}
+
+interface Shown {
+  readonly index: string;
+  readonly endOffset: number;
+  readonly profileFile: string;
+  readonly text: DemoText;
+}
+
+async function printLines(cluster: LocalCluster, shown: Shown): Promise<void> {
+  const { index, endOffset, text } = shown;
   const output = new Output();
   const nodes = cluster.names.map((name) => `${name} ${cluster.addressOf(name)}`).join("   ");
-  const shown = path.relative(process.cwd(), profileFile) || profileFile;
-  const bold = (text: string) => paint("bold", text, process.stdout);
+  const profile = path.relative(process.cwd(), shown.profileFile) || shown.profileFile;
+  const bold = (line: string) => paint("bold", line, process.stdout);
+  const file = /^[\w./+-]+$/.test(text.name) ? text.name : `'${text.name.replace(/'/g, "'\\''")}'`;
+  const span = `--from ${endOffset} --count ${text.lines.length}`;
   const lines = [
     `${paint("green", "three nodes are up", process.stdout)}   ${nodes}`,
-    `index: ${index}; profile: ${shown}; subjects: root, nobody; logs: .cairn/n1.log, ...`,
+    `index: ${index}; profile: ${profile}; subjects: root, nobody; logs: .cairn/n1.log, ...`,
     "",
-    "Type in another terminal, in this folder or below it:",
+    "Type in another terminal, in this folder, with this file or any other:",
     "",
-    bold("  npx cairn produce < FILE"),
-    bold(`  npx cairn consume --from ${endOffset} --count N | diff - FILE`),
+    bold(`  npx cairn produce < ${file}`),
+    bold(`  npx cairn consume ${span} | diff - ${file}`),
     bold("  npx cairn consume --follow"),
     bold("  npx cairn members"),
     "",
-    endOffset === 0
-      ? "N is the number of records, which produce prints. Ctrl-C stops the cluster and keeps its data."
-      : `The log holds ${endOffset} records from before (npx cairn dev --fresh begins anew). Ctrl-C stops.`,
+    "Ctrl-C stops the cluster and keeps its data; npx cairn dev --fresh begins anew.",
   ];
   for (const line of lines) await output.line(line);
 }

@@ -21,7 +21,8 @@ endChildrenAfterwards();
 const folder = useFolder(true);
 const npmCache = useFolder();
 const options = { cwd: folder, env: { npm_config_cache: npmCache, npm_config_loglevel: "error" } };
-const textFile = path.join(folder, "text");
+// The cluster's lines name the README of the folder it was started in.
+const textFile = path.join(folder, "README.md");
 const text = "first\n\n  indented\t\nänd ünicode ☃\r\n\n\nlast, without a newline";
 const textLines = 7;
 let dev: Running;
@@ -30,41 +31,40 @@ let printed: string[];
 beforeAll(async () => {
   writeFileSync(textFile, text);
   dev = start(["dev"], options);
-  await dev.says(/Ctrl-C stops the cluster/);
+  await dev.says(/begins anew/);
   printed = dev.output.split("\n").filter((line) => line.startsWith("  npx cairn"));
 });
 
-/** A printed line with the words in capitals filled in. */
-function typed(command: string, count = textLines): string {
-  const line = printed.find((each) => each.includes(command)) ?? `nothing printed has ${command}`;
-  return line.trim().replace("FILE", textFile).replace("FILE", textFile).replace("N ", `${count} `);
+/** The one printed line that has these words. */
+function line(words: string): string {
+  return printed.find((each) => each.includes(words))?.trim() ?? `nothing printed has ${words}`;
 }
 
 describe("the printed lines", () => {
   test("are the four that were promised", () => {
     expect(printed.map((line) => line.trim())).toEqual([
-      "npx cairn produce < FILE",
-      "npx cairn consume --from 0 --count N | diff - FILE",
+      "npx cairn produce < README.md",
+      `npx cairn consume --from 0 --count ${textLines} | diff - README.md`,
       "npx cairn consume --follow",
       "npx cairn members",
     ]);
   });
 
   test("produce takes a text and consume gives back the same bytes", async () => {
-    expect(typed("produce")).toBe(`npx cairn produce < ${textFile}`);
-    const produced = await shell(typed("produce"), options);
+    const produced = await shell(line("produce"), options);
     expect(produced).toMatchObject({ code: 0, stdout: "" });
     expect(produced.stderr).toContain(`${textLines} records at offsets 0 to ${textLines - 1} (`);
-    const difference = await shell(typed("--count"), options);
+    const difference = await shell(line("--count"), options);
     expect(difference).toMatchObject({ code: 0, stdout: "" });
     // A difference would be found: one record fewer.
-    const shorter = await shell(typed("--count", textLines - 1), options);
+    const fewer = line("--count").replace(`--count ${textLines}`, `--count ${textLines - 1}`);
+    const shorter = await shell(fewer, options);
     expect(shorter.code).toBe(1);
     expect(shorter.stdout).toContain("last, without a newline");
   });
 
   test("members lists three, one of them leading", async () => {
-    const members = await shell(typed("members"), options);
+    const members = await shell(line("members"), options);
     expect(members.code).toBe(0);
     const rows = members.stdout.trim().split("\n").slice(1);
     expect(rows).toHaveLength(3);
@@ -191,7 +191,7 @@ describe("the cluster", () => {
       expect(JSON.parse(log.trim().split("\n").at(-1) ?? "")).toMatchObject({ msg: "stopped" });
     }
     const again = start(["dev"], options);
-    await again.says(new RegExp(`consume --from ${end} --count N \\| diff - FILE`));
+    await again.says(new RegExp(`consume --from ${end} --count ${textLines} \\| diff - README.md`));
     again.child.kill("SIGTERM");
     expect(await again.ended).toMatchObject({ code: 0 });
   });

@@ -1,4 +1,4 @@
-// The recipe for three machines, run as it is written, with loopback addresses for theirs.
+// The README's recipe for three machines, run as written, with loopback addresses for theirs.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -18,15 +18,24 @@ import {
 useProgram();
 endChildrenAfterwards();
 const folder = useFolder();
-const recipe = readFileSync(path.join(repository, "docs", "recipe-three-machines.md"), "utf8");
-
-/** The lines of all shell blocks. */
-function commands(): string[] {
-  const blocks = [...recipe.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
-  return blocks.join("").trim().split("\n");
+/** The lines of a page's shell blocks that run the installed program. */
+function commandsOf(...page: string[]): string[] {
+  const text = readFileSync(path.join(repository, ...page), "utf8");
+  const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+  return blocks
+    .join("")
+    .split("\n")
+    .filter((line) => line.startsWith("npx cairnlog "));
 }
 
-test("the recipe for three machines works as written", async () => {
+test("the longer page has the README's certificates and agents", () => {
+  const setUp = (line: string) => / (certs|agent) /.test(line.slice(0, 20));
+  const inReadme = commandsOf("README.md").filter(setUp);
+  expect(inReadme).toHaveLength(8);
+  expect(commandsOf("docs", "recipe-three-machines.md").filter(setUp)).toEqual(inReadme);
+});
+
+test("the README's recipe for three machines works as written", async () => {
   const text = "one\n\nthree, without a newline";
   writeFileSync(path.join(folder, "FILE"), text);
   const [port = 0] = await findFreePorts(1, "127.0.0.2");
@@ -39,10 +48,9 @@ test("the recipe for three machines works as written", async () => {
         return `${agent === "" ? "" : "exec "}${process.execPath} ${mainFile} ${agent}`;
       })
       .replace("--count N", "--count 3");
-  const lines = commands();
+  const lines = commandsOf("README.md");
   const isAgent = (line: string) => line.startsWith("npx cairnlog agent ");
   expect(lines.filter(isAgent)).toHaveLength(3);
-  expect(lines.every((line) => line.startsWith("npx cairnlog "))).toBe(true);
   const certificates = lines.filter((line) => line.startsWith("npx cairnlog certs "));
   for (const line of certificates) {
     expect(await shell(local(line), { cwd: folder }), line).toMatchObject({ code: 0 });
