@@ -111,7 +111,7 @@ export class Progress {
     }
   }
 
-  /** Takes the bar away while `write` puts lines on the terminal; the next update draws it again. */
+  /** Takes the bar away while `write` puts lines there; the next update draws it again. */
   async interrupt(write: () => Promise<void>): Promise<void> {
     this.stop();
     await write();
