@@ -22,7 +22,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "this.#reachedByVoters(journal.durableIndex, ",
     replace: "this.#reachedByVoters(tail.lastIndex, ",
-    knownSeed: 1,
+    knownSeed: 2,
   },
   {
     name: "votes-not-persisted",
@@ -60,7 +60,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/candidate.ts",
     find: "if (granted && term === this.#askedTerm) {",
     replace: "if (granted) {",
-    knownSeed: 1,
+    knownSeed: 11,
   },
   {
     name: "quorum-half",
@@ -93,13 +93,31 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     knownSeed: 1,
   },
   {
-    name: "follower-commit-unverified",
-    breaks: "A follower commits up to its own last index, not up to what the append has verified.",
-    properties: ["state-machine-safety", "committed-immutable", "keeps-running"],
-    file: "src/raft/follower.ts",
-    find: "server.maybeCommit(Math.min(commitIndex, verified) as LogIndex);",
-    replace: "server.maybeCommit(Math.min(commitIndex, server.tail.lastIndex) as LogIndex);",
+    name: "commit-one-short",
+    breaks: "An entry is taken for committed when one copy less than a quorum is durable.",
+    properties: ["commit-durable-quorum"],
+    file: "src/raft/quorum.ts",
+    find: "return descending[majorityOf(values.length) - 1] as number;",
+    replace: "return descending[majorityOf(values.length) - 2] as number;",
     knownSeed: 1,
+  },
+  {
+    name: "restart-commits-its-log",
+    breaks: "A restarted node takes its whole log for committed.",
+    properties: ["committed-immutable", "state-machine-safety"],
+    file: "src/raft/server.ts",
+    find: "this.#commitIndex = restored.base.index;",
+    replace: "this.#commitIndex = this.tail.lastIndex;",
+    knownSeed: 1,
+  },
+  {
+    name: "old-confirmation-counted",
+    breaks: "A leader counts confirmations that were given to it in an earlier term.",
+    properties: ["commit-durable-quorum", "peers-make-sense"],
+    file: "src/raft/raft.ts",
+    find: 'if (this.#role.kind !== "leader" || reply.term !== this.term) return null;',
+    replace: 'if (this.#role.kind !== "leader") return null;',
+    knownSeed: 31,
   },
   {
     name: "ack-own-last-index",
@@ -108,7 +126,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "const verified = (prevIndex + entries.length) as LogIndex;",
     replace: "const verified = server.tail.lastIndex;",
-    knownSeed: 1,
+    knownSeed: 2,
   },
   {
     name: "overtaken-write-confirms",
@@ -117,7 +135,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/journal.ts",
     find: "for (const write of this.#pending) if (write.lastIndex > lastKept) write.lastIndex = lastKept;",
     replace: "",
-    knownSeed: 21,
+    knownSeed: 33,
   },
   {
     name: "read-before-quorum-round",
@@ -126,7 +144,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/reads.ts",
     find: "if (round > confirmedRound || readIndex > commitIndex) break;",
     replace: "if (readIndex > commitIndex) break;",
-    knownSeed: 22,
+    knownSeed: 29,
   },
   {
     name: "read-before-own-commit",
@@ -146,7 +164,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'outbox.verdict({ kind: "unknown", proposalId });',
     replace:
       'outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader: successor });',
-    knownSeed: 4,
+    knownSeed: 33,
   },
 ];
 
@@ -159,7 +177,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     file: "src/log/writer.ts",
     find: "const stale = zeros(segment.end - cut);",
     replace: "const stale = zeros(0);",
-    knownSeed: 30,
+    knownSeed: 57,
   },
   {
     name: "restart-trusts-unsynced",
@@ -168,7 +186,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     file: "src/log/store-recovery.ts",
     find: '  yield* perform({ kind: "sync", file });\n  return facts',
     replace: "  return facts",
-    knownSeed: 19,
+    knownSeed: 18,
   },
   {
     name: "directory-not-synced",
@@ -187,6 +205,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     find: "return judgeRepeated(known, append);",
     replace: 'return { kind: "new" };',
     knownSeed: 1,
+  },
+  {
+    name: "truncation-keeps-producers",
+    breaks: "A truncated entry stays in the table of producers, so that its retry is no new one.",
+    properties: ["keeps-running", "promise-answer", "lost-write"],
+    file: "src/state/state.ts",
+    find: "if (dropped.undo !== null) this.#producers.undo(dropped.undo);",
+    replace: "",
+    knownSeed: 2,
   },
   {
     name: "duplicate-acknowledged-early",
