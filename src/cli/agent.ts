@@ -218,7 +218,12 @@ class Agent {
       process.exit(EXIT.failed);
     }, stopTimeoutMs);
     this.#mux.stopListening();
-    await this.#grpc.close(how === null ? stopTimeoutMs * GRACE_SHARE : 0);
+    const graceMs = how === null ? stopTimeoutMs * GRACE_SHARE : 0;
+    const begunMs = performance.now();
+    await this.#grpc.close(graceMs);
+    if (how === null && performance.now() - begunMs >= graceMs) {
+      this.#logger.warn({ graceMs }, "calls-cut-off");
+    }
     this.#host.stop();
     const end = how ?? (await this.#stopped);
     this.#links.closeAll();
