@@ -1,7 +1,7 @@
-// Answers that come once more when the same is asked anew: an old vote while its candidate stands again,
-// an old confirmation while its leader leads again. A late copy at a drawn instant would hardly ever meet
-// the few milliseconds in which it matters. Owns what is remembered; frames are carried by
-// sim/sim-network.ts.
+// Answers that come once more when the same is asked anew: an old vote while its candidate stands
+// again, an old confirmation while its leader leads again. A late copy at a drawn instant would
+// hardly ever meet the few milliseconds in which it matters. Owns what is remembered; frames are
+// carried by sim/sim-network.ts.
 
 import type { FrozenBytes } from "../src/base/bytes.ts";
 import type { NodeId } from "../src/base/ids.ts";

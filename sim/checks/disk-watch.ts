@@ -64,6 +64,8 @@ export class DiskWatch {
   #files = new Map<string, FileWatch>();
   /** Store files by ascending base index. */
   #stores: { readonly file: string; readonly base: LogIndex; readonly watch: FileWatch }[] = [];
+  /** The hard state's two slots as they stand; null for one that is not whole. */
+  #slotStates: readonly (HardStateSlot | null)[] = [];
   /** Every entry up to here is known to survive a power loss. */
   #certainIndex = NO_INDEX;
 
@@ -113,6 +115,7 @@ export class DiskWatch {
     }
     this.#files = new Map();
     this.#stores = [];
+    this.#slotStates = [];
     for (const [file, bytes] of this.#view.cachedImage()) {
       this.#add(file, new FileWatch());
       this.#write(file, 0, [bytes]);
@@ -153,16 +156,25 @@ export class DiskWatch {
 
   /** The whole slots as they stand, the latest first. */
   #slots(): { readonly state: HardStateSlot; readonly isCertain: boolean }[] {
-    const watch = this.#files.get(HARD_STATE_FILE);
-    if (watch === undefined) return [];
-    const slots = SLOT_POSITIONS.flatMap((position, slot) => {
-      const decoded = decodeSlot(watch.bytes.subarray(0, watch.length), slot === 0 ? 0 : 1);
-      if (decoded.kind !== "hard-state") return [];
+    const slots: { state: HardStateSlot; isCertain: boolean }[] = [];
+    for (const [slot, state] of this.#slotStates.entries()) {
+      if (state === null) continue;
+      const position = SLOT_POSITIONS[slot] ?? 0;
       const end = position + SECTOR_BYTES;
       const isCertain = this.#view.survivesPowerLoss(HARD_STATE_FILE, position, end);
-      return [{ state: decoded.state, isCertain }];
-    });
+      slots.push({ state, isCertain });
+    }
     return slots.sort((a, b) => b.state.sequence - a.state.sequence);
+  }
+
+  /** Reads the slots anew: their file was written, made or taken away. */
+  #readSlots(): void {
+    const watch = this.#files.get(HARD_STATE_FILE);
+    const bytes = watch?.bytes.subarray(0, watch.length) ?? new Uint8Array(0);
+    this.#slotStates = ([0, 1] as const).map((slot) => {
+      const decoded = decodeSlot(bytes, slot);
+      return decoded.kind === "hard-state" ? decoded.state : null;
+    });
   }
 
   /** The entry at `index` as it stands, durable or not. */
@@ -187,6 +199,7 @@ export class DiskWatch {
 
   #add(file: string, watch: FileWatch): void {
     this.#files.set(file, watch);
+    if (file === HARD_STATE_FILE) this.#readSlots();
     const base = baseOfStore(file);
     if (base === null) return;
     this.#stores = this.#stores.filter((store) => store.file !== file);
@@ -196,6 +209,7 @@ export class DiskWatch {
 
   #remove(file: string): void {
     this.#files.delete(file);
+    if (file === HARD_STATE_FILE) this.#readSlots();
     const base = baseOfStore(file);
     if (base === null) return;
     this.#stores = this.#stores.filter((store) => store.file !== file);
@@ -211,6 +225,7 @@ export class DiskWatch {
     const watch = this.#files.get(file);
     if (watch === undefined) return;
     const changedAt = watch.write(position, parts);
+    if (file === HARD_STATE_FILE) this.#readSlots();
     const base = baseOfStore(file);
     if (changedAt === null || base === null) return;
     while ((watch.frames.at(-1)?.end ?? 0) > changedAt) {

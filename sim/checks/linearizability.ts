@@ -5,7 +5,7 @@
 // Why no search is needed: an append that took effect is at its offset, and a read of the end lies
 // between the appends before the end it saw and those after. So every call has a key, and a history
 // is linearizable exactly when no call was over before a call with a smaller key began:
-//  - such a pair must stand one way round in the log and the other way round in time: no order exists;
+//  - such a pair stands one way round in the log and the other way round in time: no order exists;
 //  - without such a pair, take the calls by key, each at the latest start so far: that is an order.
 
 import type { Call } from "../history.ts";

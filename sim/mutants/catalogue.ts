@@ -220,9 +220,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     breaks: "A repeated append is acknowledged although the original is not committed yet.",
     properties: ["promise-answer"],
     file: "src/node/appends.ts",
-    find: 'const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };\n    if (index <= commitIndex) {',
-    replace:
-      'const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };\n    if (index >= commitIndex) {',
+    find: "if (index <= commitIndex) {",
+    replace: "if (index >= commitIndex) {",
     knownSeed: 1,
   },
   {

@@ -5,16 +5,15 @@ import { DiskWatch } from "../../sim/checks/disk-watch.ts";
 import type { DiskProfile } from "../../sim/plan.ts";
 import { SimDisk } from "../../sim/sim-disk.ts";
 import { Timeline } from "../../sim/timeline.ts";
-import { crc32c } from "../../src/base/crc32c.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
-import { type Entry, type EntryHead, FRAME_HEADER_BYTES, LOG_START } from "../../src/base/entry.ts";
+import { type Entry, type EntryHead, LOG_START } from "../../src/base/entry.ts";
 import type { LogIndex, NodeId, OpId, Position, Term } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { HARD_STATE_FILE, storeFile } from "../../src/log/file-names.ts";
-import { sealFrame } from "../../src/log/frame.ts";
 import { encodeSlot, HARD_STATE_FILE_BYTES, SLOT_POSITIONS } from "../../src/log/hard-state.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
 import { entry, first } from "./cluster.ts";
+import { FRAME_BYTES, frameOf } from "./frames.ts";
 
 const PROFILE: DiskProfile = { operationMeanMicros: 10, syncMeanMicros: 10, slowPerMille: 0 };
 const STORE = storeFile(1 as LogIndex);
@@ -103,15 +102,6 @@ type OperationWords = DiskOperation extends infer Operation
     : never
   : never;
 
-/** A frame with eight bytes of body, so that frames need no padding. */
-function frameOf(head: Entry): Uint8Array {
-  const bytes = new Uint8Array(FRAME_HEADER_BYTES + 8);
-  return sealFrame({ ...head, bodyLength: 8, rawLength: 8, bodyCrc: BODY_CRC }, bytes);
-}
-
-const BODY_CRC = crc32c(new Uint8Array(8));
-const FRAME = FRAME_HEADER_BYTES + 8;
-
 let bench: Bench;
 beforeEach(() => {
   bench = new Bench();
@@ -147,11 +137,11 @@ describe("the watch on a disk", () => {
     const end = bench.append(SEGMENT_HEADER_BYTES, first(1, 3, 0), entry(2, 3));
     bench.sync(STORE);
     expect(bench.term(2)).toBe(3);
-    bench.write(STORE, SEGMENT_HEADER_BYTES + FRAME, new Uint8Array(end));
+    bench.write(STORE, SEGMENT_HEADER_BYTES + FRAME_BYTES, new Uint8Array(end));
     expect(bench.hasLost).toBe(true);
     expect(bench.term(2)).toBeNull();
     expect(bench.term(1)).toBe(3);
-    bench.append(SEGMENT_HEADER_BYTES + FRAME, first(2, 4, 3));
+    bench.append(SEGMENT_HEADER_BYTES + FRAME_BYTES, first(2, 4, 3));
     bench.sync(STORE);
     expect(bench.term(2)).toBe(4);
   });
@@ -216,6 +206,6 @@ describe("the watch on a disk", () => {
     bench.append(SEGMENT_HEADER_BYTES, first(1, 3, 0), entry(2, 3));
     const read = [...bench.watch.entries()];
     expect(read.map(({ head }) => head.index)).toEqual([1, 2]);
-    expect(read.map(({ frame }) => frame.length)).toEqual([FRAME, FRAME]);
+    expect(read.map(({ frame }) => frame.length)).toEqual([FRAME_BYTES, FRAME_BYTES]);
   });
 });

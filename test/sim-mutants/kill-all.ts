@@ -1,5 +1,5 @@
-// The tests that every mutant of a part of the catalogue goes through: it applies, it is found, by a
-// property that it breaks, and the seed that finds it passes on the sources as they are.
+// The tests that every mutant of a part of the catalogue goes through: it applies, it is found, by
+// a property that it breaks, and the seed that finds it passes on the sources as they are.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";

@@ -1,5 +1,5 @@
-// Bugs put into the log, the state and the node, each of which the simulator must find; and what the
-// command says of mutants that it cannot hunt.
+// Bugs put into the log, the state and the node, each of which the simulator must find; and what
+// the command says of mutants that it cannot hunt.
 
 import { expect, it } from "vitest";
 import { STORAGE_MUTANTS } from "../../sim/mutants/catalogue.ts";
