@@ -1,17 +1,29 @@
 // `npm run sim`: runs a seed, many seeds, a plan, a mutant or a recorded run, prints what came of
 // it, and exits with the verdict. Owns the command line; every number on it is made elsewhere.
 
-import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 
 import { runBatch, type TimedReport } from "./batch.ts";
 import { describeTameness } from "./checks/non-vacuity.ts";
-import { runMutant } from "./mutants/run.ts";
-import { BadPlan, decodePlan, type Plan } from "./plan.ts";
+import {
+  NEWS_AFTER_MS,
+  type Print,
+  parseCount,
+  parseSeed,
+  parseWhole,
+  readPlan,
+  runCommand,
+  UsageError,
+} from "./command-line.ts";
+import { loadBroken } from "./mutants/load.ts";
+import { findMutant, runMutant } from "./mutants/run.ts";
+import type { Plan } from "./plan.ts";
 import { replay } from "./replay.ts";
 import { describeOutcome, describePlan, describeViolation } from "./report.ts";
 import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
+import type { RunPlan } from "./shrink-failure.ts";
+import { shrinkMain } from "./shrink-main.ts";
 import { drawPlan } from "./swarm.ts";
 import { Trace } from "./trace.ts";
 import { plural } from "./words.ts";
@@ -28,30 +40,15 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** Where a command prints; a test gives its own. */
-export type Print = (line: string) => void;
-
-const NEWS_AFTER_MS = 2000;
-
 /** Runs the command and returns its exit code. */
 export async function main(args: readonly string[], print: Print): Promise<number> {
-  const command = makeCommand(print);
-  try {
-    command.parse([...args], { from: "user" });
-    return await run(command.opts<Options>(), print);
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (!(error instanceof UsageError)) throw error;
-    print(`error: ${error.message}`);
-    return EXIT_USAGE;
-  }
+  if (args[0] === "shrink") return shrinkMain(args.slice(1), print);
+  const command = makeCommand();
+  return runCommand(command, args, print, () => run(command.opts<Options>(), print));
 }
 
-/** Something on the command line, or in a file named there, cannot be used. */
-class UsageError extends Error {}
-
-function makeCommand(print: Print): Command {
-  const command = new Command("npm run sim --")
+function makeCommand(): Command {
+  return new Command("npm run sim --")
     .description("Runs a cluster in virtual time, with everything going wrong, and checks it.")
     .option("--seed <name>", "run this seed (any word; a random one by default)", parseSeed)
     .option("--seeds <count>", "run so many seeds", parseCount)
@@ -64,23 +61,25 @@ function makeCommand(print: Print): Command {
     .option("--json", "print one line of JSON instead")
     .addHelpText(
       "after",
-      "\nExit: 0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown), 64 usage",
-    )
-    .allowExcessArguments(false)
-    .exitOverride();
-  const write = (text: string) => print(text.trimEnd());
-  return command.configureOutput({ writeOut: write, writeErr: write });
+      "\nAlso: npm run sim -- shrink --help\nExit: 0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown), 64 usage",
+    );
 }
 
 async function run(options: Options, print: Print): Promise<number> {
   const modes = (["seed", "seeds", "plan", "mutant", "replay"] as const).filter(
     (mode) => options[mode] !== undefined,
   );
-  const isMutantSeed =
-    modes.length === 2 && options.mutant !== undefined && options.seed !== undefined;
-  if (modes.length > 1 && !isMutantSeed)
+  // A mutant may be shown with a seed or a plan of one's own.
+  const isMutantShown =
+    modes.length === 2 &&
+    modes.includes("mutant") &&
+    !modes.includes("replay") &&
+    !modes.includes("seeds");
+  if (modes.length > 1 && !isMutantShown)
     throw new UsageError(`choose one of --${modes.join(" and --")}`);
   if (options.replay !== undefined) return replay(options.replay);
+  if (options.mutant !== undefined && options.plan !== undefined)
+    return runBrokenPlan(options.mutant, options.plan, options, print);
   if (options.mutant !== undefined) return runMutant(options.mutant, print, options.seed ?? null);
   if (options.seeds !== undefined) return runSeeds(options.seeds, options, print);
   if (options.plan !== undefined) {
@@ -91,11 +90,36 @@ async function run(options: Options, print: Print): Promise<number> {
   return runOne(drawPlan(seed), `seed ${seed}`, `--seed ${seed}`, options, print);
 }
 
-function runOne(plan: Plan, name: string, again: string, options: Options, print: Print): number {
+async function runBrokenPlan(
+  wanted: string,
+  file: string,
+  options: Options,
+  print: Print,
+): Promise<number> {
+  const plan = readPlan(file);
+  const mutant = findMutant(wanted, print);
+  if (mutant === null) return EXIT_USAGE;
+  const broken = await loadBroken(mutant);
+  try {
+    const again = `--plan ${file} --mutant ${wanted}`;
+    return runOne(plan, `plan ${file}`, again, options, print, broken.runPlan);
+  } finally {
+    broken.remove();
+  }
+}
+
+function runOne(
+  plan: Plan,
+  name: string,
+  again: string,
+  options: Options,
+  print: Print,
+  run: RunPlan = runPlan,
+): number {
   if (options.json !== true) for (const line of describePlan(plan)) print(line);
   const trace = new Trace();
   const began = performance.now();
-  const report = runPlan(plan, [trace]);
+  const report = run(plan, [trace]);
   const wallMs = performance.now() - began;
   if (options.json === true) {
     print(JSON.stringify({ ...report, wallMs: Math.round(wallMs) }));
@@ -174,40 +198,8 @@ function makeProgress(count: number): (done: number) => void {
   };
 }
 
-function readPlan(file: string): Plan {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UsageError(`--plan ${file}: ${(error as Error).message}`);
-  }
-  try {
-    return decodePlan(text);
-  } catch (error) {
-    if (error instanceof BadPlan) throw new UsageError(`--plan ${file}:\n${error.message}`);
-    throw error;
-  }
-}
-
 function drawSeed(): string {
   return String(crypto.getRandomValues(new Uint32Array(1))[0]);
-}
-
-function parseSeed(text: string): string {
-  if (/^[0-9A-Za-z._-]+$/.test(text)) return text;
-  throw new InvalidArgumentError("A seed is a word of letters and digits.");
-}
-
-function parseWhole(text: string): number {
-  const value = Number(text);
-  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new InvalidArgumentError("Expected a whole number.");
-}
-
-function parseCount(text: string): number {
-  const value = parseWhole(text);
-  if (value >= 1) return value;
-  throw new InvalidArgumentError("Expected at least 1.");
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)

@@ -152,6 +152,16 @@ const mishap = z.discriminatedUnion("kind", [
     forMs: count,
     times: z.int().min(1).max(1000),
   }),
+  /** A disk refuses; a node that gave up because of it is started again `restartMs` later. */
+  z.strictObject({
+    kind: z.literal("disk-error"),
+    node: target,
+    error: z.enum(["read", "write", "sync", "full"]),
+    failPerMille: perMille,
+    atMs: count,
+    forMs: count,
+    restartMs: count,
+  }),
 ]);
 
 const planForm = z
@@ -248,11 +258,16 @@ export function decodePlan(text: string): Plan {
  * One line per operation and mishap, keys in the order of the form: equal plans give equal text.
  */
 export function encodePlan(plan: Plan): string {
+  return encodeDraft(planForm.parse(plan));
+}
+
+/** The same for a plan in which something is left out. */
+export function encodeDraft(draft: PlanDraft): string {
   const rows = (list: readonly unknown[]) =>
     list.length === 0
       ? "[]"
       : `[\n${list.map((row) => `    ${JSON.stringify(row)}`).join(",\n")}\n  ]`;
-  const parts = Object.entries(planForm.parse(plan)).map(([key, value]) => {
+  const parts = Object.entries(draft).map(([key, value]) => {
     const text =
       key === "operations" || key === "mishaps" || key === "why"
         ? rows(value as unknown[])

@@ -58,6 +58,7 @@ export const simulatorFilesWithClock = [
   "sim/main.ts",
   "sim/batch.ts",
   "sim/mutants/run.ts",
+  "sim/shrink-main.ts",
   // It takes the clock away from everybody else.
   "sim/poison.ts",
 ];

@@ -21,12 +21,8 @@ export async function runMutant(
   print: (line: string) => void,
   seed: string | null = null,
 ): Promise<number> {
-  const mutant = MUTANTS.find((known) => known.name === name);
-  if (mutant === undefined) {
-    print(`error: there is no mutant "${name}"; the mutants are:`);
-    for (const known of MUTANTS) print(`  ${known.name.padEnd(34)} ${known.breaks}`);
-    return EXIT_USAGE;
-  }
+  const mutant = findMutant(name, print);
+  if (mutant === null) return EXIT_USAGE;
   print(`mutant   ${mutant.name}: ${mutant.breaks}`);
   for (const line of describeEdit(mutant)) print(line);
   const began = performance.now();
@@ -42,6 +38,15 @@ export async function runMutant(
   print(`replay: npm run sim -- --mutant ${mutant.name} --seed ${kill.seed}`);
   print(`KILLED ${mutant.name} by seed ${kill.seed}, ${kill.property}, in ${seconds} s`);
   return EXIT_CODES[kill.verdict];
+}
+
+/** Prints all names when there is none of that name. */
+export function findMutant(name: string, print: (line: string) => void): Mutant | null {
+  const mutant = MUTANTS.find((known) => known.name === name);
+  if (mutant !== undefined) return mutant;
+  print(`error: there is no mutant "${name}"; the mutants are:`);
+  for (const known of MUTANTS) print(`  ${known.name.padEnd(34)} ${known.breaks}`);
+  return null;
 }
 
 /** 1, 2, ... */

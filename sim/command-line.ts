@@ -1,0 +1,70 @@
+// What the simulator's commands have in common on the command line: the forms of arguments, plan
+// files, and what a command that cannot be understood exits with. Owns no command.
+
+import { readFileSync } from "node:fs";
+import { type Command, CommanderError, InvalidArgumentError } from "commander";
+
+import { BadPlan, decodePlan, type Plan } from "./plan.ts";
+import { EXIT_USAGE } from "./run.ts";
+
+/** Where a command prints; a test gives its own. */
+export type Print = (line: string) => void;
+
+/** Something on the command line, or in a file named there, cannot be used. */
+export class UsageError extends Error {}
+
+/** A program shows nothing of itself on a terminal before this. */
+export const NEWS_AFTER_MS = 2000;
+
+/** Parses, runs, and turns misuse into a line and an exit code. */
+export async function runCommand(
+  command: Command,
+  args: readonly string[],
+  print: Print,
+  run: () => Promise<number>,
+): Promise<number> {
+  const write = (text: string) => print(text.trimEnd());
+  command.allowExcessArguments(false).exitOverride();
+  command.configureOutput({ writeOut: write, writeErr: write });
+  try {
+    command.parse([...args], { from: "user" });
+    return await run();
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (!(error instanceof UsageError)) throw error;
+    print(`error: ${error.message}`);
+    return EXIT_USAGE;
+  }
+}
+
+export function readPlan(file: string): Plan {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`--plan ${file}: ${(error as Error).message}`);
+  }
+  try {
+    return decodePlan(text);
+  } catch (error) {
+    if (error instanceof BadPlan) throw new UsageError(`--plan ${file}:\n${error.message}`);
+    throw error;
+  }
+}
+
+export function parseSeed(text: string): string {
+  if (/^[0-9A-Za-z._-]+$/.test(text)) return text;
+  throw new InvalidArgumentError("A seed is a word of letters and digits.");
+}
+
+export function parseWhole(text: string): number {
+  const value = Number(text);
+  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("Expected a whole number.");
+}
+
+export function parseCount(text: string): number {
+  const value = parseWhole(text);
+  if (value >= 1) return value;
+  throw new InvalidArgumentError("Expected at least 1.");
+}
