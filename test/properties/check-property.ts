@@ -4,14 +4,14 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
 import type fc from "fast-check";
 import { expect, it } from "vitest";
-import { breakBuild, buildSources, repositoryRoot } from "../../sim/mutants/build.ts";
+import { repositoryRoot } from "../../sim/mutants/build.ts";
 import { MUTANTS } from "../../sim/mutants/catalogue.ts";
+import { type BrokenSimulator, loadBroken } from "../../sim/mutants/load.ts";
 import { decodePlan, type Plan } from "../../sim/plan.ts";
 import { runPlan } from "../../sim/run.ts";
-import { type RunPlan, tryPlans } from "./plan-property.ts";
+import { tryPlans } from "./plan-property.ts";
 
 /** The least that a property is worth. */
 const RUNS = 100;
@@ -50,16 +50,8 @@ export function checkProperty(name: string, plans: fc.Arbitrary<Plan>): void {
 }
 
 /** The simulator of a build in which half of the nodes are a quorum. */
-async function brokenQuorum(): Promise<{ readonly runPlan: RunPlan; readonly remove: () => void }> {
+async function brokenQuorum(): Promise<BrokenSimulator> {
   const mutant = MUTANTS.find(({ name }) => name === "quorum-half");
   if (mutant === undefined) throw new Error("the catalogue has lost quorum-half");
-  const sound = await buildSources();
-  try {
-    const build = await breakBuild(sound, mutant);
-    const file = pathToFileURL(path.join(build.dist, "sim", "run.js")).href;
-    const module = (await import(file)) as typeof import("../../sim/run.ts");
-    return { runPlan: (plan) => module.runPlan(plan), remove: build.remove };
-  } finally {
-    sound.remove();
-  }
+  return loadBroken(mutant);
 }
