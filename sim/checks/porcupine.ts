@@ -5,6 +5,7 @@
 
 import type { Call, RecordId } from "../history.ts";
 import type { ClientLog } from "./client-log.ts";
+import type { Finding } from "./violation.ts";
 
 /** A sequential specification: what an operation may do to a state. */
 export interface Model<State, Operation> {
@@ -200,4 +201,23 @@ export function operationsOf(calls: readonly Call[], log: ClientLog): Timed<LogO
   const read: LogOperation = { kind: "read", endOffset, hash: chain(EMPTY_HASH, log.records) };
   timed.push({ operation: read, start: last + 1, end: last + 2 });
   return timed;
+}
+
+/** More operations than this are left to the order check alone. */
+const OPERATIONS_MAX = 150;
+const STEPS_MAX = 50_000;
+
+/** A finding when the history is small enough to search, and no order of it explains the log. */
+export function checkBySearch(calls: readonly Call[], log: ClientLog): Finding | null {
+  const operations = operationsOf(calls, log);
+  if (operations.length > OPERATIONS_MAX) return null;
+  if (searchLinearization(LOG_MODEL, operations, STEPS_MAX) !== "not-linearizable") return null;
+  return {
+    property: "linearizability",
+    facts: [
+      `clients made ${operations.length - 1} appends and reads of the end`,
+      `no order of them, each between its start and its end, leads to the ${log.records.length} records of the final log`,
+    ],
+    node: null,
+  };
 }

@@ -4,7 +4,7 @@
 
 import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
-import type { DiskOperation } from "../../src/base/disk.ts";
+import type { DiskOperation, DiskResult } from "../../src/base/disk.ts";
 import { FRAME_HEADER_BYTES } from "../../src/base/entry.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { decodeBatch } from "../../src/base/record-batch.ts";
@@ -17,6 +17,7 @@ import { decodeValue } from "../sim-record.ts";
 import type { ClientLog } from "./client-log.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { checkHistory } from "./history.ts";
+import { checkBySearch } from "./porcupine.ts";
 import { Promises } from "./promises.ts";
 import { type Durability, Safety } from "./safety.ts";
 import type { Finding } from "./violation.ts";
@@ -78,8 +79,10 @@ export class Watch implements Observer {
     this.#look(node);
   }
 
-  operationCompleted(node: Computer, operation: DiskOperation): void {
+  operationCompleted(node: Computer, operation: DiskOperation, result: DiskResult): void {
     const { safety } = this.#parts();
+    // Of a write that failed some part may be there: that is read when the node is down.
+    if (result.kind === "failed") return;
     const disk = this.#disk(node.name);
     if (disk.completed(operation)) safety.auditCommitted();
     if (operation.kind === "sync" && operation.file === HARD_STATE_FILE) {
@@ -111,7 +114,9 @@ export class Watch implements Observer {
     const { stage, safety } = this.#parts();
     safety.auditCommitted();
     this.#checkLogs();
-    const finding = checkHistory(stage.history.calls, this.#clientLog());
+    const log = this.#clientLog();
+    const { calls } = stage.history;
+    const finding = checkHistory(calls, log) ?? checkBySearch(calls, log);
     if (finding !== null) stage.report({ ...finding, at: stage.now });
   }
 

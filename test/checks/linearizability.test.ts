@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkHistory } from "../../sim/checks/history.ts";
 import { checkLinearizable } from "../../sim/checks/linearizability.ts";
-import { LOG_MODEL, operationsOf, searchLinearization } from "../../sim/checks/porcupine.ts";
+import {
+  checkBySearch,
+  LOG_MODEL,
+  operationsOf,
+  searchLinearization,
+} from "../../sim/checks/porcupine.ts";
 import {
   acked,
   type Case,
@@ -106,6 +111,15 @@ describe("the search", () => {
   it("finds no order when the log lacks an acknowledged append", () => {
     const calls = [acked({ records: [1], start: 0, end: 10, offset: 0 })];
     expect(search({ calls, log: logOf() })).toBe("not-linearizable");
+  });
+
+  it("reports with two facts, and leaves long histories alone", () => {
+    const stale = [acked({ records: [1], start: 0, end: 10, offset: 0 }), tail(11, 12, 0)];
+    const finding = checkBySearch(stale, logOf([1]));
+    expect(finding?.property).toBe("linearizability");
+    expect(finding?.facts[0]).toBe("clients made 2 appends and reads of the end");
+    const many = Array.from({ length: 150 }, (_, at) => tail(at, at + 1, 1));
+    expect(checkBySearch([...stale, ...many], logOf([1]))).toBeNull();
   });
 
   it("gives up when told to", () => {

@@ -1,5 +1,5 @@
-// The watch as a whole: a run that is sound passes under its eyes, and each hook hands on what it hears.
-// The nodes here are only their statuses; the disks are real ones of the simulator.
+// The watch as a whole: a run that is sound passes under its eyes, and each hook hands on what it
+// hears. The nodes here are only their statuses; the disks are real ones of the simulator.
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { Watch } from "../../sim/checks/watch.ts";
