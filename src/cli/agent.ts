@@ -222,7 +222,8 @@ class Agent {
     const begunMs = performance.now();
     await this.#grpc.close(graceMs);
     if (how === null && performance.now() - begunMs >= graceMs) {
-      this.#logger.warn({ graceMs }, "calls-cut-off");
+      const { inFlight } = this.#service;
+      this.#logger.warn({ graceMs, inFlight }, "calls-cut-off");
     }
     this.#host.stop();
     const end = how ?? (await this.#stopped);
