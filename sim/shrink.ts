@@ -71,6 +71,8 @@ class Shrinking {
     this.#toFixedPoint(() => {
       this.#toFixedPoint(() => {
         this.#cut();
+        this.#healSooner();
+        this.#repeatLess();
         this.#dropRows("operations");
         this.#dropRows("mishaps");
         this.#tryFirst(withFewerNodes(this.#best));
@@ -126,14 +128,32 @@ class Shrinking {
 
   /** What begins after the failure cannot have caused it. */
   #cut(): void {
-    const best = this.#best;
-    const isEarlier = ({ atMs }: { readonly atMs: number }) => atMs <= this.#failedAtMs;
-    this.#maybeKeep({
-      ...best,
-      operations: best.operations.filter(isEarlier),
-      mishaps: best.mishaps.filter(isEarlier),
-      healAtMs: Math.min(best.healAtMs, Math.floor(this.#failedAtMs) + 1),
-    });
+    this.#maybeEndAt(Math.min(this.#best.healAtMs, Math.floor(this.#failedAtMs) + 1));
+  }
+
+  /** What is seen only at the end of a run may have happened long before. */
+  #healSooner(): void {
+    const span = { from: this.#best.healAtMs, floor: 0, isCoarse: true };
+    lower(span, (healAtMs) => this.#maybeEndAt(healAtMs));
+  }
+
+  #maybeEndAt(healAtMs: number): boolean {
+    const isEarlier = ({ atMs }: { readonly atMs: number }) => atMs < healAtMs;
+    const operations = this.#best.operations.filter(isEarlier);
+    const mishaps = this.#best.mishaps.filter(isEarlier);
+    return this.#maybeKeep({ ...this.#best, operations, mishaps, healAtMs });
+  }
+
+  /** All operations once, else all half as often: much fewer events, before they go one by one. */
+  #repeatLess(): void {
+    const all = (count: (times: number) => number) => {
+      const operations = this.#best.operations.map((row) =>
+        "times" in row ? { ...row, times: count(row.times) } : row,
+      );
+      return this.#maybeKeep({ ...this.#best, operations });
+    };
+    if (all(() => 1)) return;
+    while (all((times) => Math.ceil(times / 2)));
   }
 
   #dropRows(list: RowList): void {
