@@ -71,11 +71,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
   /** The hard state's term, likewise. */
   #term: Term = NO_TERM;
   #lastWriteId = 0 as WriteId;
-  /**
-   * The last write that truncates, and the lowest index that is sure to stay until it is durable.
-   */
-  #truncatingWriteId = 0 as WriteId;
-  #untouchedIndex = 0 as LogIndex;
+  /** Writes that truncate and are not durable yet, and the last index each leaves; ascending ids. */
+  #truncations: { readonly writeId: WriteId; readonly keptIndex: LogIndex }[] = [];
   #checkpointIndex = 0 as LogIndex;
   #nextCheckpoint: Checkpoint | null = null;
   #checkpointing = false;
@@ -176,9 +173,14 @@ export class Log implements Machine<LogEvent, LogOutput> {
    * higher indexes may be durable too, but they are not this log's any more.
    */
   get #durableIndex(): LogIndex {
-    const durable = this.#opened?.writer.durable.index ?? (0 as LogIndex);
-    if (this.#truncatingWriteId <= (this.#opened?.writer.persistedId ?? 0)) return durable;
-    return Math.min(durable, this.#untouchedIndex) as LogIndex;
+    const writer = this.#opened?.writer;
+    if (writer === undefined) return 0 as LogIndex;
+    let durable = writer.durable.index;
+    // Each counts by itself: a later one, further up, does not keep an earlier one waiting.
+    for (const { writeId, keptIndex } of this.#truncations) {
+      if (writeId > writer.persistedId && keptIndex < durable) durable = keptIndex;
+    }
+    return durable;
   }
 
   *#open(): Flow<void> {
@@ -260,8 +262,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
       from,
       this.#checkpointIndex,
     );
-    this.#untouchedIndex = Math.min(this.#durableIndex, from - 1) as LogIndex;
-    this.#truncatingWriteId = writeId;
+    const { persistedId } = opened.writer;
+    this.#truncations = this.#truncations.filter((pending) => pending.writeId > persistedId);
+    this.#truncations.push({ writeId, keptIndex: (from - 1) as LogIndex });
     this.#end = this.#pointBefore(opened, from);
     opened.resident.truncate(from);
     opened.termRuns.truncate(from);

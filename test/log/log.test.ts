@@ -77,6 +77,20 @@ describe("a log on an empty directory", () => {
     expect(again.allEntries()).toEqual([...kept, ...replaced]);
   });
 
+  test("counts what one truncation has replaced as durable while a later one waits", () => {
+    const driver = openedLog();
+    driver.write({ entries: entriesAfter(LOG_START, 1, 9) });
+    const kept = entriesAfter(LOG_START, 1, 9).slice(0, 4);
+    const second = entriesAfter(endOf(kept), 2, 6);
+    driver.submit({ hardState: hardStateOf(2), truncateFrom: index(5), entries: second });
+    expect(driver.log.status().durableIndex).toBe(4);
+    const first = driver.submit({ hardState: hardStateOf(3), truncateFrom: index(9) }) - 1;
+    while (driver.persisted < first) driver.perform();
+    expect(driver.log.status().durableIndex).toBe(8);
+    driver.run();
+    expect(driver.log.status().durableIndex).toBe(8);
+  });
+
   test("closes cleanly and opens without a torn byte", () => {
     const driver = openedLog();
     const entries = entriesAfter(LOG_START, 1, 10);
