@@ -1,0 +1,16 @@
+// What `import ... from "cairnlog"` gives: the client. A node is run with `cairn agent`; the
+// simulator is `cairnlog/sim`. This file is the package's door and holds nothing of its own.
+
+export type {
+  AppendOptions,
+  AppendResult,
+  CairnErrorCode,
+  ClientCredentials,
+  ConnectOptions,
+  ProducerCounts,
+  ReadOptions,
+  ReadRecord,
+  RecordToAppend,
+  ServerInfo,
+} from "./client/client.ts";
+export { CairnClient, CairnError, connect } from "./client/client.ts";
