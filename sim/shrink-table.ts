@@ -34,17 +34,17 @@ export function describeSums(rows: readonly TableRow[]): string {
   return (
     `${all.length} of ${plural(rows.length, "mutant")}: ` +
     `plan events median ${sizes[middle]}, most ${sizes.at(-1)}; ` +
-    `seconds median ${seconds(walls[middle])}, most ${seconds(walls.at(-1))}; ` +
-    `${minimal} with nothing left to take away`
+    `seconds median ${seconds(walls[middle])}, most ${seconds(walls.at(-1))}; ${minimal} minimal`
   );
 }
 
 /** Markdown; `when` names the commit, the machine and the day. */
 export function describeTable(rows: readonly TableRow[], when: string): string[] {
   return [
-    `Measured ${when}. ${describeSums(rows)}.`,
+    `Measured ${when}.`,
+    `${describeSums(rows)}.`,
     "",
-    "| mutant | seed | property | plan events | nodes | events of the run | runs | s | CPU s |",
+    "| mutant | seed | property | plan events | nodes | run's events | runs | s | CPU s |",
     "|---|---:|---|---:|---:|---:|---:|---:|---:|",
     ...rows.map(describeRow),
   ];

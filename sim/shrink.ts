@@ -70,13 +70,13 @@ class Shrinking {
     // What makes runs short comes first, what needs most of them last.
     this.#toFixedPoint(() => {
       this.#toFixedPoint(() => {
+        this.#tryFirst(withLessSettling(this.#best));
         this.#cut();
         this.#healSooner();
         this.#repeatLess();
         this.#dropRows("operations");
         this.#dropRows("mishaps");
         this.#tryFirst(withFewerNodes(this.#best));
-        this.#tryFirst(withLessSettling(this.#best));
         this.#calm();
       });
       this.#climbDown("operations");
