@@ -71,7 +71,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
   /** The hard state's term, likewise. */
   #term: Term = NO_TERM;
   #lastWriteId = 0 as WriteId;
-  /** Writes that truncate and are not durable yet, and the last index each leaves; ascending ids. */
+  /**
+   * Writes that truncate and are not durable yet, and the last index each leaves; ascending ids.
+   */
   #truncations: { readonly writeId: WriteId; readonly keptIndex: LogIndex }[] = [];
   #checkpointIndex = 0 as LogIndex;
   #nextCheckpoint: Checkpoint | null = null;

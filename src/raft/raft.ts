@@ -288,7 +288,8 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
 
   /**
    * It learns of our term by the answer, and steps down. The answer says that and nothing else: it
-   * names no round and no place in a log, because by the time it comes its reader may lead our term.
+   * names no round and no place in a log, because by the time it comes its reader may lead our
+   * term.
    *
    *   1. A leads term 2, its round 7 is slow on its way to us
    *   2. A is deposed, and elected again in term 4, with our vote

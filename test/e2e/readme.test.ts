@@ -1,5 +1,5 @@
-// The README as a newcomer reads it: short, and its commands work. The recipe for three machines, the
-// demo and the development cluster have tests of their own in this folder.
+// The README as a newcomer reads it: short, and its commands work. The recipe for three machines,
+// the demo and the development cluster have tests of their own in this folder.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";

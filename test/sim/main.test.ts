@@ -95,7 +95,7 @@ describe("npm run sim", () => {
     const { code, lines } = await run("--plan", planFile("hurried.json", hurried));
     expect(code).toBe(2);
     expect(lines.join("\n")).toMatch(
-      /liveness: recovers-after-healing does not hold, at 0\.0\d+ s\n {2}1\. .*\n {2}2\. 1 ms after/,
+      /liveness: recovers-after-healing does not hold, at 0\.0\d+ s\n {2}1\. .*\n {2}2\. 1 ms/,
     );
     expect(lines.at(-1)).toMatch(/^FAIL plan /);
   });
