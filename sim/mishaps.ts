@@ -5,6 +5,7 @@
 import type { DiskOperation } from "../src/base/disk.ts";
 import type { NodeId } from "../src/base/ids.ts";
 import type { Audience } from "./audience.ts";
+import { Caretaker } from "./caretaker.ts";
 import type { SimComputer } from "./computer.ts";
 import type { CrashKind } from "./observer.ts";
 import type { Plan, PlannedEffect, PlannedMishap, Target } from "./plan.ts";
@@ -31,6 +32,7 @@ export class Mishaps {
   /** Undoes what is in force, by mishap. */
   readonly #inForce = new Map<PlannedMishap, () => void>();
   readonly #downUntil = new Map<number, number>();
+  readonly #caretaker: Caretaker;
   #isHealed = false;
 
   constructor(
@@ -43,6 +45,7 @@ export class Mishaps {
     this.#network = network;
     this.#computers = computers;
     this.#audience = audience;
+    this.#caretaker = new Caretaker(timeline);
   }
 
   /** Puts every mishap of the plan on the timeline. */
@@ -55,6 +58,7 @@ export class Mishaps {
 
   /** An operation reaches an edge on a disk: a crash may have waited for it. */
   effect(computer: SimComputer, operation: DiskOperation, edge: "before" | "after"): void {
+    if (edge === "after") this.#caretaker.look(computer);
     if (this.#armed.length === 0) return;
     const struck = this.#armed.find((armed) => {
       const { of } = armed.effect;
@@ -74,13 +78,21 @@ export class Mishaps {
     this.#timeline.at(due, () => this.#restart(computer));
   }
 
+  /** A node has stopped by itself: true when its disk explains it, and it will be started again. */
+  stoppedByDisk(computer: SimComputer): boolean {
+    return this.#caretaker.stopped(computer);
+  }
+
   /** No mishap is left: paths are mended, disks quick again, and whoever is down starts. */
   heal(): void {
     this.#isHealed = true;
     this.#armed = [];
     for (const undo of this.#inForce.values()) undo();
     this.#inForce.clear();
-    for (const computer of this.#computers) this.#restart(computer);
+    for (const computer of this.#computers) {
+      this.#caretaker.maybeTakeDown(computer);
+      this.#restart(computer);
+    }
   }
 
   /** The computer meant: "leader" is who leads in the highest term, else the first node. */
@@ -128,6 +140,14 @@ export class Mishaps {
         this.#endLater(mishap, () => {
           disk.slowdown = 1;
         });
+        return;
+      }
+      case "disk-error": {
+        const computer = this.find(mishap.node);
+        const { errors } = computer.disk;
+        this.#caretaker.patience(computer, mishap.restartMs);
+        errors.begin(mishap);
+        this.#endLater(mishap, () => errors.end(mishap));
       }
     }
   }

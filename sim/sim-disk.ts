@@ -9,6 +9,7 @@ import type { DiskErrorCode, DiskOperation, DiskResult } from "../src/base/disk.
 import type { OpId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { Disk, DiskInbox } from "../src/ports/disk.ts";
+import { DiskErrors } from "./disk-errors.ts";
 import type { CrashKind, CrashLoss, DiskView } from "./observer.ts";
 import type { DiskProfile } from "./plan.ts";
 import { SimFile } from "./sim-file.ts";
@@ -43,6 +44,7 @@ interface Pending {
 
 const DONE: DiskResult = { kind: "done" };
 const DIRECTORY: readonly string[] = [""];
+const NOTHING_STUCK: ReadonlySet<string> = new Set();
 
 export class SimDisk implements Disk, DiskView {
   readonly #timeline: Timeline;
@@ -62,16 +64,20 @@ export class SimDisk implements Disk, DiskView {
   #life = 0;
   /** How many times longer everything takes; a mishap may raise it. */
   slowdown = 1;
+  /** What it refuses at the moment. */
+  readonly errors: DiskErrors;
 
   constructor(timeline: Timeline, profile: DiskProfile, prng: Prng, witness: DiskWitness) {
     this.#timeline = timeline;
     this.#profile = profile;
     this.#prng = prng;
     this.#witness = witness;
+    this.errors = new DiskErrors(prng.fork("errors"));
   }
 
   attach(inbox: DiskInbox): void {
     this.#inbox = inbox;
+    this.errors.beginLife();
   }
 
   submit(operation: DiskOperation): void {
@@ -114,7 +120,7 @@ export class SimDisk implements Disk, DiskView {
     this.#inbox = null;
     let loss: CrashLoss = { lostBytes: this.#finishSome(), tornWrites: 0, lostNames: 0 };
     if (kind === "power") loss = this.#losePower(loss);
-    else for (const content of this.#files.values()) content.loseProcess();
+    else for (const content of this.#files.values()) content.loseProcess(this.#prng);
     this.#pending.clear();
     this.#busyUntil.clear();
     return loss;
@@ -125,7 +131,8 @@ export class SimDisk implements Disk, DiskView {
     const pending = this.#pending.get(operation.opId);
     assert(pending !== undefined, "a completing operation was submitted", operation.opId);
     this.#pending.delete(operation.opId);
-    const result = this.#apply(pending);
+    const code = this.errors.strike(operation, this.#grows(operation));
+    const result = code === null ? this.#apply(pending) : this.#refuse(operation, code);
     if (!this.#witness.applied(operation, result)) return;
     assert(this.#inbox !== null, "a disk completes for somebody: attach an inbox first");
     this.#inbox.diskDone(operation.opId, result);
@@ -165,6 +172,24 @@ export class SimDisk implements Disk, DiskView {
         content.unmap();
         return DONE;
     }
+  }
+
+  /** True for what needs room on the disk that it does not have yet. */
+  #grows(operation: DiskOperation): boolean {
+    if (operation.kind === "create") return true;
+    if (operation.kind !== "write-at") return false;
+    const length = this.#files.get(operation.file)?.length ?? 0;
+    return operation.position + lengthOf(operation.parts) > length;
+  }
+
+  /** A write that fails may be there in part; a sync that fails loses what it was asked for. */
+  #refuse(operation: DiskOperation, code: DiskErrorCode): DiskResult {
+    if (operation.kind === "write-at" && this.#prng.chance(1, 2)) {
+      this.#writeSome(operation, NOTHING_STUCK);
+    } else if (operation.kind === "sync") {
+      this.#files.get(operation.file)?.failSync(this.#prng);
+    }
+    return failed(code, `${operation.kind} refused by a mishap`);
   }
 
   #create(file: string): DiskResult {

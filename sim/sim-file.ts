@@ -44,6 +44,8 @@ export class SimFile {
   #unsynced: UnsyncedWrite[] = [];
   /** While mapped, anybody may write into the cached bytes without telling. */
   #isMapped = false;
+  /** A sync failed: some bytes that are read are not on the disk, and no sync will put them there. */
+  #isLying = false;
 
   get length(): number {
     return this.#cached.length;
@@ -92,7 +94,7 @@ export class SimFile {
     if (end > this.#durable.length) return false;
     for (const write of this.#unsynced)
       if (write.start < end && start < write.start + write.bytes.length) return false;
-    if (!this.#isMapped) return true;
+    if (!this.#isMapped && !this.#isLying) return true;
     const [cached, durable] = [this.#cached.room, this.#durable.room];
     for (let at = start; at < end; at++) if (cached[at] !== durable[at]) return false;
     return true;
@@ -106,8 +108,23 @@ export class SimFile {
     return this.#cached.bytes.slice();
   }
 
-  /** The process died: all is as it was, but the memory of the map is somebody else's now. */
-  loseProcess(): void {
+  /**
+   * A sync that fails: of each unsynced write anything may have reached the disk. All of them can
+   * still be read and count as clean, so that the next sync does nothing for them and says that
+   * all is well (Rebello et al., "Can applications recover from fsync failures?").
+   */
+  failSync(prng: Prng): void {
+    this.#settleUnsynced(prng);
+    this.#unsynced = [];
+    this.#isLying = true;
+  }
+
+  /**
+   * The process died: all is as it was, but the memory of the map is somebody else's now, and clean
+   * pages may have been dropped.
+   */
+  loseProcess(prng: Prng): void {
+    if (this.#isLying && prng.chance(1, 2)) this.#dropClean();
     if (!this.#isMapped) return;
     this.unmap();
     const kept = new Layer();
@@ -122,7 +139,32 @@ export class SimFile {
   losePower(prng: Prng): { lostBytes: number; tornWrites: number } {
     const wasMapped = this.#isMapped;
     this.unmap();
-    if (this.#unsynced.length === 0) return { lostBytes: 0, tornWrites: 0 };
+    if (this.#unsynced.length === 0 && !this.#isLying) return { lostBytes: 0, tornWrites: 0 };
+    const tornWrites = this.#settleUnsynced(prng);
+    if (wasMapped && prng.chance(1, 4)) this.#garble(prng);
+    const before = this.#cached.bytes;
+    const after = this.#durable.bytes;
+    let lostBytes = 0;
+    for (let at = 0; at < before.length; at++) if (before[at] !== (after[at] ?? 0)) lostBytes++;
+    this.#cached = new Layer();
+    this.#cached.write(0, after);
+    this.#unsynced = [];
+    this.#isLying = false;
+    return { lostBytes, tornWrites };
+  }
+
+  /** Reads what is on the disk again, under the writes that no sync has covered. */
+  #dropClean(): void {
+    this.unmap();
+    const read = new Layer();
+    read.write(0, this.#durable.bytes);
+    for (const write of this.#unsynced) read.write(write.start, write.bytes);
+    this.#cached = read;
+    this.#isLying = false;
+  }
+
+  /** Decides what of each unsynced write is on the disk; says how many are torn. */
+  #settleUnsynced(prng: Prng): number {
     let tornWrites = 0;
     // One fate for the whole file more often than chance would have it: the extremes find bugs too.
     const common = prng.chance(1, 2) ? null : prng.pick(FATES);
@@ -132,15 +174,7 @@ export class SimFile {
       else if (fate === "grown") this.#durable.growTo(write.start + write.bytes.length);
       else if (fate === "torn" && this.#tear(write, prng)) tornWrites++;
     }
-    if (wasMapped && prng.chance(1, 4)) this.#garble(prng);
-    const before = this.#cached.bytes;
-    const after = this.#durable.bytes;
-    let lostBytes = 0;
-    for (let at = 0; at < before.length; at++) if (before[at] !== (after[at] ?? 0)) lostBytes++;
-    this.#cached = new Layer();
-    this.#cached.write(0, after);
-    this.#unsynced = [];
-    return { lostBytes, tornWrites };
+    return tornWrites;
   }
 
   /** Each sector that the write touches is kept or lost by itself. True when there were both. */

@@ -11,8 +11,12 @@ type MishapDraft = PlanDraft["mishaps"][number];
 /** Mishaps begin after the first election had its time, and end before the healing. */
 const QUIET_MS = 1500;
 
+/** Which distribution a plan is drawn from: everything, hardly anything, or failing disks. */
+export const PROFILES = ["swarm", "calm", "disks"] as const;
+export type Profile = (typeof PROFILES)[number];
+
 /** The plan of a seed: equal seeds give equal plans. */
-export function drawPlan(seed: string): Plan {
+export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
   const root = new Prng(seed).fork("plan");
   const cluster = root.fork("cluster");
   const nodes = cluster.pick([3, 3, 5]);
@@ -22,11 +26,11 @@ export function drawPlan(seed: string): Plan {
     seed,
     nodes,
     options: drawOptions(root.fork("options")),
-    network: drawNetwork(root.fork("network")),
+    network: profile === "calm" ? {} : drawNetwork(root.fork("network")),
     disk: drawDisk(root.fork("disk")),
     wallAheadMs: drawWalls(root.fork("walls"), nodes),
     operations: drawOperations(root.fork("operations"), nodes, healAtMs),
-    mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs),
+    mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs, profile),
     healAtMs,
   });
 }
@@ -158,15 +162,22 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawStop, in32: 10, timesMax: 2 },
   { make: drawStorm, in32: 10, timesMax: 2 },
   { make: drawSlowDisk, in32: 10, timesMax: 2 },
+  { make: drawDiskError, in32: 10, timesMax: 2 },
 ];
 
-function drawMishaps(prng: Prng, nodes: number, healAtMs: number): MishapDraft[] {
+/** The mishaps of disks: in the profile named after them every seed has more of each. */
+const DISK_MAKERS: ReadonlySet<MishapMaker> = new Set([drawSlowDisk, drawDiskError]);
+const DISKS_TIMES_MAX = 6;
+
+function drawMishaps(prng: Prng, nodes: number, healAtMs: number, profile: Profile): MishapDraft[] {
+  if (profile === "calm") return [];
   const spanMs = healAtMs - 2 * QUIET_MS;
   const mishaps: MishapDraft[] = [];
   for (const [at, { make, in32, timesMax }] of MISHAPS.entries()) {
     const own = prng.fork(`kind ${at}`);
-    if (!own.chance(in32, 32)) continue;
-    for (let left = own.between(1, timesMax); left > 0; left--)
+    const isMany = profile === "disks" && DISK_MAKERS.has(make);
+    if (!own.chance(isMany ? 32 : in32, 32)) continue;
+    for (let left = own.between(1, isMany ? DISKS_TIMES_MAX : timesMax); left > 0; left--)
       mishaps.push(...make(own, nodes, QUIET_MS + own.below(spanMs), healAtMs));
   }
   return mishaps.sort((a, b) => a.atMs - b.atMs);
@@ -248,6 +259,15 @@ function drawSlowDisk(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   return [
     { kind: "slow-disk", node, atMs, forMs: drawSpanMs(prng), times: prng.pick([5, 20, 80]) },
   ];
+}
+
+function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = drawTarget(prng, nodes);
+  const error = prng.pick(["read", "write", "sync", "sync", "sync", "full"] as const);
+  const failPerMille = prng.pick([50, 300, 1000]);
+  const restartMs = drawSpanMs(prng);
+  const forMs = drawSpanMs(prng);
+  return [{ kind: "disk-error", node, error, failPerMille, atMs, forMs, restartMs }];
 }
 
 /** The leader as often as any other: most of what is dangerous happens there. */

@@ -1,6 +1,7 @@
 // What happened in a run, counted: for its last line, for saying "unknown" when nothing did, and
 // for the gates of a batch. An observer like any other; it judges nothing.
 
+import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Call, History, RecordId } from "./history.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
@@ -17,6 +18,8 @@ export interface Counts {
   readonly tornWrites: number;
   readonly lostNames: number;
   readonly stops: number;
+  /** Disk operations that a mishap refused. */
+  readonly diskErrors: number;
   /** Both ways. */
   readonly partitions: number;
   readonly oneWayCuts: number;
@@ -45,6 +48,7 @@ export class Tally implements Observer {
     tornWrites: 0,
     lostNames: 0,
     stops: 0,
+    diskErrors: 0,
     partitions: 0,
     oneWayCuts: 0,
     acked: 0,
@@ -79,6 +83,10 @@ export class Tally implements Observer {
 
   nodeStopped(): void {
     this.#counts.stops++;
+  }
+
+  operationCompleted(_node: Computer, _operation: DiskOperation, result: DiskResult): void {
+    if (result.kind === "failed" && result.code !== "EOTHER") this.#counts.diskErrors++;
   }
 
   afterTurn(node: Computer): void {

@@ -222,6 +222,7 @@ export class World implements Stage {
       this.#mishaps.stopped(computer);
       return;
     }
+    if (this.#mishaps.stoppedByDisk(computer)) return;
     const facts = [
       `${computer.name} stopped by itself: ${how.why}`,
       "no mishap of the plan explains it",

@@ -25,6 +25,7 @@ export const PROPERTIES = {
   "promise-vote": "A vote leaves a node only after it is durable there.",
   "promise-candidacy": "A node asks for votes only after its own vote is durable.",
   "promise-append": "An append is confirmed only after the confirmed entries are durable.",
+  "poison-silent": "A node whose disk refused a change says nothing more to peers or appenders.",
   "promise-answer": "A client is told only what is committed on a quorum of disks.",
   // Judged at the end, by what clients asked and were told. Jepsen's names for Kafka, where they
   // fit.

@@ -20,6 +20,7 @@ import { checkHistory } from "./history.ts";
 import { checkBySearch } from "./porcupine.ts";
 import { Promises } from "./promises.ts";
 import { type Durability, Safety } from "./safety.ts";
+import { Silence } from "./silence.ts";
 import type { Finding } from "./violation.ts";
 
 export class Watch implements Observer {
@@ -30,6 +31,7 @@ export class Watch implements Observer {
   #stage: Stage | null = null;
   #safety: Safety | null = null;
   #promises: Promises | null = null;
+  #silence: Silence | null = null;
 
   attach(stage: Stage): void {
     const voters = stage.nodes.map(({ name }) => name);
@@ -43,6 +45,7 @@ export class Watch implements Observer {
     this.#stage = stage;
     this.#safety = safety;
     this.#promises = new Promises(voters, safety, durability, report);
+    this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
       this.#disks.set(name, new DiskWatch(disk, (head) => safety.wrote(name, head)));
     }
@@ -72,6 +75,7 @@ export class Watch implements Observer {
 
   afterTurn(node: Computer): void {
     this.#look(node);
+    this.#silence?.afterTurn(node);
     this.#looked.delete(node.name);
   }
 
@@ -81,6 +85,7 @@ export class Watch implements Observer {
 
   operationCompleted(node: Computer, operation: DiskOperation, result: DiskResult): void {
     const { safety } = this.#parts();
+    this.#silence?.completed(node, operation, result);
     // Of a write that failed some part may be there: that is read when the node is down.
     if (result.kind === "failed") return;
     const disk = this.#disk(node.name);
@@ -98,7 +103,9 @@ export class Watch implements Observer {
     message: RaftMessage | null,
   ): void {
     this.#look(from);
-    if (message !== null) this.#parts().promises.sent(from.name, to, message);
+    if (message === null) return;
+    this.#silence?.sent(from, to, message);
+    this.#parts().promises.sent(from.name, to, message);
   }
 
   offered(node: Computer, request: ClientRequest): void {
@@ -107,6 +114,7 @@ export class Watch implements Observer {
 
   answered(node: Computer, answer: Answer): void {
     this.#look(node);
+    this.#silence?.answered(node, answer);
     this.#parts().promises.answered(node.name, answer);
   }
 

@@ -233,6 +233,35 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     replace: "const { index: commitIndex, endOffset } = this.#state.end;",
     knownSeed: 1,
   },
+  {
+    name: "failed-sync-believed",
+    breaks: "A sync that fails is taken for one that succeeded.",
+    properties: ["promise-append", "commit-durable-quorum", "poison-silent", "promise-vote"],
+    file: "src/log/flow.ts",
+    find: '    if (result.kind === "failed")\n      throw',
+    replace: '    if (result.kind === "failed" && operations[n]?.kind !== "sync")\n      throw',
+    knownSeed: 4,
+  },
+  {
+    name: "failed-sync-tried-again",
+    breaks: "A sync that failed is tried again, and the second one, which does nothing, believed.",
+    properties: ["promise-append", "commit-durable-quorum", "poison-silent", "promise-vote"],
+    file: "src/log/flow.ts",
+    find: "  const results = yield operations;",
+    replace: `  const results = yield operations;
+  const failed = operations.filter((o, n) => o.kind === "sync" && results[n]?.kind === "failed");
+  if (failed.length > 0 && (yield failed).every(({ kind }) => kind === "done")) return results;`,
+    knownSeed: 4,
+  },
+  {
+    name: "poisoned-but-talking",
+    breaks: "A node whose disk failed goes on leading and voting as far as it needs no disk.",
+    properties: ["poison-silent"],
+    file: "src/node/node.ts",
+    find: '"disk-poisoned", { fault: JSON.stringify(fault) });\n    this.#quit(fault);',
+    replace: '"disk-poisoned", { fault: JSON.stringify(fault) });\n    this.#phase = "serving";',
+    knownSeed: 4,
+  },
 ];
 
 export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...STORAGE_MUTANTS];

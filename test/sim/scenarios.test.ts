@@ -30,6 +30,9 @@ class Dangers implements Observer {
   ackedWhileCut = 0;
   maxTermWhileCut = 0;
   termAtCut = 0;
+  /** Leaders that gave up because their disk failed. */
+  poisonedLeaders = 0;
+  readonly #ledLast = new Set<string>();
   /** Starts that found fewer nodes up than a quorum. */
   blackouts = 0;
   #stage: Stage | null = null;
@@ -44,6 +47,9 @@ class Dangers implements Observer {
 
   afterTurn(node: Computer): void {
     const { raft } = node;
+    if (raft?.role === "leader") this.#ledLast.add(node.name);
+    else if (this.#ledLast.delete(node.name) && node.host?.status().state === "poisoned")
+      this.poisonedLeaders++;
     if (raft === null || this.#stage === null) return;
     if (this.#cuts > 0) this.maxTermWhileCut = Math.max(this.maxTermWhileCut, raft.term);
     if (raft.role !== "leader") return;
@@ -138,6 +144,11 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
   "name-lost-while-a-segment-rolls": (_, { counts }) => {
     expect(counts.powerLosses).toBeGreaterThan(8);
     expect(counts.lostNames).toBeGreaterThan(1);
+  },
+  "failed-sync-silences-the-leader": (dangers, { counts }) => {
+    expect(counts.diskErrors).toBeGreaterThan(1);
+    expect(dangers.poisonedLeaders).toBe(2);
+    expect(counts.leaders).toBeGreaterThan(2);
   },
   "slow-leader-commits-by-others": (dangers, { counts }) => {
     expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);

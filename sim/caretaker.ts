@@ -1,0 +1,64 @@
+// Who looks after nodes whose disks fail: a node that gave up because of its disk is started again
+// some time later. Owns what a disk excuses, and when the next life begins; what disks refuse is
+// sim/disk-errors.ts.
+
+import type { SimComputer } from "./computer.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** At least so long after a failed start comes the next one. */
+const RESTART_MICROS_MIN = 20_000;
+
+export class Caretaker {
+  readonly #timeline: Timeline;
+  /** How long each computer's node is left as it is, in microseconds. */
+  readonly #patience = new Map<SimComputer, number>();
+  /** The life of each computer that is being looked after. */
+  readonly #lives = new Map<SimComputer, number>();
+
+  constructor(timeline: Timeline) {
+    this.#timeline = timeline;
+  }
+
+  patience(computer: SimComputer, restartMs: number): void {
+    this.#patience.set(computer, Math.max(restartMs * 1000, RESTART_MICROS_MIN));
+  }
+
+  /** The disk has done something: when it refused a change, its node gives up before long. */
+  look(computer: SimComputer): void {
+    if (computer.disk.errors.changesRefused === 0) return;
+    if (this.#lives.get(computer) === computer.life) return;
+    this.#lives.set(computer, computer.life);
+    this.#lookLater(computer, computer.life);
+  }
+
+  /** Takes the node down, to be started again, when it is poisoned. */
+  maybeTakeDown(computer: SimComputer): boolean {
+    if (computer.host?.status().state !== "poisoned") return false;
+    computer.crash("process");
+    return true;
+  }
+
+  /** True when the node stopped in a life in which its disk refused something. */
+  stopped(computer: SimComputer): boolean {
+    if (computer.disk.errors.refused === 0) return false;
+    computer.retire();
+    this.#timeline.after(this.#waitOf(computer), () => restart(computer));
+    return true;
+  }
+
+  #lookLater(computer: SimComputer, life: number): void {
+    this.#timeline.after(this.#waitOf(computer), () => {
+      if (computer.life !== life || computer.host === null) return;
+      if (this.maybeTakeDown(computer)) restart(computer);
+      else this.#lookLater(computer, life);
+    });
+  }
+
+  #waitOf(computer: SimComputer): number {
+    return this.#patience.get(computer) ?? RESTART_MICROS_MIN;
+  }
+}
+
+function restart(computer: SimComputer): void {
+  if (computer.host === null) computer.start();
+}

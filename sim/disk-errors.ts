@@ -1,0 +1,78 @@
+// The spells in which a simulated disk refuses: reads, writes or syncs that fail, or no room left.
+// Owns which operation fails and with what; what a failed one leaves behind is sim/sim-disk.ts and
+// sim/sim-file.ts.
+
+import type { DiskErrorCode, DiskOperation } from "../src/base/disk.ts";
+import type { Prng } from "../src/base/prng.ts";
+
+/** What is refused while the spell lasts. */
+export type DiskErrorKind = "read" | "write" | "sync" | "full";
+
+export interface DiskSpell {
+  readonly error: DiskErrorKind;
+  /** Of the operations it is about, those that fail. */
+  readonly failPerMille: number;
+}
+
+export class DiskErrors {
+  readonly #prng: Prng;
+  readonly #spells = new Set<DiskSpell>();
+  #refused = 0;
+  #changesRefused = 0;
+
+  constructor(prng: Prng) {
+    this.#prng = prng;
+  }
+
+  /** Operations of the present life that were refused. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Those of them that would have changed the disk. */
+  get changesRefused(): number {
+    return this.#changesRefused;
+  }
+
+  /** Another node works on the disk from here on. */
+  beginLife(): void {
+    this.#refused = 0;
+    this.#changesRefused = 0;
+  }
+
+  begin(spell: DiskSpell): void {
+    this.#spells.add(spell);
+  }
+
+  end(spell: DiskSpell): void {
+    this.#spells.delete(spell);
+  }
+
+  /** The error that the operation meets now, or null; `grows` when it needs more room. */
+  strike(operation: DiskOperation, grows: boolean): DiskErrorCode | null {
+    for (const { error, failPerMille } of this.#spells) {
+      const isMeant = error === "full" ? grows : errorOf(operation) === error;
+      if (!isMeant || !this.#prng.chance(failPerMille, 1000)) continue;
+      this.#refused++;
+      if (error !== "read") this.#changesRefused++;
+      return error === "full" ? "ENOSPC" : "EIO";
+    }
+    return null;
+  }
+}
+
+function errorOf(operation: DiskOperation): DiskErrorKind | null {
+  switch (operation.kind) {
+    case "read-at":
+      return "read";
+    case "create":
+    case "rename":
+    case "write-at":
+      return "write";
+    case "sync":
+    case "sync-dir":
+      return "sync";
+    default:
+      return null;
+  }
+}
