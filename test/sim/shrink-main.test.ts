@@ -180,7 +180,7 @@ describe("the table of all mutants", () => {
     expect(table[0]).toBe("Measured today.");
     expect(table[1]).toMatch(/^1 of 2 mutants: plan events median 1, most 1; /);
     expect(table.at(-2)).toMatch(
-      /^\| one \| busy \| keeps-running \| 4 → 1 \| 5 → 1 \| .* \| 1\.2 \| 1\.0 \|$/,
+      /^\| one \| busy \| keeps-running \| 4→1 \| 5→1 \| .* \| 1\.2 \| 1\.0 \|$/,
     );
     expect(table.at(-1)).toMatch(/^\| two \| no seed \|/);
   });
