@@ -70,6 +70,11 @@ export class Safety {
     return Math.floor(this.#voters.length / 2) + 1;
   }
 
+  /** What the node's Raft said last in this life; null before it said anything. */
+  lastSeen(node: NodeId): RaftStatus | null {
+    return this.#of(node).last;
+  }
+
   /** Who led or leads this term. */
   leaderOf(term: Term): NodeId | null {
     return this.#leaders.get(term)?.node ?? null;

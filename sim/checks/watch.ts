@@ -6,11 +6,11 @@ import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../../src/base/disk.ts";
 import { FRAME_HEADER_BYTES } from "../../src/base/entry.ts";
-import type { NodeId } from "../../src/base/ids.ts";
+import { NO_INDEX, type NodeId } from "../../src/base/ids.ts";
 import { decodeBatch } from "../../src/base/record-batch.ts";
 import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
 import type { Lane } from "../../src/ports/network.ts";
-import type { RaftMessage } from "../../src/raft/protocol.ts";
+import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
 import type { RecordId } from "../history.ts";
 import type { Computer, Observer, Stage } from "../observer.ts";
 import { decodeValue } from "../sim-record.ts";
@@ -132,9 +132,21 @@ export class Watch implements Observer {
   #look(node: Computer): void {
     if (this.#looked.has(node.name)) return;
     this.#looked.add(node.name);
-    const raft = node.host?.look().raft ?? null;
+    const raft = node.host?.look().raft ?? this.#lastOfLeader(node);
     if (raft === null) return;
     this.#parts().safety.observe(node.name, node.life, raft);
+  }
+
+  /**
+   * A leader that commits and then stops, all in one turn, has no Raft left to look at when what it
+   * says in that turn is judged. Only the leader itself can know of a commit that is news to all.
+   */
+  #lastOfLeader(node: Computer): RaftStatus | null {
+    const { safety } = this.#parts();
+    const last = safety.lastSeen(node.name);
+    const commitIndex = node.host?.status().commitIndex ?? NO_INDEX;
+    if (last?.role !== "leader" || commitIndex <= safety.committed.lastIndex) return null;
+    return { ...last, commitIndex };
   }
 
   /** Every node that is up has every committed entry on its disk. */

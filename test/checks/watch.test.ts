@@ -8,6 +8,7 @@ import type { Computer, Stage, Violation } from "../../sim/observer.ts";
 import { planOf } from "../../sim/plan.ts";
 import { SimDisk } from "../../sim/sim-disk.ts";
 import { Timeline } from "../../sim/timeline.ts";
+import type { NodeStatus } from "../../src/base/client.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
 import { LOG_START } from "../../src/base/entry.ts";
 import type {
@@ -25,7 +26,7 @@ import { encodeSlot } from "../../src/log/hard-state.ts";
 import type { LogStatus } from "../../src/log/protocol.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
-import { first, N1, N2, N3, status, voteReply } from "./cluster.ts";
+import { appendRequest, first, N1, N2, N3, status, voteReply } from "./cluster.ts";
 import { frameOf } from "./frames.ts";
 
 const STORE = storeFile(1 as LogIndex);
@@ -40,6 +41,8 @@ class PaperComputer implements Computer {
   readonly #watch: Watch;
   life = 1;
   raft: RaftStatus | null = null;
+  /** What it says of itself when it has no Raft any more. */
+  commitIndex = 0;
   #opId = 0;
 
   constructor(name: NodeId, place: number, watch: Watch) {
@@ -50,8 +53,8 @@ class PaperComputer implements Computer {
     this.disk = new SimDisk(this.#timeline, profile, new Prng(name), {
       submitted: () => watch.operationSubmitted(this),
       reached: () => true,
-      applied: (operation) => {
-        watch.operationCompleted(this, operation);
+      applied: (operation, result) => {
+        watch.operationCompleted(this, operation, result);
         return true;
       },
     });
@@ -60,7 +63,8 @@ class PaperComputer implements Computer {
 
   get host() {
     const look = () => ({ raft: this.raft, log: {} as LogStatus });
-    return { look } as Computer["host"];
+    const whole = () => ({ commitIndex: this.commitIndex as LogIndex }) as NodeStatus;
+    return { look, status: whole } as Computer["host"];
   }
 
   do(...operations: readonly Words[]): void {
@@ -96,6 +100,7 @@ class PaperComputer implements Computer {
       { kind: "sync", file: STORE },
       { kind: "sync-dir" },
     );
+    this.#watch.afterTurn(this);
   }
 }
 
@@ -165,6 +170,21 @@ describe("the watch", () => {
     watch.offered(n1, tail);
     n1.raft = status(N1, { role: "leader", term: 1, vote: N1, last: [1, 1], commit: 1 });
     watch.answered(n1, { kind: "tail", requestId: tail.requestId, endOffset: 0 as never });
+    expect(violations).toEqual([]);
+  });
+
+  it("believes a leader that commits, says so and stops, all in one turn", () => {
+    const [n1, n2] = computers as [PaperComputer, PaperComputer];
+    for (const computer of [n1, n2]) computer.keepAll();
+    watch.frameSent(n2, N1, "control", EMPTY as never, voteReply(1));
+    n1.turn(status(N1, { role: "leader", term: 1, vote: N1, last: [1, 1] }));
+    n1.raft = null;
+    watch.frameSent(n1, N2, "control", EMPTY as never, appendRequest(1, [1, 1], [], 1));
+    expect(violations[0]).toMatchObject({ property: "committed-immutable" });
+    violations.length = 0;
+    watch.afterTurn(n1);
+    n1.commitIndex = 1;
+    watch.frameSent(n1, N2, "control", EMPTY as never, appendRequest(1, [1, 1], [], 1));
     expect(violations).toEqual([]);
   });
 
