@@ -81,8 +81,10 @@ function isWorthRunning(plan: Plan): boolean {
 
 function whyKept(plan: Plan, { seed, verdict, violation }: RunReport): string[] {
   const origin =
-    plan.why.length === 0 ? `Shrunk from seed ${seed}.` : `Shrunk; it was kept because:`;
-  return [`${verdict}: ${violation?.property}`, ...(violation?.facts ?? []), origin, ...plan.why];
+    plan.why.length === 0 ? `Shrunk from seed ${seed}.` : "Shrunk; it was kept because:";
+  // Where it threw is a place of one machine, and moves with every edit.
+  const facts = (violation?.facts ?? []).filter((fact) => !fact.startsWith("at "));
+  return [`${verdict}: ${violation?.property}`, ...facts, origin, ...plan.why];
 }
 
 /** Counts the turns of all nodes, and ends the run after `turnsMax` of them. */

@@ -157,6 +157,17 @@ describe("a failure that is shrunk", () => {
     expect(shrunk?.plan.operations).toMatchObject([{ kind: "append", times: 1, records: 1 }]);
   });
 
+  test("says why a node threw, and not in which file of this machine", () => {
+    const why = "InvariantViolation: a committed entry is never truncated (3)";
+    const thrown = {
+      ...stops(why),
+      facts: [why, "at truncate (file:///somewhere/server.js:62:9)"],
+    };
+    const run = pretend(() => ({ turns: 10, violation: thrown }));
+    const shrunk = shrinkFailure(planOf(busy), run, PATIENT);
+    expect(shrunk?.plan.why).toEqual(["crash: keeps-running", why, "Shrunk from seed busy."]);
+  });
+
   test("keeps the reasons that its plan was kept for", () => {
     const run = pretend(() => ({ turns: 10, violation: stops("gone") }));
     const shrunk = shrinkFailure(planOf({ ...busy, why: ["An old story."] }), run, PATIENT);
