@@ -148,7 +148,10 @@ export class Mishaps {
         this.#caretaker.patience(computer, mishap.restartMs);
         errors.begin(mishap);
         this.#endLater(mishap, () => errors.end(mishap));
+        return;
       }
+      case "disk-hang":
+        this.#beginHang(mishap);
     }
   }
 
@@ -156,6 +159,18 @@ export class Mishaps {
     const computer = this.find(node);
     if (effect === null) this.#crash(computer, how, downMs);
     else this.#armed.push({ place: computer.place, how, downMs, effect, left: effect.nth });
+  }
+
+  /** Nothing else helps a node whose disk does not answer than to kill it. */
+  #beginHang(mishap: Extract<PlannedMishap, { kind: "disk-hang" }>): void {
+    const computer = this.find(mishap.node);
+    const { life } = computer;
+    if (computer.host === null) return;
+    computer.disk.hang(mishap.of);
+    this.#audience.tell("diskHung", computer);
+    this.#endLater(mishap, () => {
+      if (computer.life === life) this.#crash(computer, "process", mishap.downMs);
+    });
   }
 
   #crash(computer: SimComputer, how: CrashKind, downMs: number): void {

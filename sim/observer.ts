@@ -79,6 +79,8 @@ export interface Observer {
   nodeStopped?(node: Computer, how: Stopped): void;
   /** A node took a turn and all its outputs have been performed. */
   afterTurn?(node: Computer): void;
+  /** The node's disk completes nothing more, or not all, until the node dies. */
+  diskHung?(node: Computer): void;
   /** A mishap cut paths: none of `from` reaches any of `to`, nor back when both ways. */
   pathsCut?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
   /** That cut is over. */

@@ -152,6 +152,15 @@ const mishap = z.discriminatedUnion("kind", [
     forMs: count,
     times: z.int().min(1).max(1000),
   }),
+  /** A disk completes nothing, or one change, until its node is killed, `forMs` later. */
+  z.strictObject({
+    kind: z.literal("disk-hang"),
+    node: target,
+    of: z.enum(["all", "next-change"]),
+    atMs: count,
+    forMs: count,
+    downMs: count,
+  }),
   /** A disk refuses; a node that gave up because of it is started again `restartMs` later. */
   z.strictObject({
     kind: z.literal("disk-error"),

@@ -44,6 +44,8 @@ interface Pending {
 
 const DONE: DiskResult = { kind: "done" };
 const DIRECTORY: readonly string[] = [""];
+/** No file has this name. */
+const ALL_NAMES = "*";
 const NOTHING_STUCK: ReadonlySet<string> = new Set();
 
 export class SimDisk implements Disk, DiskView {
@@ -64,6 +66,10 @@ export class SimDisk implements Disk, DiskView {
   #life = 0;
   /** How many times longer everything takes; a mishap may raise it. */
   slowdown = 1;
+  /** Names whose operations never complete, up to the next crash; "all" stands for all names. */
+  readonly #stuck = new Set<string>();
+  /** The next operation that changes something is the first that never completes. */
+  #hangsNext = false;
   /** What it refuses at the moment. */
   readonly errors: DiskErrors;
 
@@ -78,6 +84,7 @@ export class SimDisk implements Disk, DiskView {
   attach(inbox: DiskInbox): void {
     this.#inbox = inbox;
     this.errors.beginLife();
+    this.#hangsNext = false;
   }
 
   submit(operation: DiskOperation): void {
@@ -94,6 +101,20 @@ export class SimDisk implements Disk, DiskView {
     this.#timeline.at(instant, () => {
       if (life === this.#life) this.#complete(operation);
     });
+  }
+
+  /**
+   * Nothing completes any more until the node dies; or only the next change and, since operations
+   * on a file are performed in order, what comes after it on the same files.
+   */
+  hang(what: "all" | "next-change"): void {
+    if (what === "all") this.#stuck.add(ALL_NAMES);
+    else this.#hangsNext = true;
+  }
+
+  /** True while something will never complete. */
+  get isHanging(): boolean {
+    return this.#stuck.size > 0;
   }
 
   survivesPowerLoss(file: string, start: number, end: number): boolean {
@@ -123,10 +144,12 @@ export class SimDisk implements Disk, DiskView {
     else for (const content of this.#files.values()) content.loseProcess(this.#prng);
     this.#pending.clear();
     this.#busyUntil.clear();
+    this.#stuck.clear();
     return loss;
   }
 
   #complete(operation: DiskOperation): void {
+    if (this.#getsStuck(operation)) return;
     if (!this.#witness.reached(operation)) return;
     const pending = this.#pending.get(operation.opId);
     assert(pending !== undefined, "a completing operation was submitted", operation.opId);
@@ -172,6 +195,16 @@ export class SimDisk implements Disk, DiskView {
         content.unmap();
         return DONE;
     }
+  }
+
+  #getsStuck(operation: DiskOperation): boolean {
+    const names = namesOf(operation);
+    const isNext = this.#hangsNext && isChange(operation);
+    const isStuck = this.#stuck.has(ALL_NAMES) || names.some((name) => this.#stuck.has(name));
+    if (!isNext && !isStuck) return false;
+    if (isNext) this.#hangsNext = false;
+    for (const name of names) this.#stuck.add(name);
+    return true;
   }
 
   /** True for what needs room on the disk that it does not have yet. */
@@ -300,6 +333,10 @@ function namesOf(operation: DiskOperation): readonly string[] {
     default:
       return [operation.file];
   }
+}
+
+function isChange({ kind }: DiskOperation): boolean {
+  return kind === "write-at" || kind === "sync" || kind === "sync-dir" || kind === "create";
 }
 
 function changeNames(names: Map<string, SimFile>, change: NameChange): void {

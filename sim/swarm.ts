@@ -163,10 +163,11 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawStorm, in32: 10, timesMax: 2 },
   { make: drawSlowDisk, in32: 10, timesMax: 2 },
   { make: drawDiskError, in32: 10, timesMax: 2 },
+  { make: drawDiskHang, in32: 8, timesMax: 2 },
 ];
 
 /** The mishaps of disks: in the profile named after them every seed has more of each. */
-const DISK_MAKERS: ReadonlySet<MishapMaker> = new Set([drawSlowDisk, drawDiskError]);
+const DISK_MAKERS: ReadonlySet<MishapMaker> = new Set([drawSlowDisk, drawDiskError, drawDiskHang]);
 const DISKS_TIMES_MAX = 6;
 
 function drawMishaps(prng: Prng, nodes: number, healAtMs: number, profile: Profile): MishapDraft[] {
@@ -268,6 +269,13 @@ function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const restartMs = drawSpanMs(prng);
   const forMs = drawSpanMs(prng);
   return [{ kind: "disk-error", node, error, failPerMille, atMs, forMs, restartMs }];
+}
+
+function drawDiskHang(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = drawTarget(prng, nodes);
+  const of = prng.pick(["all", "next-change"] as const);
+  const forMs = drawSpanMs(prng);
+  return [{ kind: "disk-hang", node, of, atMs, forMs, downMs: drawSpanMs(prng) }];
 }
 
 /** The leader as often as any other: most of what is dangerous happens there. */

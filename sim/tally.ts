@@ -20,6 +20,7 @@ export interface Counts {
   readonly stops: number;
   /** Disk operations that a mishap refused. */
   readonly diskErrors: number;
+  readonly diskHangs: number;
   /** Both ways. */
   readonly partitions: number;
   readonly oneWayCuts: number;
@@ -49,6 +50,7 @@ export class Tally implements Observer {
     lostNames: 0,
     stops: 0,
     diskErrors: 0,
+    diskHangs: 0,
     partitions: 0,
     oneWayCuts: 0,
     acked: 0,
@@ -83,6 +85,10 @@ export class Tally implements Observer {
 
   nodeStopped(): void {
     this.#counts.stops++;
+  }
+
+  diskHung(): void {
+    this.#counts.diskHangs++;
   }
 
   operationCompleted(_node: Computer, _operation: DiskOperation, result: DiskResult): void {

@@ -238,8 +238,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     breaks: "A sync that fails is taken for one that succeeded.",
     properties: ["promise-append", "commit-durable-quorum", "poison-silent", "promise-vote"],
     file: "src/log/flow.ts",
-    find: '    if (result.kind === "failed")\n      throw',
-    replace: '    if (result.kind === "failed" && operations[n]?.kind !== "sync")\n      throw',
+    find: '    if (result?.kind === "failed")\n      throw',
+    replace: '    if (result?.kind === "failed" && operations[n]?.kind !== "sync")\n      throw',
     knownSeed: 4,
   },
   {
@@ -252,6 +252,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   const failed = operations.filter((o, n) => o.kind === "sync" && results[n]?.kind === "failed");
   if (failed.length > 0 && (yield failed).every(({ kind }) => kind === "done")) return results;`,
     knownSeed: 4,
+  },
+  {
+    name: "failure-waits-for-the-rest",
+    breaks: "A failed operation is not heard of before the last one of its batch is done.",
+    properties: ["poison-silent"],
+    file: "src/log/flow.ts",
+    find: 'batch.isOver = batch.missing === 0 || result.kind === "failed";',
+    replace: "batch.isOver = batch.missing === 0;",
+    knownSeed: 1,
   },
   {
     name: "poisoned-but-talking",

@@ -38,13 +38,16 @@ export function diskFault(operation: Operation, failure: DiskFailure): Fault {
   };
 }
 
-/** All of these at once; returns when all are done. Any failure ends the flow. */
+/**
+ * All of these at once; returns when all are done. The first failure ends the flow, without the
+ * results of those that are not done yet.
+ */
 export function* perform(...operations: readonly Operation[]): Flow<readonly DiskResult[]> {
   if (operations.length === 0) return [];
   const results = yield operations;
   for (let n = 0; n < operations.length; n++) {
-    const result = results[n] as DiskResult;
-    if (result.kind === "failed")
+    const result = results[n];
+    if (result?.kind === "failed")
       throw new DiskTrouble(diskFault(operations[n] as Operation, result));
   }
   return results;
@@ -74,6 +77,8 @@ interface Batch {
   readonly failed: (trouble: DiskTrouble) => void;
   readonly results: (DiskResult | undefined)[];
   missing: number;
+  /** Its flow has gone on, or ended: what is not done yet is nobody's business. */
+  isOver: boolean;
 }
 
 export class FlowRunner {
@@ -88,7 +93,7 @@ export class FlowRunner {
 
   /** Runs `flow` up to its first batch; `failed` is called when disk trouble ends it. */
   start(flow: Flow<void>, failed: (trouble: DiskTrouble) => void): void {
-    this.#resume({ flow, failed, results: [], missing: 0 }, []);
+    this.#resume({ flow, failed, results: [], missing: 0, isOver: true }, []);
   }
 
   done(opId: OpId, result: DiskResult): void {
@@ -96,9 +101,13 @@ export class FlowRunner {
     assert(waiting !== undefined, "an operation completes exactly once", opId);
     this.#waiting.delete(opId);
     const { batch, place } = waiting;
+    if (batch.isOver) return;
     batch.results[place] = result;
     batch.missing--;
-    if (batch.missing === 0) this.#resume(batch, batch.results as DiskResult[]);
+    // A failure ends the flow at once: another operation of the batch may never complete, and till
+    // then a node whose disk fails would go on as if nothing were.
+    batch.isOver = batch.missing === 0 || result.kind === "failed";
+    if (batch.isOver) this.#resume(batch, batch.results as DiskResult[]);
   }
 
   /** The operations decided since the last call, in the order to submit them. */
@@ -123,7 +132,7 @@ export class FlowRunner {
   #submit(before: Batch, operations: readonly Operation[]): void {
     assert(operations.length > 0, "a flow never yields an empty batch");
     const missing = operations.length;
-    const batch: Batch = { ...before, results: new Array(missing), missing };
+    const batch: Batch = { ...before, results: new Array(missing), missing, isOver: false };
     for (let place = 0; place < missing; place++) {
       this.#lastOpId++;
       const opId = this.#lastOpId as OpId;

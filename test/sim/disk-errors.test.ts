@@ -86,6 +86,25 @@ test.each(["read", "write", "sync", "full"] as const)(
   },
 );
 
+test.each(["all", "next-change"] as const)(
+  "a cluster outlives a leader's disk that hangs: %s",
+  (of) => {
+    const hang = { kind: "disk-hang", node: "leader", of, forMs: 500, downMs: 100 } as const;
+    const plan = planOf({
+      format: 1,
+      seed: `hang of ${of}`,
+      nodes: 3,
+      operations: [append],
+      mishaps: [1200, 2000, 2800].map((atMs) => ({ ...hang, atMs })),
+      healAtMs: 3500,
+    });
+    const report = runPlan(plan);
+    expect(report.violation).toBeNull();
+    expect(report.counts.diskHangs).toBe(3);
+    expect(report.counts.crashes).toBe(3);
+  },
+);
+
 test("every profile but the calm one has disks that fail", () => {
   const kindsOf = (profile: (typeof PROFILES)[number]) => {
     const plans = SEEDS.map((seed) => drawPlan(seed, profile));

@@ -150,6 +150,11 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
     expect(dangers.poisonedLeaders).toBe(2);
     expect(counts.leaders).toBeGreaterThan(2);
   },
+  "write-fails-and-its-sync-is-slow": (dangers, { counts }) => {
+    expect(counts.diskErrors).toBeGreaterThan(0);
+    expect(dangers.poisonedLeaders).toBe(1);
+    expect(counts.leaders).toBeGreaterThan(1);
+  },
   "slow-leader-commits-by-others": (dangers, { counts }) => {
     expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);
     expect(counts.powerLosses).toBe(2);
