@@ -74,6 +74,10 @@ export class ClientPath {
     requestId: RequestId,
     reply: (reply: Reply) => void,
   ): void {
+    if (computer.isPaused) {
+      computer.whenAwake(() => this.#arrive(computer, make, requestId, reply));
+      return;
+    }
     const request = make(requestId, computer.wall);
     const waiting = { computer, life: computer.life, reply };
     if (request.kind !== "cancel") this.#waiting.set(requestId, waiting);

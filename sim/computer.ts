@@ -41,6 +41,8 @@ export interface Surroundings {
   ) => void;
   /** A node is gone, whatever the reason. */
   readonly wentDown: (computer: SimComputer) => void;
+  /** A node took a turn and lives on. */
+  readonly tookTurn: (computer: SimComputer) => void;
   /** The node has stopped, cleanly or because it cannot go on. */
   readonly stopped: (computer: SimComputer, how: Stopped) => void;
 }
@@ -54,6 +56,10 @@ export class SimComputer implements Computer {
   #clock: SimClock | null = null;
   #host: NodeHost | null = null;
   #life = 0;
+  /** Pauses that are in force. */
+  #pauses = 0;
+  /** What came to the door of a paused process, oldest first. */
+  #atTheDoor: (() => void)[] = [];
   /** True between the two ends of a turn, and for good when it threw. */
   isInTurn = false;
   /** Of the last turn; undefined until somebody asks. */
@@ -83,6 +89,10 @@ export class SimComputer implements Computer {
   get raft(): RaftStatus | null {
     if (this.#raft === undefined) this.#raft = this.#host?.look().raft ?? null;
     return this.#raft;
+  }
+
+  get isPaused(): boolean {
+    return this.#pauses > 0;
   }
 
   get wall(): WallMs {
@@ -134,6 +144,25 @@ export class SimComputer implements Computer {
     this.disk.crash("process");
   }
 
+  /** The process takes no turn until the returned function is called; nothing when it is down. */
+  pause(): () => void {
+    const life = this.#life;
+    if (this.#host === null) return () => undefined;
+    if (this.#pauses++ === 0) {
+      this.#clock?.pause();
+      this.#surroundings.network.at(this.name)?.pause();
+      this.#surroundings.audience.tell("nodePaused", this);
+    }
+    return () => {
+      if (this.#host !== null && this.#life === life && --this.#pauses === 0) this.#resume();
+    };
+  }
+
+  /** For what comes from a client while the process is paused. */
+  whenAwake(arrive: () => void): void {
+    this.#atTheDoor.push(arrive);
+  }
+
   /** False: the node is down, or has no room. */
   offer(request: ClientRequest): boolean {
     if (this.#host === null || !this.#host.offer(request)) return false;
@@ -141,21 +170,36 @@ export class SimComputer implements Computer {
     return true;
   }
 
+  #resume(): void {
+    this.#surroundings.audience.tell("nodeResumed", this);
+    this.#surroundings.network.at(this.name)?.resume();
+    this.#openDoor();
+    this.#clock?.resume();
+  }
+
+  #openDoor(): void {
+    for (const arrive of this.#atTheDoor.splice(0)) arrive();
+  }
+
   #unplug(kind: CrashKind): void {
+    this.#pauses = 0;
     this.#clock?.halt();
     this.#clock = null;
     this.#host = null;
     this.#raft = null;
     this.#surroundings.network.unplug(this.name, kind);
     this.#surroundings.wentDown(this);
+    this.#openDoor();
   }
 
   #tookTurn(): void {
     this.isInTurn = false;
-    const { digest, timeline, audience } = this.#surroundings;
+    const { digest, timeline, audience, tookTurn } = this.#surroundings;
     digest.mix(this.place);
     digest.mixCount(timeline.now);
-    if (this.#host !== null) audience.tell("afterTurn", this);
+    if (this.#host === null) return;
+    audience.tell("afterTurn", this);
+    tookTurn(this);
   }
 
   #submitted(operation: DiskOperation): void {

@@ -7,6 +7,7 @@ import type { NodeId } from "../src/base/ids.ts";
 import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
 import type { SimComputer } from "./computer.ts";
+import { type Moment, Moments } from "./moments.ts";
 import type { CrashKind } from "./observer.ts";
 import type { Plan, PlannedEffect, PlannedMishap, Target } from "./plan.ts";
 import type { SimNetwork } from "./sim-network.ts";
@@ -23,12 +24,17 @@ interface ArmedCrash {
   left: number;
 }
 
+type PlannedMoment = Extract<PlannedMishap, { kind: "crash-at-moment" }>;
+
 export class Mishaps {
   readonly #timeline: Timeline;
   readonly #network: SimNetwork;
   readonly #computers: readonly SimComputer[];
   readonly #audience: Audience;
   #armed: ArmedCrash[] = [];
+  /** Null when no mishap of the plan waits for a moment. */
+  #moments: Moments | null = null;
+  #awaited: { readonly planned: PlannedMoment; left: number }[] = [];
   /** Undoes what is in force, by mishap. */
   readonly #inForce = new Map<PlannedMishap, () => void>();
   readonly #downUntil = new Map<number, number>();
@@ -50,6 +56,7 @@ export class Mishaps {
 
   /** Puts every mishap of the plan on the timeline. */
   arm(plan: Plan): void {
+    if (plan.mishaps.some(({ kind }) => kind === "crash-at-moment")) this.#moments = new Moments();
     for (const mishap of plan.mishaps) {
       if (mishap.atMs >= plan.healAtMs) continue;
       this.#timeline.at(mishap.atMs * 1000, () => this.#begin(mishap));
@@ -59,7 +66,8 @@ export class Mishaps {
   /** An operation reaches an edge on a disk: a crash may have waited for it. */
   effect(computer: SimComputer, operation: DiskOperation, edge: "before" | "after"): void {
     if (edge === "after") this.#caretaker.look(computer);
-    if (this.#armed.length === 0) return;
+    if (edge === "after") this.#reach(computer, this.#moments?.applied(computer, operation));
+    if (this.#armed.length === 0 || computer.host === null) return;
     const struck = this.#armed.find((armed) => {
       const { of } = armed.effect;
       const isAwaited = of === "any" ? isChange(operation) : of === operation.kind;
@@ -69,6 +77,22 @@ export class Mishaps {
     if (struck === undefined) return;
     this.#armed.splice(this.#armed.indexOf(struck), 1);
     this.#crash(computer, struck.how, struck.downMs);
+  }
+
+  /** A node took a turn: a crash may have waited for what it reached by it. */
+  tookTurn(computer: SimComputer): void {
+    this.#reach(computer, this.#moments?.afterTurn(computer));
+  }
+
+  #reach(computer: SimComputer, moment: Moment | null | undefined): void {
+    if (moment === null || moment === undefined) return;
+    const struck = this.#awaited.find((awaited) => {
+      return awaited.planned.moment === moment && --awaited.left === 0;
+    });
+    if (struck === undefined) return;
+    this.#awaited.splice(this.#awaited.indexOf(struck), 1);
+    this.#audience.tell("momentStruck", computer, moment);
+    this.#crash(computer, struck.planned.how, struck.planned.downMs);
   }
 
   /** A node has stopped as it was asked to: it is started again when its time has come. */
@@ -87,6 +111,7 @@ export class Mishaps {
   heal(): void {
     this.#isHealed = true;
     this.#armed = [];
+    this.#awaited = [];
     for (const undo of this.#inForce.values()) undo();
     this.#inForce.clear();
     for (const computer of this.#computers) {
@@ -114,6 +139,12 @@ export class Mishaps {
     switch (mishap.kind) {
       case "crash":
         this.#beginCrash(mishap);
+        return;
+      case "crash-at-moment":
+        this.#awaited.push({ planned: mishap, left: mishap.nth });
+        return;
+      case "pause":
+        this.#endLater(mishap, this.find(mishap.node).pause());
         return;
       case "stop": {
         const computer = this.find(mishap.node);

@@ -11,6 +11,7 @@ import type { Stopped } from "../src/node/protocol.ts";
 import type { Lane } from "../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History } from "./history.ts";
+import type { Moment } from "./moments.ts";
 import type { Plan } from "./plan.ts";
 
 /** A computer of the simulated cluster over all the lives of its node. */
@@ -77,6 +78,11 @@ export interface Observer {
   nodeCrashed?(node: Computer, kind: CrashKind, loss: CrashLoss): void;
   /** The node said that it stopped; `host` still answers. */
   nodeStopped?(node: Computer, how: Stopped): void;
+  /** A crash has waited for this moment (sim/moments.ts), and comes next. */
+  momentStruck?(node: Computer, moment: Moment): void;
+  /** Its process stands still, and goes on. */
+  nodePaused?(node: Computer): void;
+  nodeResumed?(node: Computer): void;
   /** A node took a turn and all its outputs have been performed. */
   afterTurn?(node: Computer): void;
   /** The node's disk completes nothing more, or not all, until the node dies. */
@@ -101,6 +107,8 @@ export interface Observer {
     frame: FrozenBytes,
     message: RaftMessage | null,
   ): void;
+  /** A frame is in a node's mailbox; `message` is null for what is not Raft's as it was sent. */
+  frameTaken?(node: Computer, from: NodeId, message: RaftMessage | null): void;
   /** A request was taken by a node's mailbox. */
   offered?(node: Computer, request: ClientRequest): void;
   /** An answer leaves a node, before the client's path decides its fate. */

@@ -127,6 +127,17 @@ const mishap = z.discriminatedUnion("kind", [
     downMs: count,
   }),
   z.strictObject({ kind: z.literal("stop"), node: target, atMs: count, downMs: count }),
+  /** Strikes whoever comes to the nth such moment after `atMs` (sim/moments.ts). */
+  z.strictObject({
+    kind: z.literal("crash-at-moment"),
+    moment: z.enum(["vote-durable", "first-commit", "segment-roll", "truncation"]),
+    nth: z.int().min(1).default(1),
+    how: z.enum(["process", "power"]),
+    atMs: count,
+    downMs: count,
+  }),
+  /** The process takes no turns; its sockets fill and its disk finishes what it was told. */
+  z.strictObject({ kind: z.literal("pause"), node: target, atMs: count, forMs: count }),
   /** Nothing passes between `side` and the others. */
   z.strictObject({ kind: z.literal("partition"), side: targets, atMs: count, forMs: count }),
   /** Nothing passes from `from` to `to`; the other way is open. */
@@ -230,6 +241,7 @@ function targetsOf(mishap: PlannedMishap): readonly Target[] {
     case "one-way":
       return [...mishap.from, ...mishap.to];
     case "storm":
+    case "crash-at-moment":
       return [];
     default:
       return [mishap.node];

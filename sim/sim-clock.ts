@@ -30,6 +30,9 @@ export class SimClock implements Clock {
   readonly #options: SimClockOptions;
   #inbox: ClockInbox | null = null;
   #isHalted = false;
+  #isPaused = false;
+  /** Something rang while nobody could hear it. */
+  #hasMissed = false;
   /** When the alarm is due on the timeline; NEVER when none is asked for. */
   #due: number = NEVER;
   /** The earliest instant at which the timeline will ask whether the alarm is due. */
@@ -71,6 +74,19 @@ export class SimClock implements Clock {
     this.#inbox = inbox;
   }
 
+  /** The process stands still: what rings is heard when it goes on. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** The process goes on, and what its sockets hold is read before this rings. */
+  resume(): void {
+    this.#isPaused = false;
+    if (!this.#hasMissed) return;
+    this.#hasMissed = false;
+    this.#timeline.after(0, () => this.#ring());
+  }
+
   /** The node is gone: nothing rings any more. */
   halt(): void {
     this.#isHalted = true;
@@ -101,6 +117,10 @@ export class SimClock implements Clock {
 
   #ring(): void {
     if (this.#isHalted) return;
+    if (this.#isPaused) {
+      this.#hasMissed = true;
+      return;
+    }
     assert(this.#inbox !== null, "a clock rings for somebody: attach an inbox first");
     this.#options.rings();
     this.#inbox.alarm();

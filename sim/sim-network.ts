@@ -18,6 +18,9 @@ import type { Timeline } from "./timeline.ts";
 /** Hears every frame as it leaves, before its fate is drawn. */
 export type FrameWitness = (from: NodeId, to: NodeId, lane: Lane, frame: FrozenBytes) => void;
 
+/** Hears every frame that a node takes into its mailbox. */
+export type FrameTaken = (by: NodeId, from: NodeId, frame: FrozenBytes) => void;
+
 const CONNECT_TIMEOUT_MICROS = 400_000;
 /** A peer without power says no good-bye; its links time out some time after. */
 const SILENCE_MEAN_MICROS = 400_000;
@@ -106,6 +109,7 @@ export class SimNetwork {
   readonly timeline: Timeline;
   profile: NetworkProfile;
   readonly witness: FrameWitness;
+  taken: FrameTaken = () => undefined;
   readonly #prng: Prng;
   readonly #paths = new Map<string, Path>();
   readonly #endpoints = new Map<NodeId, SimEndpoint>();
@@ -188,6 +192,7 @@ export class SimEndpoint implements Network {
   readonly #network: SimNetwork;
   readonly #ends = new Map<LinkId, LinkEnd>();
   #inbox: NetworkInbox | null = null;
+  #isPaused = false;
 
   constructor(network: SimNetwork, name: NodeId) {
     this.#network = network;
@@ -244,6 +249,17 @@ export class SimEndpoint implements Network {
       if (isSilent) other.owner.#hearClosed(other, end.path.drawSilence(), "timed out");
       else other.owner.hearClosedBy(end, "reset by peer");
     }
+  }
+
+  /** The process reads nothing: what comes fills its sockets. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** The process reads what its sockets hold, as far as its mailbox has room. */
+  resume(): void {
+    this.#isPaused = false;
+    for (const end of [...this.#ends.values()]) if (end.refused.length > 0) this.#offerRefused(end);
   }
 
   /** The dial has come to where `peer` should be. */
@@ -312,21 +328,30 @@ export class SimEndpoint implements Network {
 
   /** Offers a frame to the node, behind those it had no room for. */
   #take(end: LinkEnd, frame: FrozenBytes): void {
-    if (end.refused.length === 0 && this.#listening().linkFrame(end.id, frame)) return;
+    if (end.refused.length === 0 && this.#offers(end, frame)) return;
     if (end.refused.length >= this.#network.profile.linkFramesMax) return;
     end.refused.push(frame);
     if (end.refused.length === 1) this.#offerAgain(end);
   }
 
+  #offers(end: LinkEnd, frame: FrozenBytes): boolean {
+    if (this.#isPaused || !this.#listening().linkFrame(end.id, frame)) return false;
+    if (end.other !== null) this.#network.taken(this.name, end.other.owner.name, frame);
+    return true;
+  }
+
   #offerAgain(end: LinkEnd): void {
     this.#network.timeline.after(OFFER_AGAIN_MICROS, () => {
-      if (!end.isOpen) return;
-      while (end.refused.length > 0) {
-        if (!this.#listening().linkFrame(end.id, end.refused[0] as FrozenBytes)) break;
-        end.refused.shift();
-      }
-      if (end.refused.length > 0) this.#offerAgain(end);
+      if (end.isOpen && !this.#isPaused) this.#offerRefused(end);
     });
+  }
+
+  #offerRefused(end: LinkEnd): void {
+    while (end.refused.length > 0) {
+      if (!this.#offers(end, end.refused[0] as FrozenBytes)) break;
+      end.refused.shift();
+    }
+    if (end.refused.length > 0) this.#offerAgain(end);
   }
 
   #hearClosed(end: LinkEnd, delay: number, why: string): void {

@@ -162,6 +162,9 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawStop, in32: 10, timesMax: 2 },
   { make: drawStorm, in32: 10, timesMax: 2 },
   { make: drawSlowDisk, in32: 10, timesMax: 2 },
+  { make: drawPause, in32: 16, timesMax: 3 },
+  { make: drawRestartStorm, in32: 6, timesMax: 1 },
+  { make: drawCrashAtMoment, in32: 20, timesMax: 2 },
   { make: drawDiskError, in32: 10, timesMax: 2 },
   { make: drawDiskHang, in32: 8, timesMax: 2 },
 ];
@@ -269,6 +272,41 @@ function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const restartMs = drawSpanMs(prng);
   const forMs = drawSpanMs(prng);
   return [{ kind: "disk-error", node, error, failPerMille, atMs, forMs, restartMs }];
+}
+
+function drawPause(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  return [{ kind: "pause", node: drawTarget(prng, nodes), atMs, forMs: drawSpanMs(prng) }];
+}
+
+/** One node dies again and again, some of the times before it has come up. */
+function drawRestartStorm(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = prng.below(nodes);
+  const how = prng.pick(["process", "power"] as const);
+  const everyMs = prng.pick([10, 60, 300]);
+  return Array.from({ length: prng.between(3, 8) }, (_, at) => ({
+    kind: "crash",
+    node,
+    how,
+    atMs: atMs + at * everyMs,
+    downMs: prng.between(1, 10),
+  }));
+}
+
+/** A crash in the worst moment, and before it what makes that moment come soon. */
+function drawCrashAtMoment(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
+  const moment = prng.pick(["vote-durable", "first-commit", "segment-roll", "truncation"] as const);
+  const how = prng.pick(["process", "power", "power"] as const);
+  const nth = prng.pick([1, 1, 2]);
+  const crash = {
+    kind: "crash-at-moment",
+    moment,
+    nth,
+    how,
+    atMs,
+    downMs: drawSpanMs(prng),
+  } as const;
+  if (moment === "segment-roll") return [crash];
+  return [crash, { kind: "partition", side: ["leader"], atMs, forMs: prng.between(500, 1500) }];
 }
 
 function drawDiskHang(prng: Prng, nodes: number, atMs: number): MishapDraft[] {

@@ -18,6 +18,9 @@ export interface Counts {
   readonly tornWrites: number;
   readonly lostNames: number;
   readonly stops: number;
+  readonly pauses: number;
+  /** Crashes that waited for a moment, and met it. */
+  readonly moments: number;
   /** Disk operations that a mishap refused. */
   readonly diskErrors: number;
   readonly diskHangs: number;
@@ -49,6 +52,8 @@ export class Tally implements Observer {
     tornWrites: 0,
     lostNames: 0,
     stops: 0,
+    pauses: 0,
+    moments: 0,
     diskErrors: 0,
     diskHangs: 0,
     partitions: 0,
@@ -93,6 +98,14 @@ export class Tally implements Observer {
 
   operationCompleted(_node: Computer, _operation: DiskOperation, result: DiskResult): void {
     if (result.kind === "failed" && result.code !== "EOTHER") this.#counts.diskErrors++;
+  }
+
+  nodePaused(): void {
+    this.#counts.pauses++;
+  }
+
+  momentStruck(): void {
+    this.#counts.moments++;
   }
 
   afterTurn(node: Computer): void {

@@ -4,6 +4,7 @@
 
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Stopped } from "../src/node/protocol.ts";
+import type { Moment } from "./moments.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
 import { plural } from "./words.ts";
 
@@ -12,7 +13,7 @@ const LINES_MAX = 60;
 const PROGRESS_STEP = 50;
 
 export const LEGEND =
-  "+ started  * leads  x crashed  # lost power  - stopped  < dropped a tail  | cut off  c committed  . up";
+  "+ started  * leads  x crashed  # lost power  - stopped  = paused  < dropped a tail  | cut off  c committed  . up";
 
 interface Row {
   readonly at: number;
@@ -58,6 +59,18 @@ export class Trace implements Observer {
   nodeStopped(node: Computer, how: Stopped): void {
     const what = how.kind === "clean" ? "stops" : `stops by itself: ${how.why}`;
     this.#add(4, `${node.name} ${what}`, "-", [node.name]);
+  }
+
+  momentStruck(node: Computer, moment: Moment): void {
+    this.#add(4, `${node.name} is struck at: ${moment}`, "x", [node.name]);
+  }
+
+  nodePaused(node: Computer): void {
+    this.#add(4, `${node.name} is paused`, "=", [node.name]);
+  }
+
+  nodeResumed(node: Computer): void {
+    this.#add(2, `${node.name} goes on`, ".", [node.name]);
   }
 
   pathsCut(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void {

@@ -64,6 +64,9 @@ export class World implements Stage {
         this.#audience.tellFrame(this.#find(from), to, lane, frame);
       },
     );
+    this.#network.taken = (by, from, frame) => {
+      this.#audience.tellTaken(this.#find(by), from, frame);
+    };
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
     this.#computers = this.#assemble(prng.fork("sim.computers"));
     this.nodes = this.#computers;
@@ -189,6 +192,7 @@ export class World implements Stage {
         this.#path.answered(computer, answer);
       },
       effect: (computer, operation, edge) => this.#mishaps.effect(computer, operation, edge),
+      tookTurn: (computer) => this.#mishaps.tookTurn(computer),
       stopped: (computer, how) => this.#stopped(computer, how),
       wentDown: (computer) => this.#path.broke(computer),
     };

@@ -2,7 +2,8 @@
 // paused finds its alarm rung and the heartbeat that moves it on, both waiting, and must not stand
 // for election. Owns who was heard when; looks at frames in mailboxes and at roles.
 
-import type { Instant, NodeId } from "../../src/base/ids.ts";
+import type { HardState } from "../../src/base/entry.ts";
+import type { Instant, NodeId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 import type { Computer } from "../observer.ts";
 import type { Report } from "./violation.ts";
@@ -11,8 +12,13 @@ export class Patience {
   readonly #report: Report;
   /** Half of the least election timeout: a clock that runs fast is not a clock that jumps. */
   readonly #patience: number;
+  /** Followers whose hard state was durable after their last turn: they hold no message back. */
+  readonly #settled = new Set<NodeId>();
   /** By node of this life: when an append of its own term came into its mailbox. */
-  readonly #reached = new Map<NodeId, { readonly at: Instant; readonly from: NodeId }>();
+  readonly #reached = new Map<
+    NodeId,
+    { readonly at: Instant; readonly from: NodeId; readonly term: Term }
+  >();
 
   constructor(electionTimeoutMinMs: number, report: Report) {
     this.#patience = electionTimeoutMinMs * 500;
@@ -21,21 +27,30 @@ export class Patience {
 
   taken(node: Computer, from: NodeId, message: RaftMessage | null, now: Instant): void {
     if (message?.kind !== "append-request" || message.term !== node.raft?.term) return;
-    this.#reached.set(node.name, { at: now, from });
+    this.#reached.set(node.name, { at: now, from, term: message.term });
   }
 
   wentDown(node: NodeId): void {
     this.#reached.delete(node);
+    this.#settled.delete(node);
   }
 
-  afterTurn({ name, raft }: Computer, now: Instant): void {
-    if (raft?.role !== "pre-candidate") return;
+  afterTurn({ name, raft }: Computer, durable: HardState): void {
+    const isSettled =
+      raft?.role === "follower" && raft.term === durable.term && raft.votedFor === durable.votedFor;
+    if (isSettled) this.#settled.add(name);
+    else this.#settled.delete(name);
+  }
+
+  /** A message leaves in the turn in which it was decided on, where nothing is held back. */
+  sent({ name }: Computer, message: RaftMessage, now: Instant): void {
+    if (message.kind !== "vote-request" || !message.preVote || !this.#settled.has(name)) return;
     const reached = this.#reached.get(name);
-    if (reached === undefined) return;
-    this.#reached.delete(name);
-    if (now - reached.at >= this.#patience) return;
-    const first = `${now - reached.at} us ago an append of term ${raft.term} from ${reached.from} was in the mailbox of ${name}`;
-    const second = `${name} stands for election, as if it had heard nobody for a whole timeout`;
+    if (reached === undefined || reached.term !== message.term - 1) return;
+    const agoMicros = now - reached.at;
+    if (agoMicros >= this.#patience) return;
+    const first = `${agoMicros} us ago an append of term ${reached.term} from ${reached.from} was in the mailbox of ${name}`;
+    const second = `${name} asks for pre-votes, as if it had heard nobody for a whole timeout`;
     this.#report({ property: "mail-before-time", facts: [first, second], node: name });
   }
 }

@@ -17,6 +17,7 @@ import { decodeValue } from "../sim-record.ts";
 import type { ClientLog } from "./client-log.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { checkHistory } from "./history.ts";
+import { Patience } from "./patience.ts";
 import { checkBySearch } from "./porcupine.ts";
 import { Promises } from "./promises.ts";
 import { type Durability, Safety } from "./safety.ts";
@@ -32,6 +33,7 @@ export class Watch implements Observer {
   #safety: Safety | null = null;
   #promises: Promises | null = null;
   #silence: Silence | null = null;
+  #patience: Patience | null = null;
 
   attach(stage: Stage): void {
     const voters = stage.nodes.map(({ name }) => name);
@@ -44,6 +46,7 @@ export class Watch implements Observer {
     const safety = new Safety(voters, durability, report);
     this.#stage = stage;
     this.#safety = safety;
+    this.#patience = new Patience(stage.plan.options.electionTimeoutMinMs, report);
     this.#promises = new Promises(voters, safety, durability, report);
     this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
@@ -66,6 +69,7 @@ export class Watch implements Observer {
     const { safety, promises } = this.#parts();
     this.#looked.delete(node.name);
     this.#down.add(node.name);
+    this.#patience?.wentDown(node.name);
     // Its commitIndex went with its memory: a power loss may give the disk back a tail that was
     // truncated since, with other entries at indexes that the node already knew to be committed.
     safety.crashed(node.name, null);
@@ -76,6 +80,7 @@ export class Watch implements Observer {
   afterTurn(node: Computer): void {
     this.#look(node);
     this.#silence?.afterTurn(node);
+    this.#patience?.afterTurn(node, this.#disk(node.name).hardState);
     this.#looked.delete(node.name);
   }
 
@@ -105,7 +110,12 @@ export class Watch implements Observer {
     this.#look(from);
     if (message === null) return;
     this.#silence?.sent(from, to, message);
+    this.#patience?.sent(from, message, this.#parts().stage.now);
     this.#parts().promises.sent(from.name, to, message);
+  }
+
+  frameTaken(node: Computer, from: NodeId, message: RaftMessage | null): void {
+    this.#patience?.taken(node, from, message, this.#parts().stage.now);
   }
 
   offered(node: Computer, request: ClientRequest): void {

@@ -166,6 +166,20 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
       'outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader: successor });',
     knownSeed: 33,
   },
+  {
+    name: "former-leaders-round-echoed",
+    breaks: "The refusal of a former leader echoes its round, which its next leadership may count.",
+    properties: ["stale-read", "commit-durable-quorum", "peers-make-sense"],
+    file: "src/raft/raft.ts",
+    find: "return this.#refuseFormerLeader(from);",
+    replace: `{
+      const { term, server } = { term: this.term, server: this.#server };
+      const [round, matchIndex] = [request.round, NO_INDEX];
+      server.sendWhenDurable(from, { kind: "append-reply", term, round, matchIndex, conflict: null });
+      return null;
+    }`,
+    knownSeed: 31,
+  },
 ];
 
 /** Storage, state and answers: what src/log, src/state and src/node must not do. */
@@ -232,6 +246,16 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     find: "const { index: commitIndex, endOffset } = this.#state.committed;",
     replace: "const { index: commitIndex, endOffset } = this.#state.end;",
     knownSeed: 1,
+  },
+  {
+    name: "alarm-beats-the-mail",
+    breaks: "After a pause a node lets time pass before it hears what its peers said meanwhile.",
+    properties: ["mail-before-time"],
+    file: "src/node/create-node.ts",
+    find: "for (const event of events) this.#node.step(now, event);",
+    replace: `if (this.#node.deadline <= now) this.#node.step(now, { kind: "deadline" });
+    for (const event of events) this.#node.step(now, event);`,
+    knownSeed: 3,
   },
   {
     name: "failed-sync-believed",

@@ -59,3 +59,16 @@ test("a halted clock rings for nobody", () => {
   timeline.advanceTo(1_000_000);
   expect(heard).toEqual([]);
 });
+
+test("what rings for a paused process is heard once, when it goes on", () => {
+  const { timeline, clock, heard } = makeClock();
+  clock.wakeAt(1000 as Instant);
+  clock.wakeSoon();
+  clock.pause();
+  timeline.advanceTo(5000);
+  expect(heard).toEqual([]);
+  timeline.at(7000, () => clock.resume());
+  timeline.at(7000, () => heard.push("mail of that instant"));
+  timeline.advanceTo(8000);
+  expect(heard).toEqual(["mail of that instant", "alarm at 7000", "turn over"]);
+});
