@@ -147,7 +147,7 @@ export class Safety {
     if (before === null) this.#checkRecovered(node, watched, now);
     else this.#checkSteps(node, before, now);
     watched.last = now;
-    if (now.role === "candidate") this.#stand(node, now);
+    if (now.role === "candidate") this.#stand(node, before, now);
     this.#checkVote(node, before, now);
     if (now.role === "leader") this.#checkLeader(node, life, before, now);
     this.#checkCommit(node, before, now);
@@ -214,10 +214,11 @@ export class Safety {
 
   // ---- elections ----
 
-  #stand(node: NodeId, now: RaftStatus): void {
-    const key = `${now.term}/${node}`;
-    if (this.#candidacies.has(key)) return;
-    this.#candidacies.set(key, { lastIndex: now.lastIndex, lastTerm: now.lastTerm });
+  #stand(node: NodeId, before: RaftStatus | null, now: RaftStatus): void {
+    const { term, lastIndex, lastTerm } = now;
+    if (before?.role === "candidate" && before.term === term) return;
+    // A candidacy that a crash took back before it was durable may come again with a longer log.
+    this.#candidacies.set(`${term}/${node}`, { lastIndex, lastTerm });
   }
 
   /** A vote that was just given: the candidate's log must be at least as up to date. */

@@ -110,6 +110,16 @@ describe("the safety checker", () => {
     ]);
   });
 
+  it("judges a vote by the candidate's last stand in that term, not by one that a crash undid", () => {
+    cluster.look(N1, { role: "candidate", term: 3, vote: N1, last: [2, 1] });
+    cluster.safety.crashed(N1, null);
+    cluster.look(N1, { term: 2, last: [2, 1] }, 2);
+    cluster.look(N1, { role: "candidate", term: 3, vote: N1, last: [5, 2] }, 2);
+    cluster.look(N2, { term: 2, last: [5, 2] });
+    cluster.look(N2, { term: 3, vote: N1, last: [5, 2] });
+    expect(cluster.findings).toEqual([]);
+  });
+
   it("finds a leader whose log became shorter", () => {
     cluster.elect(1, [0, 0]);
     cluster.look(N1, { role: "leader", term: 1, vote: N1, last: [4, 1] });
