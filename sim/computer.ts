@@ -15,7 +15,7 @@ import type { Audience } from "./audience.ts";
 import type { Digest } from "./digest.ts";
 import type { Computer, CrashKind } from "./observer.ts";
 import type { Plan } from "./plan.ts";
-import { SimClock } from "./sim-clock.ts";
+import { SimClock, SimWall } from "./sim-clock.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { Timeline } from "./timeline.ts";
@@ -51,6 +51,7 @@ export class SimComputer implements Computer {
   readonly name: NodeId;
   readonly place: number;
   readonly disk: SimDisk;
+  readonly wallClock: SimWall;
   readonly #surroundings: Surroundings;
   readonly #prng: Prng;
   #clock: SimClock | null = null;
@@ -71,6 +72,7 @@ export class SimComputer implements Computer {
     this.place = place;
     this.#surroundings = surroundings;
     this.#prng = surroundings.prng.fork(this.name);
+    this.wallClock = new SimWall(timeline, plan.wallAheadMs[place] ?? 0);
     this.disk = new SimDisk(timeline, plan.disk, this.#prng.fork("disk"), {
       submitted: (operation) => this.#submitted(operation),
       reached: (operation) => this.#survives(operation, "before"),
@@ -108,7 +110,8 @@ export class SimComputer implements Computer {
     const prng = this.#prng.fork(`life ${this.#life}`);
     const clock = new SimClock(timeline, {
       origin: prng.below(1_000_000_000),
-      wallAheadMs: plan.wallAheadMs[this.place] ?? 0,
+      driftPpm: plan.driftPpm[this.place] ?? 0,
+      wall: this.wallClock,
       prng: prng.fork("clock"),
       rings: () => {
         this.#raft = undefined;

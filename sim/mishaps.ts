@@ -146,6 +146,15 @@ export class Mishaps {
       case "pause":
         this.#endLater(mishap, this.find(mishap.node).pause());
         return;
+      case "wall-step":
+        this.find(mishap.node).wallClock.step(mishap.byMs);
+        return;
+      case "frozen-wall": {
+        const { wallClock } = this.find(mishap.node);
+        wallClock.freeze();
+        this.#endLater(mishap, () => wallClock.thaw());
+        return;
+      }
       case "stop": {
         const computer = this.find(mishap.node);
         this.#downUntil.set(computer.place, this.#timeline.now + mishap.downMs * 1000);

@@ -138,6 +138,10 @@ const mishap = z.discriminatedUnion("kind", [
   }),
   /** The process takes no turns; its sockets fill and its disk finishes what it was told. */
   z.strictObject({ kind: z.literal("pause"), node: target, atMs: count, forMs: count }),
+  /** The wall clock jumps, forward or back, and goes on from there. */
+  z.strictObject({ kind: z.literal("wall-step"), node: target, atMs: count, byMs: z.int() }),
+  /** The wall clock stands still, and then shows the right time again. */
+  z.strictObject({ kind: z.literal("frozen-wall"), node: target, atMs: count, forMs: count }),
   /** Nothing passes between `side` and the others. */
   z.strictObject({ kind: z.literal("partition"), side: targets, atMs: count, forMs: count }),
   /** Nothing passes from `from` to `to`; the other way is open. */
@@ -197,6 +201,8 @@ const planForm = z
     disk,
     /** How far each node's wall clock is ahead, in place order; absent means exact. */
     wallAheadMs: z.array(z.int()).default([]),
+    /** How fast each node's monotonic clock runs, likewise: parts per million too fast. */
+    driftPpm: z.array(z.int().min(-100_000).max(100_000)).default([]),
     operations: z.array(operation),
     mishaps: z.array(mishap),
     /** From here on no mishap is left, and the cluster must recover. */

@@ -136,7 +136,8 @@ export function specialsOf(plan: Plan): string[] {
     const names = Object.entries(plan[profile]).filter(([name, value]) => value !== usual[name]);
     return names.map(([name]) => `${profile}.${name}`);
   });
-  return plan.wallAheadMs.length === 0 ? specials : [...specials, "wallAheadMs"];
+  const clocks = ["wallAheadMs", "driftPpm"] as const;
+  return [...specials, ...clocks.filter((name) => plan[name].length > 0)];
 }
 
 /** The plan with these as they are by default. */

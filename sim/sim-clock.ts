@@ -15,10 +15,43 @@ const LATENESS_MEAN_MICROS = 60;
 /** Mail that comes while a node is busy with the turn before is heard together. */
 const SOON_MEAN_MICROS = 15;
 
+/** A computer's wall clock: it goes on while nobody asks it, and mishaps set it. */
+export class SimWall {
+  readonly #timeline: Timeline;
+  #aheadMs: number;
+  /** What it shows while it stands still; null when it goes. */
+  #frozenAt: WallMs | null = null;
+
+  constructor(timeline: Timeline, aheadMs: number) {
+    this.#timeline = timeline;
+    this.#aheadMs = aheadMs;
+  }
+
+  get now(): WallMs {
+    if (this.#frozenAt !== null) return this.#frozenAt;
+    const elapsedMs = Math.floor(this.#timeline.now / 1000);
+    return (WALL_AT_START_MS + elapsedMs + this.#aheadMs) as WallMs;
+  }
+
+  step(byMs: number): void {
+    this.#aheadMs += byMs;
+  }
+
+  freeze(): void {
+    this.#frozenAt = this.now;
+  }
+
+  thaw(): void {
+    this.#frozenAt = null;
+  }
+}
+
 export interface SimClockOptions {
   /** What the monotonic clock shows when the run is at its start, whole microseconds. */
   readonly origin: number;
-  readonly wallAheadMs: number;
+  /** Parts per million by which it runs too fast. */
+  readonly driftPpm: number;
+  readonly wall: SimWall;
   readonly prng: Prng;
   /** Called before and after each alarm that rings: between the two is the node's turn. */
   readonly rings: () => void;
@@ -45,19 +78,18 @@ export class SimClock implements Clock {
   }
 
   now(): Instant {
-    return (this.#timeline.now + this.#options.origin) as Instant;
+    return this.#shownAt(this.#timeline.now);
   }
 
   wall(): WallMs {
-    const elapsedMs = Math.floor(this.#timeline.now / 1000);
-    return (WALL_AT_START_MS + elapsedMs + this.#options.wallAheadMs) as WallMs;
+    return this.#options.wall.now;
   }
 
   wakeAt(at: Instant): void {
     this.#due = NEVER;
     if (at === NEVER) return;
     const lateness = drawSpan(this.#options.prng, LATENESS_MEAN_MICROS);
-    this.#due = Math.max(at - this.#options.origin, this.#timeline.now) + lateness;
+    this.#due = Math.max(this.#instantOf(at), this.#timeline.now) + lateness;
     this.#askAt(this.#due);
   }
 
@@ -72,6 +104,20 @@ export class SimClock implements Clock {
 
   attach(inbox: ClockInbox): void {
     this.#inbox = inbox;
+  }
+
+  /** What this clock shows at an instant of the run. */
+  #shownAt(instant: number): Instant {
+    const { origin, driftPpm } = this.#options;
+    return (origin + instant + Math.floor((instant * driftPpm) / 1_000_000)) as Instant;
+  }
+
+  /** The first instant of the run at which this clock shows `shown`. */
+  #instantOf(shown: number): number {
+    const { origin, driftPpm } = this.#options;
+    let instant = Math.floor(((shown - origin) * 1_000_000) / (1_000_000 + driftPpm));
+    while (this.#shownAt(instant) < shown) instant++;
+    return instant;
   }
 
   /** The process stands still: what rings is heard when it goes on. */

@@ -29,6 +29,7 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     network: profile === "calm" ? {} : drawNetwork(root.fork("network")),
     disk: drawDisk(root.fork("disk")),
     wallAheadMs: drawWalls(root.fork("walls"), nodes),
+    driftPpm: drawDrifts(root.fork("drifts"), nodes),
     operations: drawOperations(root.fork("operations"), nodes, healAtMs),
     mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs, profile),
     healAtMs,
@@ -83,6 +84,13 @@ function drawWalls(prng: Prng, nodes: number): number[] {
   if (prng.chance(1, 2)) return [];
   const boundMs = prng.pick([5, 200, 60_000]);
   return Array.from({ length: nodes }, () => prng.between(-boundMs, boundMs));
+}
+
+/** A good crystal, a bad one, or a virtual machine's. */
+function drawDrifts(prng: Prng, nodes: number): number[] {
+  if (prng.chance(1, 2)) return [];
+  const boundPpm = prng.pick([50, 500, 20_000, 100_000]);
+  return Array.from({ length: nodes }, () => prng.between(-boundPpm, boundPpm));
 }
 
 // ---- what clients do ----
@@ -164,6 +172,8 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawSlowDisk, in32: 10, timesMax: 2 },
   { make: drawPause, in32: 16, timesMax: 3 },
   { make: drawRestartStorm, in32: 6, timesMax: 1 },
+  { make: drawWallStep, in32: 10, timesMax: 4 },
+  { make: drawFrozenWall, in32: 6, timesMax: 2 },
   { make: drawCrashAtMoment, in32: 20, timesMax: 2 },
   { make: drawDiskError, in32: 10, timesMax: 2 },
   { make: drawDiskHang, in32: 8, timesMax: 2 },
@@ -276,6 +286,15 @@ function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
 
 function drawPause(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   return [{ kind: "pause", node: drawTarget(prng, nodes), atMs, forMs: drawSpanMs(prng) }];
+}
+
+function drawWallStep(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const byMs = prng.pick([10, 1000, 60_000, 600_000]) * prng.pick([1, -1]);
+  return [{ kind: "wall-step", node: drawTarget(prng, nodes), atMs, byMs }];
+}
+
+function drawFrozenWall(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  return [{ kind: "frozen-wall", node: drawTarget(prng, nodes), atMs, forMs: drawSpanMs(prng) }];
 }
 
 /** One node dies again and again, some of the times before it has come up. */

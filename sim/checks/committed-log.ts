@@ -70,7 +70,9 @@ export class CommittedLog {
     if (broken !== null) {
       const last = this.describe(this.#end.index);
       const facts = [last, `${by} committed after it ${printOf(head)}: ${broken}`] as const;
-      this.#report({ property: "state-machine-safety", facts, node: by });
+      const isBack = broken === "timestamp went back";
+      const property = isBack ? "log-time-monotonic" : "state-machine-safety";
+      this.#report({ property, facts, node: by });
       return;
     }
     this.#entries.push({ head, by, inTerm });

@@ -21,6 +21,7 @@ export const PROPERTIES = {
   "commit-monotonic": "A running node's commitIndex never goes back.",
   "hard-state-monotonic": "Term and vote never go back, restarts included.",
   "recovered-log": "A restarted node has every entry that was durable on its disk.",
+  "log-time-monotonic": "The times in the committed log never go back, whatever clocks do.",
   "mail-before-time": "A node hears its peers' mail before it lets time pass.",
   "peers-make-sense": "No node gets a message that no correct peer sends.",
   "promise-vote": "A vote leaves a node only after it is durable there.",

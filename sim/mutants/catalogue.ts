@@ -167,6 +167,15 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     knownSeed: 33,
   },
   {
+    name: "time-goes-back-with-the-wall",
+    breaks: "A leader stamps entries with its wall clock as it is, without regard to its log.",
+    properties: ["log-time-monotonic", "keeps-running"],
+    file: "src/raft/leader.ts",
+    find: "timestamp: Math.max(tail.timestamp, draft.timestamp) as WallMs,",
+    replace: "timestamp: draft.timestamp,",
+    knownSeed: 1,
+  },
+  {
     name: "former-leaders-round-echoed",
     breaks: "The refusal of a former leader echoes its round, which its next leadership may count.",
     properties: ["stale-read", "commit-durable-quorum", "peers-make-sense"],

@@ -1,7 +1,7 @@
 // The port contracts against the simulator's ports, on virtual time and without mishaps: what the
 // simulation shows of a node holds for production only as far as both keep the same promises.
 
-import { SimClock } from "../../sim/sim-clock.ts";
+import { SimClock, SimWall } from "../../sim/sim-clock.ts";
 import { SimDisk } from "../../sim/sim-disk.ts";
 import { SimNetwork } from "../../sim/sim-network.ts";
 import { Timeline } from "../../sim/timeline.ts";
@@ -32,7 +32,8 @@ clockContract("SimClock", () => {
   const timeline = new Timeline();
   const clock = new SimClock(timeline, {
     origin: 7_000_000,
-    wallAheadMs: 250,
+    driftPpm: 0,
+    wall: new SimWall(timeline, 250),
     prng: new Prng("clock contract"),
     rings: () => undefined,
     rang: () => undefined,
