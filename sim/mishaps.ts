@@ -26,6 +26,11 @@ interface ArmedCrash {
 
 type PlannedMoment = Extract<PlannedMishap, { kind: "crash-at-moment" }>;
 
+type NetworkMishap = Extract<
+  PlannedMishap,
+  { kind: "pairs-cut" | "clog" | "mute" | "half-close" | "corruption" }
+>;
+
 export class Mishaps {
   readonly #timeline: Timeline;
   readonly #network: SimNetwork;
@@ -136,6 +141,7 @@ export class Mishaps {
 
   #begin(mishap: PlannedMishap): void {
     if (this.#isHealed) return;
+    this.#audience.tell("mishapBegan", mishap);
     switch (mishap.kind) {
       case "crash":
         this.#beginCrash(mishap);
@@ -169,6 +175,13 @@ export class Mishaps {
       }
       case "one-way":
         this.#cutOneWay(mishap);
+        return;
+      case "pairs-cut":
+      case "clog":
+      case "mute":
+      case "half-close":
+      case "corruption":
+        this.#worsenNetwork(mishap);
         return;
       case "storm":
         this.#network.setStorm(mishap.dropPerMille, mishap.delayTimes);
@@ -222,6 +235,63 @@ export class Mishaps {
 
   #restart(computer: SimComputer): void {
     if (computer.host === null) computer.start();
+  }
+
+  #worsenNetwork(mishap: NetworkMishap): void {
+    const network = this.#network;
+    switch (mishap.kind) {
+      case "pairs-cut":
+        this.#cutPairs(mishap);
+        return;
+      case "clog":
+        this.#clog(mishap);
+        return;
+      case "mute": {
+        const { name } = this.find(mishap.node);
+        network.mute(name, 1);
+        this.#endLater(mishap, () => network.mute(name, -1));
+        return;
+      }
+      case "half-close": {
+        const undo = network.at(this.find(mishap.node).name)?.halfClose("reset by peer");
+        if (undo !== undefined) this.#endLater(mishap, undo);
+        return;
+      }
+      case "corruption":
+        network.setCorruption(mishap.flipPerMille);
+        this.#endLater(mishap, () => network.setCorruption(0));
+    }
+  }
+
+  #clog(mishap: Extract<PlannedMishap, { kind: "clog" }>): void {
+    const { name } = this.find(mishap.node);
+    const others = this.#computers.filter((computer) => computer.name !== name);
+    const paths = others.flatMap((other) => [
+      [name, other.name] as const,
+      [other.name, name] as const,
+    ]);
+    for (const [from, to] of paths) this.#network.clog(from, to);
+    this.#endLater(mishap, () => {
+      for (const [from, to] of paths) this.#network.unclog(from, to);
+    });
+  }
+
+  #cutPairs(mishap: Extract<PlannedMishap, { kind: "pairs-cut" }>): void {
+    const pairs = mishap.pairs.map(([one, other]) => {
+      return [this.find(one).name, this.find(other).name] as const;
+    });
+    const each = (act: (from: NodeId, to: NodeId) => void) => {
+      for (const [one, other] of pairs) {
+        act(one, other);
+        act(other, one);
+      }
+    };
+    each((from, to) => this.#network.cut(from, to));
+    for (const [one, other] of pairs) this.#audience.tell("pathsCut", [one], [other], true);
+    this.#endLater(mishap, () => {
+      each((from, to) => this.#network.mend(from, to));
+      for (const [one, other] of pairs) this.#audience.tell("pathsMended", [one], [other], true);
+    });
   }
 
   #cutOneWay(mishap: Extract<PlannedMishap, { kind: "one-way" }>): void {

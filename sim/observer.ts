@@ -12,7 +12,7 @@ import type { Lane } from "../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History } from "./history.ts";
 import type { Moment } from "./moments.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, PlannedMishap } from "./plan.ts";
 
 /** A computer of the simulated cluster over all the lives of its node. */
 export interface Computer {
@@ -78,6 +78,8 @@ export interface Observer {
   nodeCrashed?(node: Computer, kind: CrashKind, loss: CrashLoss): void;
   /** The node said that it stopped; `host` still answers. */
   nodeStopped?(node: Computer, how: Stopped): void;
+  /** A mishap of the plan begins, or begins to wait. */
+  mishapBegan?(mishap: PlannedMishap): void;
   /** A crash has waited for this moment (sim/moments.ts), and comes next. */
   momentStruck?(node: Computer, moment: Moment): void;
   /** Its process stands still, and goes on. */

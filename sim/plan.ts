@@ -152,6 +152,26 @@ const mishap = z.discriminatedUnion("kind", [
     atMs: count,
     forMs: count,
   }),
+  /** Nothing passes between the two of each pair: bridges, rings and what chance makes. */
+  z.strictObject({
+    kind: z.literal("pairs-cut"),
+    pairs: z.array(z.tuple([count, count])).min(1),
+    atMs: count,
+    forMs: count,
+  }),
+  /** What goes to a node or comes from it is held, and let go at the end. */
+  z.strictObject({ kind: z.literal("clog"), node: target, atMs: count, forMs: count }),
+  /** Its connections are made and nobody says hello on them. */
+  z.strictObject({ kind: z.literal("mute"), node: target, atMs: count, forMs: count }),
+  /** The node loses all its links, and whoever is at their other ends learns of it at the end. */
+  z.strictObject({ kind: z.literal("half-close"), node: target, atMs: count, forMs: count }),
+  /** Bits of frames flip on their way. */
+  z.strictObject({
+    kind: z.literal("corruption"),
+    flipPerMille: perMille,
+    atMs: count,
+    forMs: count,
+  }),
   /** The whole network is worse for a while. */
   z.strictObject({
     kind: z.literal("storm"),
@@ -246,7 +266,10 @@ function targetsOf(mishap: PlannedMishap): readonly Target[] {
       return mishap.side;
     case "one-way":
       return [...mishap.from, ...mishap.to];
+    case "pairs-cut":
+      return mishap.pairs.flat();
     case "storm":
+    case "corruption":
     case "crash-at-moment":
       return [];
     default:

@@ -9,6 +9,7 @@ import type { LinkId, NodeId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { peerIdentity } from "../src/node/links.ts";
 import type { Lane, Network, NetworkInbox } from "../src/ports/network.ts";
+import { FrameCorrupter } from "./network-corrupter.ts";
 import type { CrashKind } from "./observer.ts";
 import { type CarryAgain, OldAnswers } from "./old-answers.ts";
 import type { NetworkProfile } from "./plan.ts";
@@ -38,6 +39,9 @@ class Path {
   readonly #length: number;
   /** Mishaps that cut it now. */
   cuts = 0;
+  /** Mishaps that hold what comes by now, and what they hold, oldest first. */
+  clogs = 0;
+  #held: (() => void)[] = [];
   /** A storm's: frames lost beyond the profile, and how many times longer all takes. */
   stormDropPerMille = 0;
   stormDelayTimes = 1;
@@ -52,6 +56,19 @@ class Path {
     const { delayMinMicros, delayMeanMicros } = this.#network.profile;
     const extra = drawSpan(this.#prng, delayMeanMicros);
     return (delayMinMicros + extra) * this.#length * this.stormDelayTimes;
+  }
+
+  /** Lets it arrive, unless a clog holds it. */
+  pass(arrive: () => void): void {
+    if (this.clogs > 0) this.#held.push(arrive);
+    else arrive();
+  }
+
+  /** One clog less; what was held arrives when the last one is gone. */
+  unclog(): void {
+    this.clogs--;
+    if (this.clogs > 0) return;
+    for (const arrive of this.#held.splice(0)) this.#network.timeline.after(0, arrive);
   }
 
   drawsDrop(): boolean {
@@ -114,6 +131,8 @@ export class SimNetwork {
   readonly #paths = new Map<string, Path>();
   readonly #endpoints = new Map<NodeId, SimEndpoint>();
   readonly #oldAnswers: OldAnswers;
+  readonly #corrupter: FrameCorrupter;
+  readonly #mutes = new Map<NodeId, number>();
   #storm = { dropPerMille: 0, delayTimes: 1 };
 
   constructor(timeline: Timeline, profile: NetworkProfile, prng: Prng, witness: FrameWitness) {
@@ -122,6 +141,7 @@ export class SimNetwork {
     this.witness = witness;
     this.#prng = prng;
     this.#oldAnswers = new OldAnswers(prng.fork("old answers"));
+    this.#corrupter = new FrameCorrupter(prng.fork("corruption"));
   }
 
   /** The network card of a node that starts; one of its former life must have been unplugged. */
@@ -151,6 +171,34 @@ export class SimNetwork {
 
   mend(from: NodeId, to: NodeId): void {
     this.path(from, to).cuts--;
+  }
+
+  /** Holds what goes from `from` to `to` until as many `unclog`s as `clog`s. */
+  clog(from: NodeId, to: NodeId): void {
+    this.path(from, to).clogs++;
+  }
+
+  unclog(from: NodeId, to: NodeId): void {
+    this.path(from, to).unclog();
+  }
+
+  /** Hellos of `name` are swallowed until as many -1 as 1. */
+  mute(name: NodeId, by: 1 | -1): void {
+    this.#mutes.set(name, (this.#mutes.get(name) ?? 0) + by);
+  }
+
+  isMute(name: NodeId): boolean {
+    return (this.#mutes.get(name) ?? 0) > 0;
+  }
+
+  /** Of a thousand frames, those that change on their way, until the next call. */
+  setCorruption(flipPerMille: number): void {
+    this.#corrupter.perMille = flipPerMille;
+  }
+
+  /** The frame as it arrives. */
+  delivered(frame: FrozenBytes): FrozenBytes {
+    return this.#corrupter.passed(frame);
   }
 
   /** Worsens all paths until the next call; (0, 1) ends it. */
@@ -251,6 +299,15 @@ export class SimEndpoint implements Network {
     }
   }
 
+  /** All links end here, and their other ends learn of it when the returned function is called. */
+  halfClose(why: string): () => void {
+    const ends = [...this.#ends.values()];
+    for (const end of ends) this.#hearClosed(end, 0, why);
+    return () => {
+      for (const { other } of ends) if (other !== null) other.owner.#hearClosed(other, 0, why);
+    };
+  }
+
   /** The process reads nothing: what comes fills its sockets. */
   pause(): void {
     this.#isPaused = true;
@@ -291,6 +348,7 @@ export class SimEndpoint implements Network {
 
   #transmitHello(end: LinkEnd, to: LinkEnd, frame: FrozenBytes): void {
     end.hasSpoken = true;
+    if (this.#network.isMute(this.name)) return;
     if (end.path.cuts === 0) {
       end.earliestArrival = this.#carry(end, to, frame, end.path.drawDelay());
       return;
@@ -307,8 +365,9 @@ export class SimEndpoint implements Network {
     });
     if (path.drawsDrop()) return;
     const overtakes = path.drawsReorder();
+    const delivered = this.#network.delivered(frame);
     const notBefore = overtakes ? 0 : end.lastArrival;
-    const arrival = this.#carry(end, to, frame, path.drawDelay(), notBefore);
+    const arrival = this.#carry(end, to, delivered, path.drawDelay(), notBefore);
     if (!overtakes) end.lastArrival = arrival;
     const copyDelay = path.drawCopyDelay();
     if (copyDelay !== null) this.#carry(end, to, frame, copyDelay);
@@ -319,10 +378,11 @@ export class SimEndpoint implements Network {
     const { timeline } = this.#network;
     const arrival = Math.max(timeline.now + delay, end.earliestArrival, notBefore);
     end.inFlight++;
-    timeline.at(arrival, () => {
+    const arrive = () => {
       end.inFlight--;
       if (to.isOpen) to.owner.#take(to, frame);
-    });
+    };
+    timeline.at(arrival, () => end.path.pass(arrive));
     return arrival;
   }
 

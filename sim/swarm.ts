@@ -172,6 +172,13 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawSlowDisk, in32: 10, timesMax: 2 },
   { make: drawPause, in32: 16, timesMax: 3 },
   { make: drawRestartStorm, in32: 6, timesMax: 1 },
+  { make: drawPairs, in32: 16, timesMax: 2 },
+  { make: drawFlapping, in32: 6, timesMax: 1 },
+  { make: drawClog, in32: 10, timesMax: 2 },
+  { make: drawSwizzle, in32: 6, timesMax: 1 },
+  { make: drawMute, in32: 6, timesMax: 1 },
+  { make: drawHalfClose, in32: 10, timesMax: 2 },
+  { make: drawCorruption, in32: 10, timesMax: 2 },
   { make: drawWallStep, in32: 10, timesMax: 4 },
   { make: drawFrozenWall, in32: 6, timesMax: 2 },
   { make: drawCrashAtMoment, in32: 20, timesMax: 2 },
@@ -286,6 +293,73 @@ function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
 
 function drawPause(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   return [{ kind: "pause", node: drawTarget(prng, nodes), atMs, forMs: drawSpanMs(prng) }];
+}
+
+/** All pairs of nodes. */
+function pairsOf(nodes: number): [number, number][] {
+  return places(nodes).flatMap((one) => places(one).map((other): [number, number] => [other, one]));
+}
+
+/** A bridge between two halves, a ring in which each sees a majority of its own, or chance. */
+function drawPairs(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const shape = prng.pick(["bridge", "ring", "chance", "halves"] as const);
+  const mixed = prng.shuffled(places(nodes));
+  const all = pairsOf(nodes);
+  const middle = Math.floor(nodes / 2);
+  const isCut = ([one, other]: [number, number]) => {
+    if (shape === "bridge") return one < middle && other > middle;
+    if (shape === "ring") return nodes > 3 ? [2, 3].includes(other - one) : other - one === 2;
+    return shape === "halves" ? one < middle && other >= middle : prng.chance(1, 2);
+  };
+  const pairs = all.filter(isCut).map(([one, other]): [number, number] => {
+    return [mixed[one] as number, mixed[other] as number];
+  });
+  if (pairs.length === 0) return [];
+  return [{ kind: "pairs-cut", pairs, atMs, forMs: drawSpanMs(prng) }];
+}
+
+/** A node that comes and goes: how long it is away and how long it is there are drawn once. */
+function drawFlapping(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const side = [drawTarget(prng, nodes)];
+  const faultMs = prng.pick([20, 120, 500]);
+  const healthMs = prng.pick([20, 120, 500]);
+  return Array.from({ length: prng.between(3, 8) }, (_, at) => ({
+    kind: "partition",
+    side,
+    atMs: atMs + at * (faultMs + healthMs),
+    forMs: faultMs,
+  }));
+}
+
+function drawClog(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  return [{ kind: "clog", node: drawTarget(prng, nodes), atMs, forMs: drawSpanMs(prng) }];
+}
+
+/** Some nodes are clogged one after another, and let go in another order. */
+function drawSwizzle(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const some = prng.shuffled(places(nodes)).slice(0, prng.between(2, nodes));
+  const ends = prng.shuffled(places(some.length));
+  return some.map((node, at) => {
+    const beginsMs = atMs + 100 * at;
+    return { kind: "clog", node, atMs: beginsMs, forMs: 600 + 150 * (ends[at] as number) };
+  });
+}
+
+function drawMute(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = drawTarget(prng, nodes);
+  const forMs = drawSpanMs(prng);
+  // Links that are open stay so: only one that is made anew can be silent.
+  const halfClose = { kind: "half-close", node, atMs: atMs + 1, forMs: 1 } as const;
+  return [{ kind: "mute", node, atMs, forMs }, halfClose];
+}
+
+function drawHalfClose(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  return [{ kind: "half-close", node: drawTarget(prng, nodes), atMs, forMs: drawSpanMs(prng) }];
+}
+
+function drawCorruption(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
+  const flipPerMille = prng.pick([2, 20, 100]);
+  return [{ kind: "corruption", flipPerMille, atMs, forMs: drawSpanMs(prng) }];
 }
 
 function drawWallStep(prng: Prng, nodes: number, atMs: number): MishapDraft[] {

@@ -257,6 +257,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     knownSeed: 1,
   },
   {
+    name: "head-checksum-ignored",
+    breaks: "A message whose head does not match its checksum is heard all the same.",
+    properties: ["peers-make-sense", "keeps-running", "commit-durable-quorum", "stale-read"],
+    file: "src/node/wire.ts",
+    find: 'if (view.getUint32(4) !== crc32c(frame, 0, 8, headLength)) return malformed("head checksum");',
+    replace: "",
+    knownSeed: 36,
+  },
+  {
     name: "alarm-beats-the-mail",
     breaks: "After a pause a node lets time pass before it hears what its peers said meanwhile.",
     properties: ["mail-before-time"],

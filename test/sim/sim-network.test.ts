@@ -229,3 +229,83 @@ describe("a node that is gone", () => {
     expect(bench.ears.b.frames).toEqual([]);
   });
 });
+
+describe("a network under a mishap", () => {
+  test("holds what comes to a clog, and lets all of it go in order at the end", () => {
+    const bench = new Bench();
+    bench.dial().send("hello");
+    bench.settle();
+    bench.network.clog(A, B);
+    for (const text of numbers(5)) bench.send(text);
+    bench.settle();
+    expect(bench.ears.b.frames).toEqual([]);
+    bench.network.unclog(A, B);
+    bench.settle();
+    expect(bench.ears.b.frames).toEqual(numbers(5));
+  });
+
+  test("keeps a clog until as many ended as began", () => {
+    const bench = new Bench();
+    bench.dial().send("hello");
+    bench.settle();
+    for (let left = 2; left > 0; left--) bench.network.clog(A, B);
+    bench.send("1");
+    bench.network.unclog(A, B);
+    bench.settle();
+    expect(bench.ears.b.frames).toEqual([]);
+    bench.network.unclog(A, B);
+    bench.settle();
+    expect(bench.ears.b.frames).toEqual(["1"]);
+  });
+
+  test("makes connections to a mute node on which it never says hello", () => {
+    const bench = new Bench();
+    bench.network.mute(A, 1);
+    bench.dial().send("hello");
+    bench.settle();
+    expect(bench.ears.a.heard).toEqual(["reached b.peer.cairn"]);
+    expect(bench.ears.b.heard).toEqual(["called by a.peer.cairn"]);
+  });
+
+  test("leaves one end of a half-closed link in its belief until it is told", () => {
+    const bench = new Bench();
+    bench.dial().send("hello");
+    bench.settle();
+    const tell = bench.network.at(B)?.halfClose("reset by peer");
+    bench.settle();
+    expect(bench.ears.b.heard.at(-1)).toBe("closed: reset by peer");
+    expect(bench.send("1")).toBe(true);
+    bench.settle();
+    expect(bench.ears.a.heard).toEqual(["reached b.peer.cairn"]);
+    expect(bench.ears.b.frames).toEqual([]);
+    tell?.();
+    bench.settle();
+    expect(bench.ears.a.heard.at(-1)).toBe("closed: reset by peer");
+  });
+
+  test("flips bits of some frames, and of no other's copy", () => {
+    const bench = new Bench();
+    bench.dial().send("hello");
+    bench.network.setCorruption(500);
+    const text = "a frame of forty bytes, more or less so.";
+    for (let left = 100; left > 0; left--) {
+      bench.send(text);
+      bench.settle();
+    }
+    const frames = bench.ears.b.heard.slice(2);
+    const whole = frames.filter((frame) => frame === text).length;
+    expect(frames.length).toBe(100);
+    expect(whole).toBeGreaterThan(25);
+    expect(whole).toBeLessThan(75);
+  });
+
+  test("holds nothing, changes nothing and is silent to nobody when all has ended", () => {
+    const bench = new Bench();
+    bench.network.mute(A, 1);
+    bench.network.mute(A, -1);
+    bench.network.setCorruption(1000);
+    bench.network.setCorruption(0);
+    bench.sendMany(50);
+    expect(bench.ears.b.frames).toEqual(numbers(50));
+  });
+});
