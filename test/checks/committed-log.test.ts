@@ -9,7 +9,7 @@ import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.
 function noop(index: number, timestamp: number): EntryHead {
   return {
     kind: "noop",
-    codec: "none",
+    codec: 0,
     critical: true,
     index: index as LogIndex,
     term: 1 as Term,

@@ -143,7 +143,8 @@ test.each(["vote-durable", "first-commit", "segment-roll", "truncation"] as cons
       atMs: 1400,
       downMs: 200,
     } as const;
-    const unrest = { kind: "partition", side: ["leader"], atMs: 1500, forMs: 900 } as const;
+    const side: "leader"[] = ["leader"];
+    const unrest = { kind: "partition", side, atMs: 1500, forMs: 900 } as const;
     // A tail of its own that is longer than one append of the next leader.
     const operations = [0, 1, 2, 3, 4, 5].map((client) => ({
       ...APPENDS,
