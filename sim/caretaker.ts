@@ -31,15 +31,24 @@ export class Caretaker {
     this.#lookLater(computer, computer.life);
   }
 
-  /** Takes the node down, to be started again, when it is poisoned. */
+  /** Takes the node down, to be started again, when it is poisoned or its disk is damaged. */
   maybeTakeDown(computer: SimComputer): boolean {
-    if (computer.host?.status().state !== "poisoned") return false;
+    const { host, disk } = computer;
+    if (host === null || (host.status().state !== "poisoned" && !disk.isRotten)) return false;
     computer.crash("process");
     return true;
   }
 
-  /** True when the node stopped in a life in which its disk refused something. */
-  stopped(computer: SimComputer): boolean {
+  /**
+   * True when the node stopped in a life in which its disk refused something, or because it found
+   * damage that is there: then it is lost for good.
+   */
+  stopped(computer: SimComputer, why: string): boolean {
+    if (computer.disk.isRotten && why.includes("damaged")) {
+      computer.isLost = true;
+      computer.retire();
+      return true;
+    }
     if (computer.disk.errors.refused === 0) return false;
     computer.retire();
     this.#timeline.after(this.#waitOf(computer), () => restart(computer));
@@ -60,5 +69,5 @@ export class Caretaker {
 }
 
 function restart(computer: SimComputer): void {
-  if (computer.host === null) computer.start();
+  if (computer.host === null && !computer.isLost) computer.start();
 }

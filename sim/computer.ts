@@ -63,6 +63,8 @@ export class SimComputer implements Computer {
   #atTheDoor: (() => void)[] = [];
   /** True between the two ends of a turn, and for good when it threw. */
   isInTurn = false;
+  /** Its disk is damaged: nobody starts it again. */
+  isLost = false;
   /** Of the last turn; undefined until somebody asks. */
   #raft: RaftStatus | null | undefined = undefined;
 

@@ -7,6 +7,7 @@ import type { NodeId } from "../src/base/ids.ts";
 import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
 import type { SimComputer } from "./computer.ts";
+import { DiskAtlas } from "./disk-atlas.ts";
 import { type Moment, Moments } from "./moments.ts";
 import type { CrashKind } from "./observer.ts";
 import type { Plan, PlannedEffect, PlannedMishap, Target } from "./plan.ts";
@@ -44,6 +45,7 @@ export class Mishaps {
   readonly #inForce = new Map<PlannedMishap, () => void>();
   readonly #downUntil = new Map<number, number>();
   readonly #caretaker: Caretaker;
+  readonly #atlas: DiskAtlas;
   #isHealed = false;
 
   constructor(
@@ -57,6 +59,7 @@ export class Mishaps {
     this.#computers = computers;
     this.#audience = audience;
     this.#caretaker = new Caretaker(timeline);
+    this.#atlas = new DiskAtlas(computers.length);
   }
 
   /** Puts every mishap of the plan on the timeline. */
@@ -108,8 +111,10 @@ export class Mishaps {
   }
 
   /** A node has stopped by itself: true when its disk explains it, and it will be started again. */
-  stoppedByDisk(computer: SimComputer): boolean {
-    return this.#caretaker.stopped(computer);
+  stoppedByDisk(computer: SimComputer, why: string): boolean {
+    if (!this.#caretaker.stopped(computer, why)) return false;
+    if (computer.isLost) this.#audience.tell("diskLost", computer);
+    return true;
   }
 
   /** No mishap is left: paths are mended, disks quick again, and whoever is down starts. */
@@ -203,6 +208,9 @@ export class Mishaps {
         this.#endLater(mishap, () => errors.end(mishap));
         return;
       }
+      case "bit-rot":
+        this.#rot(mishap);
+        return;
       case "disk-hang":
         this.#beginHang(mishap);
     }
@@ -212,6 +220,13 @@ export class Mishaps {
     const computer = this.find(node);
     if (effect === null) this.#crash(computer, how, downMs);
     else this.#armed.push({ place: computer.place, how, downMs, effect, left: effect.nth });
+  }
+
+  #rot({ node, file, bits }: Extract<PlannedMishap, { kind: "bit-rot" }>): void {
+    const computer = this.find(node);
+    if (file === "store" && !this.#atlas.maybeLose(computer.place)) return;
+    const flipped = computer.disk.rot(file, bits);
+    if (flipped > 0) this.#audience.tell("bitsRotted", computer, flipped);
   }
 
   /** Nothing else helps a node whose disk does not answer than to kill it. */
@@ -234,7 +249,7 @@ export class Mishaps {
   }
 
   #restart(computer: SimComputer): void {
-    if (computer.host === null) computer.start();
+    if (computer.host === null && !computer.isLost) computer.start();
   }
 
   #worsenNetwork(mishap: NetworkMishap): void {

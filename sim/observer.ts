@@ -26,6 +26,8 @@ export interface Computer {
   /** Raft as it was after the node's last turn; null while it is down or has not opened its log. */
   readonly raft: RaftStatus | null;
   readonly disk: DiskView;
+  /** Down for good: its disk is damaged, and it said so. */
+  readonly isLost: boolean;
 }
 
 /** A simulated disk as checkers may ask it; the answers hold for this very instant. */
@@ -89,6 +91,10 @@ export interface Observer {
   afterTurn?(node: Computer): void;
   /** The node's disk completes nothing more, or not all, until the node dies. */
   diskHung?(node: Computer): void;
+  /** Bits of what is durable on the node's disk read otherwise from here on. */
+  bitsRotted?(node: Computer, bits: number): void;
+  /** The node found its disk damaged and stopped; it is excused for good. */
+  diskLost?(node: Computer): void;
   /** A mishap cut paths: none of `from` reaches any of `to`, nor back when both ways. */
   pathsCut?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
   /** That cut is over. */

@@ -196,6 +196,16 @@ const mishap = z.discriminatedUnion("kind", [
     forMs: count,
     downMs: count,
   }),
+  /**
+   * Bits of what is durable flip: of entries only as far as the atlas allows (sim/disk-atlas.ts).
+   */
+  z.strictObject({
+    kind: z.literal("bit-rot"),
+    node: target,
+    file: z.enum(["store", "index", "checkpoint"]),
+    bits: z.int().min(1).max(64),
+    atMs: count,
+  }),
   /** A disk refuses; a node that gave up because of it is started again `restartMs` later. */
   z.strictObject({
     kind: z.literal("disk-error"),

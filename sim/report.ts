@@ -66,6 +66,7 @@ export function describeOutcome(report: RunReport, name: string, wallMs: number)
     `${counts.acked} acked`,
     `${counts.lost} lost`,
   ];
+  if (counts.disksLost > 0) facts.push(`${plural(counts.disksLost, "disk")} excused as damaged`);
   return `${mark} ${name}: ${facts.join(", ")}`;
 }
 

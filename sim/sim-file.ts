@@ -47,8 +47,21 @@ export class SimFile {
   /** A sync failed: some bytes that are read are not on the disk, and no sync will put them there. */
   #isLying = false;
 
+  /** Bits that read wrong, by position; beside the bytes, so that what is right stays known. */
+  readonly #rot = new Map<number, number>();
+
   get length(): number {
     return this.#cached.length;
+  }
+
+  /** Some byte reads otherwise than it was written. */
+  get isRotten(): boolean {
+    return this.#rot.size > 0;
+  }
+
+  /** From now on the byte at `position` reads with these bits flipped, until it is written again. */
+  rot(position: number, bits: number): void {
+    this.#rot.set(position, bits);
   }
 
   /** Writes the parts one after another; a gap before them reads as zeros. */
@@ -62,13 +75,20 @@ export class SimFile {
       at += part.length;
     }
     assert(!this.#isMapped || position + length <= this.length, "a mapped file does not grow");
+    for (const at of this.#rot.keys())
+      if (at >= position && at < position + length) this.#rot.delete(at);
     this.#cached.write(position, bytes);
     this.#unsynced.push({ start: position, bytes });
   }
 
   /** A copy; short at the end of the file. */
   read(position: number, length: number): Uint8Array {
-    return this.#cached.bytes.slice(position, position + length);
+    const bytes = this.#cached.bytes.slice(position, position + length);
+    for (const [at, bits] of this.#rot) {
+      const byte = bytes[at - position];
+      if (byte !== undefined) bytes[at - position] = byte ^ bits;
+    }
+    return bytes;
   }
 
   sync(): void {

@@ -184,10 +184,16 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawCrashAtMoment, in32: 20, timesMax: 2 },
   { make: drawDiskError, in32: 10, timesMax: 2 },
   { make: drawDiskHang, in32: 8, timesMax: 2 },
+  { make: drawBitRot, in32: 8, timesMax: 2 },
 ];
 
 /** The mishaps of disks: in the profile named after them every seed has more of each. */
-const DISK_MAKERS: ReadonlySet<MishapMaker> = new Set([drawSlowDisk, drawDiskError, drawDiskHang]);
+const DISK_MAKERS: ReadonlySet<MishapMaker> = new Set([
+  drawSlowDisk,
+  drawDiskError,
+  drawDiskHang,
+  drawBitRot,
+]);
 const DISKS_TIMES_MAX = 6;
 
 function drawMishaps(prng: Prng, nodes: number, healAtMs: number, profile: Profile): MishapDraft[] {
@@ -407,6 +413,12 @@ function drawDiskHang(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const of = prng.pick(["all", "next-change"] as const);
   const forMs = drawSpanMs(prng);
   return [{ kind: "disk-hang", node, of, atMs, forMs, downMs: drawSpanMs(prng) }];
+}
+
+function drawBitRot(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const file = prng.pick(["store", "store", "index", "checkpoint"] as const);
+  const bits = prng.pick([1, 1, 3, 20]);
+  return [{ kind: "bit-rot", node: drawTarget(prng, nodes), file, bits, atMs }];
 }
 
 /** The leader as often as any other: most of what is dangerous happens there. */

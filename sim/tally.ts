@@ -24,6 +24,9 @@ export interface Counts {
   /** Disk operations that a mishap refused. */
   readonly diskErrors: number;
   readonly diskHangs: number;
+  readonly rottenBits: number;
+  /** Nodes that are excused from all that must be well in the end: they found damage. */
+  readonly disksLost: number;
   /** Both ways. */
   readonly partitions: number;
   readonly oneWayCuts: number;
@@ -56,6 +59,8 @@ export class Tally implements Observer {
     moments: 0,
     diskErrors: 0,
     diskHangs: 0,
+    rottenBits: 0,
+    disksLost: 0,
     partitions: 0,
     oneWayCuts: 0,
     acked: 0,
@@ -94,6 +99,14 @@ export class Tally implements Observer {
 
   diskHung(): void {
     this.#counts.diskHangs++;
+  }
+
+  bitsRotted(_node: Computer, bits: number): void {
+    this.#counts.rottenBits += bits;
+  }
+
+  diskLost(): void {
+    this.#counts.disksLost++;
   }
 
   operationCompleted(_node: Computer, _operation: DiskOperation, result: DiskResult): void {

@@ -52,12 +52,13 @@ export class Workload {
 
   /** Every follower has read up to `end`. */
   hasRead(end: Offset): boolean {
-    return this.#readers.every((reader) => reader.next >= end);
+    return this.#readers.every((reader) => reader.isExcused || reader.next >= end);
   }
 
   /** Reads every node's log from its start, until `hasRead(end)`. */
   audit(end: Offset): void {
     for (const computer of this.#room.computers) {
+      if (computer.isLost) continue;
       const id = AUDITOR_BASE + computer.place;
       const reader = new Reader(this.#client(id, []), computer, id, end, this.#room);
       this.#readers.push(reader);
@@ -108,6 +109,11 @@ class Reader {
     this.#stream = stream;
     this.#end = end;
     this.#room = room;
+  }
+
+  /** Its node is down for good. */
+  get isExcused(): boolean {
+    return this.#computer.isLost;
   }
 
   readOn(from: Offset): void {

@@ -159,7 +159,8 @@ export class World implements Stage {
     if (leader === undefined || leader === null || leaders.length > 1)
       return `${leaders.length} nodes lead`;
     for (const [place, raft] of states.entries())
-      if (
+      if (this.#computers[place]?.isLost === true) continue;
+      else if (
         raft === null ||
         raft.commitIndex !== leader.lastIndex ||
         raft.durableIndex !== leader.lastIndex
@@ -226,7 +227,7 @@ export class World implements Stage {
       this.#mishaps.stopped(computer);
       return;
     }
-    if (this.#mishaps.stoppedByDisk(computer)) return;
+    if (this.#mishaps.stoppedByDisk(computer, how.why)) return;
     const facts = [
       `${computer.name} stopped by itself: ${how.why}`,
       "no mishap of the plan explains it",

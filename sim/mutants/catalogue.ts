@@ -296,6 +296,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     knownSeed: 4,
   },
   {
+    name: "read-does-not-verify",
+    breaks: "Entries are read from the disk without a look at their checksums.",
+    properties: ["records-unaltered", "keeps-running"],
+    file: "src/log/frame.ts",
+    find: 'if (!isBodyWhole(bytes, at, decoded.head)) return malformed("body checksum does not match");',
+    replace: "",
+    knownSeed: 48,
+  },
+  {
     name: "failure-waits-for-the-rest",
     breaks: "A failed operation is not heard of before the last one of its batch is done.",
     properties: ["poison-silent"],

@@ -30,6 +30,8 @@ class Dangers implements Observer {
   ackedWhileCut = 0;
   maxTermWhileCut = 0;
   termAtCut = 0;
+  /** Reads answered with the place of the damage. */
+  damagedReads = 0;
   /** Leaders that gave up because their disk failed. */
   poisonedLeaders = 0;
   readonly #ledLast = new Set<string>();
@@ -93,6 +95,7 @@ class Dangers implements Observer {
   }
 
   returned(call: Call): void {
+    if (call.facts?.kind === "fault" && call.facts.code === "damaged") this.damagedReads++;
     if (this.#cuts > 0 && call.question.kind === "append" && call.outcome === "ok")
       this.ackedWhileCut++;
   }
@@ -154,6 +157,11 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
     expect(counts.diskErrors).toBeGreaterThan(0);
     expect(dangers.poisonedLeaders).toBe(1);
     expect(counts.leaders).toBeGreaterThan(1);
+  },
+  "rotten-entries-are-never-served": (dangers, { counts }) => {
+    expect(counts.rottenBits).toBe(40);
+    expect(dangers.damagedReads).toBeGreaterThan(10);
+    expect(counts.disksLost).toBe(1);
   },
   "slow-leader-commits-by-others": (dangers, { counts }) => {
     expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);
