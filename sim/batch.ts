@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import type { RunReport } from "./run.ts";
 import { runPlan } from "./run.ts";
-import { drawPlan } from "./swarm.ts";
+import { drawPlan, type Profile } from "./swarm.ts";
 
 /** The program of the child processes is this file. */
 const THIS_FILE = fileURLToPath(import.meta.url);
@@ -18,9 +18,15 @@ export interface TimedReport {
   readonly wallMs: number;
 }
 
-function runSeed(seed: string): TimedReport {
+/** What a child process is sent. */
+interface SeedOfProfile {
+  readonly seed: string;
+  readonly profile: Profile;
+}
+
+function runSeed({ seed, profile }: SeedOfProfile): TimedReport {
   const began = performance.now();
-  const report = runPlan(drawPlan(seed));
+  const report = runPlan(drawPlan(seed, profile));
   return { report, wallMs: performance.now() - began };
 }
 
@@ -29,14 +35,16 @@ export async function runBatch(
   seeds: readonly string[],
   jobs: number,
   progress: (done: number) => void,
+  profile: Profile = "swarm",
 ): Promise<TimedReport[]> {
-  if (jobs === 1) return runHere(seeds, progress);
+  const planned = seeds.map((seed) => ({ seed, profile }));
+  if (jobs === 1) return runHere(planned, progress);
   const timed = new Array<TimedReport>(seeds.length);
   let next = 0;
   let done = 0;
   const work = async (child: ChildProcess) => {
     for (let at = next++; at < seeds.length; at = next++) {
-      timed[at] = await ask(child, seeds[at] as string);
+      timed[at] = await ask(child, planned[at] as SeedOfProfile);
       progress(++done);
     }
     child.disconnect();
@@ -51,7 +59,7 @@ export async function runBatch(
   return timed;
 }
 
-function runHere(seeds: readonly string[], progress: (done: number) => void): TimedReport[] {
+function runHere(seeds: readonly SeedOfProfile[], progress: (done: number) => void): TimedReport[] {
   return seeds.map((seed, at) => {
     const timed = runSeed(seed);
     progress(at + 1);
@@ -59,24 +67,26 @@ function runHere(seeds: readonly string[], progress: (done: number) => void): Ti
   });
 }
 
-function ask(child: ChildProcess, seed: string): Promise<TimedReport> {
+function ask(child: ChildProcess, planned: SeedOfProfile): Promise<TimedReport> {
   return new Promise((resolve, reject) => {
     const died = (code: number | null) => {
-      reject(new Error(`the process that ran seed ${seed} died with ${code ?? "a signal"}`));
+      reject(
+        new Error(`the process that ran seed ${planned.seed} died with ${code ?? "a signal"}`),
+      );
     };
     child.once("exit", died);
     child.once("message", (message) => {
       child.off("exit", died);
       resolve(message as TimedReport);
     });
-    child.send(seed);
+    child.send(planned);
   });
 }
 
 /** In a child process: runs the seeds that the parent sends, and sends each report back. */
 function serve(): void {
-  process.on("message", (seed: string) => {
-    process.send?.(runSeed(seed));
+  process.on("message", (planned: SeedOfProfile) => {
+    process.send?.(runSeed(planned));
   });
   process.on("disconnect", () => process.exit());
 }

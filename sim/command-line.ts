@@ -6,6 +6,7 @@ import { type Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { BadPlan, decodePlan, type Plan } from "./plan.ts";
 import { EXIT_USAGE } from "./run.ts";
+import { PROFILES, type Profile } from "./swarm.ts";
 
 /** Where a command prints; a test gives its own. */
 export type Print = (line: string) => void;
@@ -55,6 +56,12 @@ export function readPlan(file: string): Plan {
 export function parseSeed(text: string): string {
   if (/^[0-9A-Za-z._-]+$/.test(text)) return text;
   throw new InvalidArgumentError("A seed is a word of letters and digits.");
+}
+
+export function parseProfile(text: string): Profile {
+  const found = PROFILES.find((profile) => profile === text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(`Expected one of ${PROFILES.join(", ")}.`);
 }
 
 export function parseWhole(text: string): number {

@@ -10,6 +10,7 @@ import {
   NEWS_AFTER_MS,
   type Print,
   parseCount,
+  parseProfile,
   parseSeed,
   parseWhole,
   readPlan,
@@ -24,7 +25,7 @@ import { describeOutcome, describePlan, describeViolation } from "./report.ts";
 import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
 import type { RunPlan } from "./shrink-failure.ts";
 import { shrinkMain } from "./shrink-main.ts";
-import { drawPlan } from "./swarm.ts";
+import { drawPlan, type Profile } from "./swarm.ts";
 import { Trace } from "./trace.ts";
 import { plural } from "./words.ts";
 
@@ -33,6 +34,7 @@ interface Options {
   readonly seeds?: number;
   readonly from: number;
   readonly jobs: number;
+  readonly profile: Profile;
   readonly plan?: string;
   readonly mutant?: string;
   readonly replay?: string;
@@ -54,6 +56,7 @@ function makeCommand(): Command {
     .option("--seeds <count>", "run so many seeds", parseCount)
     .option("--from <seed>", "number of the first of many seeds", parseWhole, 1)
     .option("--jobs <count>", "processes that run seeds at the same time", parseCount, 1)
+    .option("--profile <name>", "what goes wrong: swarm, calm or disks", parseProfile, "swarm")
     .option("--plan <file>", "run a plan, as scenarios/*.json are")
     .option("--mutant <name>", "break the code in this way and find a seed that shows it")
     .option("--replay <dir>", "run what `cairn agent --record` wrote, and compare")
@@ -77,6 +80,9 @@ async function run(options: Options, print: Print): Promise<number> {
     !modes.includes("seeds");
   if (modes.length > 1 && !isMutantShown)
     throw new UsageError(`choose one of --${modes.join(" and --")}`);
+  const isDrawn = options.mutant === undefined && modes.every((mode) => mode.startsWith("seed"));
+  if (options.profile !== "swarm" && !isDrawn)
+    throw new UsageError("--profile goes with --seed or --seeds, whose plans are drawn");
   if (options.replay !== undefined) return replay(options.replay);
   if (options.mutant !== undefined && options.plan !== undefined)
     return runBrokenPlan(options.mutant, options.plan, options, print);
@@ -87,7 +93,13 @@ async function run(options: Options, print: Print): Promise<number> {
     return runOne(plan, `plan ${options.plan}`, `--plan ${options.plan}`, options, print);
   }
   const seed = options.seed ?? drawSeed();
-  return runOne(drawPlan(seed), `seed ${seed}`, `--seed ${seed}`, options, print);
+  const again = `--seed ${seed}${profileOf(options)}`;
+  return runOne(drawPlan(seed, options.profile), `seed ${seed}`, again, options, print);
+}
+
+/** What the command line needs beside the seed. */
+function profileOf({ profile }: Options): string {
+  return profile === "swarm" ? "" : ` --profile ${profile}`;
 }
 
 async function runBrokenPlan(
@@ -138,20 +150,23 @@ function runOne(
 async function runSeeds(count: number, options: Options, print: Print): Promise<number> {
   const seeds = Array.from({ length: count }, (_, at) => String(options.from + at));
   const began = performance.now();
-  const timed = await runBatch(seeds, options.jobs, makeProgress(count));
+  const timed = await runBatch(seeds, options.jobs, makeProgress(count), options.profile);
   const wallMs = performance.now() - began;
   if (options.json === true)
     for (const { report, wallMs: seedMs } of timed)
       print(JSON.stringify({ ...report, wallMs: Math.round(seedMs) }));
-  else for (const line of describeBatch(timed, wallMs, options.jobs)) print(line);
+  else for (const line of describeBatch(timed, wallMs, options)) print(line);
   const failed = firstFailure(timed);
   if (failed !== undefined) return EXIT_CODES[failed.report.verdict];
-  return describeTameness(timed.map(({ report }) => report.counts)) === null
-    ? 0
-    : EXIT_CODES.unknown;
+  return tamenessOf(timed, options) === null ? 0 : EXIT_CODES.unknown;
 }
 
-function describeBatch(timed: readonly TimedReport[], wallMs: number, jobs: number): string[] {
+/** Why the batch shows too little; the calm profile is not there to be dangerous. */
+function tamenessOf(timed: readonly TimedReport[], { profile }: Options): string | null {
+  return profile === "calm" ? null : describeTameness(timed.map(({ report }) => report.counts));
+}
+
+function describeBatch(timed: readonly TimedReport[], wallMs: number, options: Options): string[] {
   const seconds = wallMs / 1000;
   let events = 0;
   let simulatedMs = 0;
@@ -165,15 +180,15 @@ function describeBatch(timed: readonly TimedReport[], wallMs: number, jobs: numb
     `simulated : wall ${Math.round(simulatedMs / wallMs)} : 1`,
   ];
   const lines = [
-    `${plural(timed.length, "seed")} in ${seconds.toFixed(1)} s, ${plural(jobs, "job")}: ${pace.join(", ")}`,
+    `${plural(timed.length, "seed")} in ${seconds.toFixed(1)} s, ${plural(options.jobs, "job")}: ${pace.join(", ")}`,
   ];
   const failures = timed.filter(({ report }) => report.verdict !== "pass");
   const failed = firstFailure(timed);
-  const tameness = describeTameness(timed.map(({ report }) => report.counts));
+  const tameness = tamenessOf(timed, options);
   if (failed !== undefined) {
     lines.push(...describeViolation(failed.report));
     lines.push(`first failing seed: ${failed.report.seed} (of ${failures.length} that fail)`);
-    lines.push(`replay: npm run sim -- --seed ${failed.report.seed}`);
+    lines.push(`replay: npm run sim -- --seed ${failed.report.seed}${profileOf(options)}`);
     lines.push(`FAIL ${plural(timed.length, "seed")}`);
   } else if (tameness !== null) lines.push(`UNKNOWN ${plural(timed.length, "seed")}: ${tameness}`);
   else lines.push(`PASS ${plural(timed.length, "seed")}, no failing seed`);

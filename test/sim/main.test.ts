@@ -172,3 +172,18 @@ describe("a failing run", () => {
     expect(report.digest).toMatch(/^[0-9a-f]{16}$/);
   });
 });
+
+describe("a profile", () => {
+  test("is part of how to run a seed again", async () => {
+    const { lines } = await run("--seed", "3", "--profile", "calm");
+    expect(lines).toContain("replay: npm run sim -- --seed 3 --profile calm");
+    expect(lines.find((line) => line.startsWith("mishaps"))).toContain("none");
+  });
+
+  test("is refused for what is not drawn, and when nobody knows it", async () => {
+    const planned = await run("--plan", SCENARIO, "--profile", "disks");
+    expect(planned.code).toBe(64);
+    expect(planned.lines.join()).toContain("--profile goes with --seed");
+    expect((await run("--seed", "3", "--profile", "wild")).code).toBe(64);
+  });
+});
