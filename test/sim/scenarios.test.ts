@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import type { Call } from "../../sim/history.ts";
 import type { Computer, Observer, Stage } from "../../sim/observer.ts";
-import { decodePlan } from "../../sim/plan.ts";
+import { decodePlan, type Plan } from "../../sim/plan.ts";
 import { type RunReport, runPlan } from "../../sim/run.ts";
 import { concat } from "../../src/base/bytes.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
@@ -101,6 +101,62 @@ class Dangers implements Observer {
   }
 }
 
+/** Whether the cluster serves while paths are cut: an availability check, fault by fault. */
+class Serving implements Observer {
+  /** Of one fault: milliseconds from its begin, or the last ack, to the next ack or its end. */
+  readonly gapsMs: number[] = [];
+  /** Of one fault: terms in which somebody led. */
+  readonly termsLed: number[] = [];
+  #stage: Stage | null = null;
+  #cuts = 0;
+  #since = 0;
+  #longest = 0;
+  #terms = new Set<number>();
+
+  attach(stage: Stage): void {
+    this.#stage = stage;
+  }
+
+  pathsCut(): void {
+    if (this.#cuts++ > 0) return;
+    this.#since = this.#now;
+    this.#longest = 0;
+    this.#terms = new Set();
+  }
+
+  pathsMended(): void {
+    if (--this.#cuts > 0) return;
+    this.#gap();
+    this.gapsMs.push(Math.ceil(this.#longest / 1000));
+    this.termsLed.push(this.#terms.size);
+  }
+
+  afterTurn({ raft }: Computer): void {
+    if (this.#cuts > 0 && raft?.role === "leader") this.#terms.add(raft.term);
+  }
+
+  returned(call: Call): void {
+    if (this.#cuts > 0 && call.question.kind === "append" && call.outcome === "ok") this.#gap();
+  }
+
+  get #now(): number {
+    return this.#stage?.now ?? 0;
+  }
+
+  #gap(): void {
+    this.#longest = Math.max(this.#longest, this.#now - this.#since);
+    this.#since = this.#now;
+  }
+}
+
+/** The core serves writes within five election timeouts, and its leaders do not flap. */
+function expectServing({ gapsMs, termsLed }: Serving, plan: Plan, faults: number): void {
+  expect(gapsMs.length).toBe(faults);
+  expect(Math.max(...gapsMs)).toBeLessThan(5 * plan.options.electionTimeoutMaxMs);
+  // The one that led before, and one that followed it.
+  expect(Math.max(...termsLed)).toBeLessThanOrEqual(2);
+}
+
 /** The entries of a gathered write; none when it is something else. */
 function* entriesIn(bytes: Uint8Array): Iterable<EntryHead> {
   for (let at = 0; at < bytes.length; ) {
@@ -112,7 +168,9 @@ function* entriesIn(bytes: Uint8Array): Iterable<EntryHead> {
 }
 
 /** What must have happened for the scenario to show anything. */
-const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) => void>> = {
+const OCCURRED: Readonly<
+  Record<string, (dangers: Dangers, report: RunReport, serving: Serving, plan: Plan) => void>
+> = {
   "stale-leader-cannot-commit": (dangers) => {
     expect(dangers.staleTails).toBeGreaterThan(0);
     expect(dangers.ackedWhileCut).toBeGreaterThan(10);
@@ -167,6 +225,22 @@ const OCCURRED: Readonly<Record<string, (dangers: Dangers, report: RunReport) =>
     expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);
     expect(counts.powerLosses).toBe(2);
   },
+  "connected-core-keeps-serving": (_, { counts }, serving, plan) => {
+    expect(counts.partitions).toBe(5);
+    expectServing(serving, plan, 1);
+  },
+  "star-elects-its-middle": (_, { counts }, serving, plan) => {
+    expect(counts.partitions).toBe(6);
+    expectServing(serving, plan, 1);
+  },
+  "lost-replies-depose-a-leader": (_, { counts }, serving, plan) => {
+    expect(counts.leaders).toBeGreaterThan(1);
+    expectServing(serving, plan, 1);
+  },
+  "chain-does-not-flap": (_, { counts }, serving, plan) => {
+    expect(counts.partitions).toBe(3);
+    expectServing(serving, plan, 3);
+  },
 };
 
 const names = readdirSync(DIRECTORY).map((file) => file.replace(/\.json$/, ""));
@@ -181,10 +255,11 @@ describe("the scenarios", () => {
     const plan = decodePlan(readFileSync(new URL(`${name}.json`, DIRECTORY), "utf8"));
     expect(plan.why.length).toBeGreaterThan(0);
     const dangers = new Dangers();
-    const report = runPlan(plan, [dangers]);
+    const serving = new Serving();
+    const report = runPlan(plan, [dangers, serving]);
     expect(report.violation).toBeNull();
     expect(report.verdict).toBe("pass");
     expect(report.counts.lost).toBe(0);
-    OCCURRED[name]?.(dangers, report);
+    OCCURRED[name]?.(dangers, report, serving, plan);
   });
 });
