@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { Command } from "commander";
 
 import { runBatch, type TimedReport } from "./batch.ts";
-import { describeTameness } from "./checks/non-vacuity.ts";
+import { describeMissedMarks, describeTameness, runsByMark } from "./checks/non-vacuity.ts";
 import {
   NEWS_AFTER_MS,
   type Print,
@@ -163,7 +163,12 @@ async function runSeeds(count: number, options: Options, print: Print): Promise<
 
 /** Why the batch shows too little; the calm profile is not there to be dangerous. */
 function tamenessOf(timed: readonly TimedReport[], { profile }: Options): string | null {
-  return profile === "calm" ? null : describeTameness(timed.map(({ report }) => report.counts));
+  if (profile === "calm") return null;
+  const reports = timed.map(({ report }) => report);
+  return (
+    describeTameness(reports.map(({ counts }) => counts)) ??
+    describeMissedMarks(reports.map(({ marks }) => marks))
+  );
 }
 
 function describeBatch(timed: readonly TimedReport[], wallMs: number, options: Options): string[] {
@@ -182,6 +187,7 @@ function describeBatch(timed: readonly TimedReport[], wallMs: number, options: O
   const lines = [
     `${plural(timed.length, "seed")} in ${seconds.toFixed(1)} s, ${plural(options.jobs, "job")}: ${pace.join(", ")}`,
   ];
+  lines.push("runs that came to:", ...describeMarks(timed));
   const failures = timed.filter(({ report }) => report.verdict !== "pass");
   const failed = firstFailure(timed);
   const tameness = tamenessOf(timed, options);
@@ -193,6 +199,16 @@ function describeBatch(timed: readonly TimedReport[], wallMs: number, options: O
   } else if (tameness !== null) lines.push(`UNKNOWN ${plural(timed.length, "seed")}: ${tameness}`);
   else lines.push(`PASS ${plural(timed.length, "seed")}, no failing seed`);
   return lines;
+}
+
+/** Three marks a line: how many of the runs came to each. */
+function describeMarks(timed: readonly TimedReport[]): string[] {
+  const reached = runsByMark(timed.map(({ report }) => report.marks));
+  const cells = reached.map(([mark, runs]) => `${mark.padEnd(22)} ${String(runs).padStart(4)}`);
+  const rows = Math.ceil(cells.length / 3);
+  return Array.from({ length: rows }, (_, row) => {
+    return `  ${cells.filter((_, at) => at % rows === row).join("   ")}`;
+  });
 }
 
 function firstFailure(timed: readonly TimedReport[]): TimedReport | undefined {

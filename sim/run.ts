@@ -3,6 +3,7 @@
 
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import { Watch } from "./checks/watch.ts";
+import { type MarkCounts, Marks } from "./marks.ts";
 import type { Observer, Violation } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import { withPoison } from "./poison.ts";
@@ -33,6 +34,8 @@ export interface RunReport {
   readonly events: number;
   readonly simulatedMs: number;
   readonly counts: Counts;
+  /** How often the run came to each rare situation. */
+  readonly marks: MarkCounts;
 }
 
 /**
@@ -42,7 +45,8 @@ export interface RunReport {
 export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunReport {
   return withPoison(() => {
     const tally = new Tally();
-    const world = new World(plan, [tally, ...observers, new Watch()]);
+    const marks = new Marks();
+    const world = new World(plan, [tally, marks, ...observers, new Watch()]);
     const verdict = world.run();
     const { counts } = tally;
     const isVacuous = verdict.kind === "pass" && describeVacuity(counts) !== null;
@@ -55,6 +59,7 @@ export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunRep
       events: world.events,
       simulatedMs: Math.round(world.now / 1000),
       counts,
+      marks: marks.counts,
     };
   });
 }

@@ -1,6 +1,7 @@
 // Whether a run, or a batch of runs, has shown anything: a run in which nothing happened passes
 // every check, and a batch of tame runs finds no bug. Owns the bars; the counting is sim/tally.ts.
 
+import { MARKS, type Mark, type MarkCounts } from "../marks.ts";
 import type { Counts } from "../tally.ts";
 
 /** Why the run shows nothing, or null when it shows something. */
@@ -35,4 +36,23 @@ export function describeTameness(runs: readonly Counts[]): string | null {
     `only ${telling} of ${runs.length} runs met every danger, and ${TELLING_PERCENT_MIN} % must: ` +
     met.join(", ")
   );
+}
+
+/** From so many runs on, a batch must have come to every mark. */
+export const MARKED_RUNS_MIN = 200;
+
+/** How many runs came to each mark. */
+export function runsByMark(runs: readonly MarkCounts[]): [Mark, number][] {
+  return (Object.keys(MARKS) as Mark[]).map((mark) => [
+    mark,
+    runs.filter((marks) => marks[mark] > 0).length,
+  ]);
+}
+
+/** The marks that a large batch has missed, in words; null when it missed none, or is small. */
+export function describeMissedMarks(runs: readonly MarkCounts[]): string | null {
+  if (runs.length < MARKED_RUNS_MIN) return null;
+  const missed = runsByMark(runs).filter(([, reached]) => reached === 0);
+  if (missed.length === 0) return null;
+  return `no run came to: ${missed.map(([mark]) => `${mark} (${MARKS[mark]})`).join(", ")}`;
 }

@@ -1,7 +1,14 @@
 // A run that shows nothing is not a pass, and a batch of tame runs neither.
 
 import { describe, expect, it } from "vitest";
-import { describeTameness, describeVacuity, isTelling } from "../../sim/checks/non-vacuity.ts";
+import {
+  describeMissedMarks,
+  describeTameness,
+  describeVacuity,
+  isTelling,
+  MARKED_RUNS_MIN,
+} from "../../sim/checks/non-vacuity.ts";
+import { type MarkCounts, Marks } from "../../sim/marks.ts";
 import { type Counts, Tally } from "../../sim/tally.ts";
 
 const NOTHING: Counts = new Tally().counts;
@@ -40,5 +47,26 @@ describe("a batch", () => {
       "only 89 of 100 runs met every danger, and 90 % must: two leaders in 100, " +
         "50 acknowledged appends in 89, a crash that lost unsynced bytes in 100, a partition in 100",
     );
+  });
+});
+
+describe("a large batch", () => {
+  const none: MarkCounts = new Marks().counts;
+  const all = Object.fromEntries(Object.keys(none).map((mark) => [mark, 1])) as MarkCounts;
+  const batch = (runs: number, last: MarkCounts) => [...new Array(runs - 1).fill(none), last];
+
+  it("has come to every mark in some run", () => {
+    expect(describeMissedMarks(batch(MARKED_RUNS_MIN, all))).toBeNull();
+  });
+
+  it("names each mark that none of its runs came to", () => {
+    const but = { ...all, blackout: 0, "tail-cut": 0 };
+    expect(describeMissedMarks(batch(MARKED_RUNS_MIN, but))).toBe(
+      "no run came to: tail-cut (an uncommitted suffix is dropped), blackout (all nodes are down at once)",
+    );
+  });
+
+  it("may miss some while it is small", () => {
+    expect(describeMissedMarks(batch(MARKED_RUNS_MIN - 1, none))).toBeNull();
   });
 });

@@ -1,0 +1,163 @@
+// Rare situations that a batch of runs must have come through at least sometimes, seen from
+// outside: a simulator that never gets there finds no bug that lives there. An observer like any
+// other; the bar for a batch is sim/checks/non-vacuity.ts.
+
+import type { Answer, ClientRequest } from "../src/base/client.ts";
+import type { DiskOperation } from "../src/base/disk.ts";
+import type { LogIndex, NodeId, RequestId, Term } from "../src/base/ids.ts";
+import type { Call, History, RecordId } from "./history.ts";
+import type { Moment } from "./moments.ts";
+import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
+
+/** In the order in which a batch prints them. */
+export const MARKS = {
+  "competing-candidates": "two candidates of one term",
+  "tail-cut": "an uncommitted suffix is dropped",
+  "commit-one-way": "a commit under a one-way cut",
+  "commit-ahead-of-disk": "a leader commits what its own disk does not have yet",
+  "torn-recovery": "recovery of a torn tail",
+  "unknown-committed": "an append of unknown outcome is found in the log",
+  "duplicate-answered": "a repeated append gets the offset of the first",
+  "deposed-read": "a deposed leader refuses a read that it took",
+  "deposed-asleep": "a paused leader wakes up in a later term of another",
+  "crash-in-roll": "a crash during a segment roll",
+  "crash-after-vote": "a crash after a vote is durable and before it is told",
+  "crash-at-first-commit": "a crash at the first commit of a term",
+  "crash-in-cut": "a crash while a tail is cut on the disk",
+  blackout: "all nodes are down at once",
+} as const;
+
+export type Mark = keyof typeof MARKS;
+export type MarkCounts = Readonly<Record<Mark, number>>;
+
+const MOMENT_MARKS: Readonly<Record<Moment, Mark | null>> = {
+  "vote-durable": "crash-after-vote",
+  "first-commit": "crash-at-first-commit",
+  truncation: "crash-in-cut",
+  "segment-roll": null,
+};
+
+const STORE_SUFFIX = ".store";
+
+/** A node as it was after its last turn in this life. */
+interface Last {
+  readonly lastIndex: LogIndex;
+  readonly commitIndex: LogIndex;
+}
+
+export class Marks implements Observer {
+  readonly #counts = Object.fromEntries(Object.keys(MARKS).map((mark) => [mark, 0])) as Record<
+    Mark,
+    number
+  >;
+  readonly #last = new Map<Computer, Last>();
+  readonly #candidates = new Map<Term, Set<NodeId>>();
+  readonly #torn = new Set<Computer>();
+  readonly #rolling = new Set<Computer>();
+  /** Reads that a leader took, by node. */
+  readonly #tookAsLeader = new Map<NodeId, Set<RequestId>>();
+  #oneWayCuts = 0;
+  #stage: Stage | null = null;
+
+  get counts(): MarkCounts {
+    return { ...this.#counts };
+  }
+
+  attach(stage: Stage): void {
+    this.#stage = stage;
+  }
+
+  nodeCrashed(node: Computer, _kind: CrashKind, loss: CrashLoss): void {
+    this.#last.delete(node);
+    this.#tookAsLeader.delete(node.name);
+    if (loss.tornWrites > 0) this.#torn.add(node);
+    if (this.#rolling.delete(node)) this.#reach("crash-in-roll");
+    if (this.#stage?.nodes.every(({ host }) => host === null)) this.#reach("blackout");
+  }
+
+  momentStruck(_node: Computer, moment: Moment): void {
+    const mark = MOMENT_MARKS[moment];
+    if (mark !== null) this.#reach(mark);
+  }
+
+  nodeResumed({ raft }: Computer): void {
+    if (raft?.role !== "leader") return;
+    const hasNewer = this.#stage?.nodes.some(
+      (other) => other.raft?.role === "leader" && other.raft.term > raft.term,
+    );
+    if (hasNewer === true) this.#reach("deposed-asleep");
+  }
+
+  afterTurn(node: Computer): void {
+    const { raft } = node;
+    if (raft === null) return;
+    if (this.#torn.delete(node)) this.#reach("torn-recovery");
+    const { role, term, lastIndex, commitIndex } = raft;
+    const last = this.#last.get(node);
+    if (last !== undefined && lastIndex < last.lastIndex) this.#reach("tail-cut");
+    if (role === "candidate") this.#stands(node.name, term);
+    if (role === "leader" && last !== undefined && commitIndex > last.commitIndex) {
+      if (this.#oneWayCuts > 0) this.#reach("commit-one-way");
+      if (commitIndex > raft.durableIndex) this.#reach("commit-ahead-of-disk");
+    }
+    this.#last.set(node, { lastIndex, commitIndex });
+  }
+
+  pathsCut(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {
+    if (!isBothWays) this.#oneWayCuts++;
+  }
+
+  pathsMended(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {
+    if (!isBothWays) this.#oneWayCuts--;
+  }
+
+  operationCompleted(node: Computer, operation: DiskOperation): void {
+    if (operation.kind === "sync-dir") this.#rolling.delete(node);
+    const isRoll = operation.kind === "create" && operation.file.endsWith(STORE_SUFFIX);
+    if (isRoll) this.#rolling.add(node);
+  }
+
+  offered(node: Computer, request: ClientRequest): void {
+    if (request.kind !== "check-tail" || node.raft?.role !== "leader") return;
+    const took = this.#tookAsLeader.get(node.name) ?? new Set();
+    this.#tookAsLeader.set(node.name, took.add(request.requestId));
+  }
+
+  answered(node: Computer, answer: Answer): void {
+    if (this.#tookAsLeader.get(node.name)?.delete(answer.requestId) !== true) return;
+    if (answer.kind === "fault" && answer.fault.code === "not-leader") this.#reach("deposed-read");
+  }
+
+  returned({ question, outcome, facts }: Call): void {
+    const isAppended = question.kind === "append" && outcome === "ok" && facts?.kind === "appended";
+    if (isAppended && facts.duplicate) this.#reach("duplicate-answered");
+  }
+
+  atEnd(): void {
+    if (this.#stage === null) return;
+    const seen = recordsRead(this.#stage.history);
+    for (const { question, outcome } of this.#stage.history.calls) {
+      if (question.kind !== "append" || outcome !== "unknown") continue;
+      if (question.records.some((record) => seen.has(record))) this.#reach("unknown-committed");
+    }
+  }
+
+  #stands(name: NodeId, term: Term): void {
+    const standing = this.#candidates.get(term) ?? new Set();
+    this.#candidates.set(term, standing);
+    if (standing.has(name)) return;
+    standing.add(name);
+    if (standing.size === 2) this.#reach("competing-candidates");
+  }
+
+  #reach(mark: Mark): void {
+    this.#counts[mark]++;
+  }
+}
+
+function recordsRead(history: History): ReadonlySet<RecordId> {
+  const seen = new Set<RecordId>();
+  for (const { facts } of history.calls)
+    if (facts?.kind === "read") for (const { record } of facts.records) seen.add(record);
+  return seen;
+}
