@@ -160,12 +160,9 @@ export class Mishaps {
       case "wall-step":
         this.find(mishap.node).wallClock.step(mishap.byMs);
         return;
-      case "frozen-wall": {
-        const { wallClock } = this.find(mishap.node);
-        wallClock.freeze();
-        this.#endLater(mishap, () => wallClock.thaw());
+      case "frozen-wall":
+        this.#freezeWall(mishap);
         return;
-      }
       case "stop": {
         const computer = this.find(mishap.node);
         this.#downUntil.set(computer.place, this.#timeline.now + mishap.downMs * 1000);
@@ -250,6 +247,12 @@ export class Mishaps {
 
   #restart(computer: SimComputer): void {
     if (computer.host === null && !computer.isLost) computer.start();
+  }
+
+  #freezeWall(mishap: Extract<PlannedMishap, { kind: "frozen-wall" }>): void {
+    const { wallClock } = this.find(mishap.node);
+    wallClock.freeze();
+    this.#endLater(mishap, () => wallClock.thaw());
   }
 
   #worsenNetwork(mishap: NetworkMishap): void {
