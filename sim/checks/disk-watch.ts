@@ -58,6 +58,15 @@ class FileWatch {
   }
 }
 
+/** A truncation that the hard state notes as under way. */
+interface Cut {
+  readonly index: LogIndex;
+  readonly file: string;
+  readonly from: number;
+  /** End of the last entry that stood there. */
+  readonly to: number;
+}
+
 export class DiskWatch {
   readonly #view: DiskView;
   readonly #seen: (head: EntryHead) => void;
@@ -66,6 +75,9 @@ export class DiskWatch {
   #stores: { readonly file: string; readonly base: LogIndex; readonly watch: FileWatch }[] = [];
   /** The hard state's two slots as they stand; null for one that is not whole. */
   #slotStates: readonly (HardStateSlot | null)[] = [];
+  /** The bytes that a truncation under way has to take away. */
+  #cut: Cut | null = null;
+  #leftover: string | null = null;
   /** Every entry up to here is known to survive a power loss. */
   #certainIndex = NO_INDEX;
 
@@ -116,10 +128,12 @@ export class DiskWatch {
     this.#files = new Map();
     this.#stores = [];
     this.#slotStates = [];
+    this.#cut = null;
     for (const [file, bytes] of this.#view.cachedImage()) {
       this.#add(file, new FileWatch());
       this.#write(file, 0, [bytes]);
     }
+    this.#watchCut();
     let kept = 0;
     while (kept < before.length && this.find((kept + 1) as LogIndex)?.head.term === before[kept]) {
       kept++;
@@ -175,6 +189,39 @@ export class DiskWatch {
       const decoded = decodeSlot(bytes, slot);
       return decoded.kind === "hard-state" ? decoded.state : null;
     });
+    this.#watchCut();
+  }
+
+  /** What was still to be feared of a truncation when it was said to be done; null without any. */
+  takeLeftover(): string | null {
+    const leftover = this.#leftover;
+    this.#leftover = null;
+    return leftover;
+  }
+
+  /** Notes which bytes a truncation has to take away, and looks for them when it says it is done. */
+  #watchCut(): void {
+    const [first, second] = this.#slotStates;
+    const isSecond = (second?.sequence ?? -1) > (first?.sequence ?? -1);
+    const index = (isSecond ? second : first)?.truncateFrom ?? null;
+    if (index === null) {
+      if (this.#cut !== null) this.#leftover = this.#describeLeftover(this.#cut);
+      this.#cut = null;
+      return;
+    }
+    if (this.#cut?.index === index) return;
+    const [store, framed] = [this.#storeOf(index), this.find(index)];
+    if (store === null || framed === null) return;
+    const to = store.watch.frames.at(-1)?.end ?? framed.end;
+    this.#cut = { index, file: store.file, from: framed.position, to };
+  }
+
+  #describeLeftover({ index, file, from, to }: Cut): string | null {
+    if (!this.#files.has(file)) return null;
+    const standing = this.find(index)?.head;
+    if (standing !== undefined) return `entry ${index}@${standing.term} still stands in ${file}`;
+    if (this.#view.survivesPowerLoss(file, from, to)) return null;
+    return `a power loss now could bring back bytes ${from} to ${to} of ${file}`;
   }
 
   /** The entry at `index` as it stands, durable or not. */

@@ -132,6 +132,12 @@ export class Safety {
     this.#judgeElections();
   }
 
+  /** A truncation is said to be done, and this is what it has left. */
+  truncated(node: NodeId, leftover: string): void {
+    const first = `${node} notes on its disk that a truncation is done`;
+    this.#found("truncation-final", node, first, leftover);
+  }
+
   /** An entry leaves a leader. */
   sent(node: NodeId, head: EntryHead): void {
     this.lineage.see(head, node, "sent");

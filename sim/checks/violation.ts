@@ -20,6 +20,7 @@ export const PROPERTIES = {
   "state-machine-safety": "All nodes hold the same entry at a committed index [5.4.3].",
   "commit-monotonic": "A running node's commitIndex never goes back.",
   "hard-state-monotonic": "Term and vote never go back, restarts included.",
+  "truncation-final": "What a truncation has cut cannot come back once it is done.",
   "recovered-log": "A restarted node has every entry that was durable on its disk.",
   "log-time-monotonic": "The times in the committed log never go back, whatever clocks do.",
   "mail-before-time": "A node hears its peers' mail before it lets time pass.",

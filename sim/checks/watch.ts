@@ -95,6 +95,8 @@ export class Watch implements Observer {
     if (result.kind === "failed") return;
     const disk = this.#disk(node.name);
     if (disk.completed(operation)) safety.auditCommitted();
+    const leftover = disk.takeLeftover();
+    if (leftover !== null) safety.truncated(node.name, leftover);
     if (operation.kind === "sync" && operation.file === HARD_STATE_FILE) {
       safety.raiseFloor(node.name, disk.hardState, "stored");
     }

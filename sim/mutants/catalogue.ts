@@ -196,11 +196,21 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   {
     name: "stale-frames-after-truncation",
     breaks: "A truncation leaves the old frames on the disk behind the cut.",
-    properties: ["keeps-running", "recovered-log", "promise-append"],
+    properties: ["truncation-final"],
     file: "src/log/writer.ts",
     find: "const stale = zeros(segment.end - cut);",
     replace: "const stale = zeros(0);",
     knownSeed: 57,
+  },
+  {
+    name: "truncation-not-synced",
+    breaks: "A truncation is said to be done before its zeros are synced.",
+    properties: ["truncation-final"],
+    file: "src/log/writer.ts",
+    find: `{ kind: "write-at", file: segment.store, position: cut, parts: stale },
+      { kind: "sync", file: segment.store },`,
+    replace: '{ kind: "write-at", file: segment.store, position: cut, parts: stale },',
+    knownSeed: 2,
   },
   {
     name: "restart-trusts-unsynced",

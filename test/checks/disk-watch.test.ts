@@ -175,6 +175,35 @@ describe("the watch on a disk", () => {
     expect(bench.term(2)).toBe(3);
   });
 
+  it("sees that a truncation took away what it had to, for good, before it is said to be done", () => {
+    const cutAt = SEGMENT_HEADER_BYTES + FRAME_BYTES;
+    const begin = () => {
+      bench = new Bench();
+      bench.begin();
+      bench.append(SEGMENT_HEADER_BYTES, first(1, 3, 0), entry(2, 3), entry(3, 3));
+      bench.sync(STORE);
+      bench.vote(0, 1, 5, null, 2);
+      bench.sync(HARD_STATE_FILE);
+    };
+    begin();
+    bench.write(STORE, cutAt, new Uint8Array(2 * FRAME_BYTES));
+    bench.sync(STORE);
+    bench.vote(1, 2, 5, null);
+    expect(bench.watch.takeLeftover()).toBeNull();
+
+    begin();
+    bench.vote(1, 2, 5, null);
+    expect(bench.watch.takeLeftover()).toBe(`entry 2@3 still stands in ${STORE}`);
+
+    begin();
+    bench.write(STORE, cutAt, new Uint8Array(2 * FRAME_BYTES));
+    bench.vote(1, 2, 5, null);
+    expect(bench.watch.takeLeftover()).toBe(
+      `a power loss now could bring back bytes ${cutAt} to ${cutAt + 2 * FRAME_BYTES} of ${STORE}`,
+    );
+    expect(bench.watch.takeLeftover()).toBeNull();
+  });
+
   it("knows the hard state that a power loss would leave", () => {
     expect(bench.watch.hardState).toEqual({ term: 0, votedFor: null });
     bench.vote(0, 1, 5, N2);

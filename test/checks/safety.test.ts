@@ -347,6 +347,11 @@ describe("the safety checker", () => {
     expect(cluster.found?.facts[1]).toBe("its log ends in term 2");
   });
 
+  it("finds a truncation that has left something", () => {
+    cluster.safety.truncated(N2, "entry 2@3 still stands in f");
+    expect(cluster.found?.property).toBe("truncation-final");
+  });
+
   it("finds a restart without entries that were durable", () => {
     cluster.store([first(1, 1, 0), entry(2, 1)], N1);
     cluster.safety.crashed(N1, { index: 2, term: 1 } as never);
