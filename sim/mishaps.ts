@@ -197,14 +197,9 @@ export class Mishaps {
         });
         return;
       }
-      case "disk-error": {
-        const computer = this.find(mishap.node);
-        const { errors } = computer.disk;
-        this.#caretaker.patience(computer, mishap.restartMs);
-        errors.begin(mishap);
-        this.#endLater(mishap, () => errors.end(mishap));
+      case "disk-error":
+        this.#beginErrors(mishap);
         return;
-      }
       case "bit-rot":
         this.#rot(mishap);
         return;
@@ -224,6 +219,14 @@ export class Mishaps {
     if (file === "store" && !this.#atlas.maybeLose(computer.place)) return;
     const flipped = computer.disk.rot(file, bits);
     if (flipped > 0) this.#audience.tell("bitsRotted", computer, flipped);
+  }
+
+  #beginErrors(mishap: Extract<PlannedMishap, { kind: "disk-error" }>): void {
+    const computer = this.find(mishap.node);
+    const { errors } = computer.disk;
+    this.#caretaker.patience(computer, mishap.restartMs);
+    errors.begin(mishap);
+    this.#endLater(mishap, () => errors.end(mishap));
   }
 
   /** Nothing else helps a node whose disk does not answer than to kill it. */

@@ -8,9 +8,8 @@ import { freeze } from "../src/base/bytes.ts";
 import type { DiskErrorCode, DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { OpId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
-import { baseOfIndex, baseOfStore, CHECKPOINT_FILE } from "../src/log/file-names.ts";
 import type { Disk, DiskInbox } from "../src/ports/disk.ts";
-import { drawPlaceOfRot } from "./disk-atlas.ts";
+import { drawPlaceOfRot, type RotKind, rotKindOf } from "./checks/rot.ts";
 import { DiskErrors } from "./disk-errors.ts";
 import type { CrashKind, CrashLoss, DiskView } from "./observer.ts";
 import type { DiskProfile } from "./plan.ts";
@@ -120,13 +119,10 @@ export class SimDisk implements Disk, DiskView {
   }
 
   /** Flips up to `count` bits of files of that kind; says how many. A mishap's at rest. */
-  rot(kind: "store" | "index" | "checkpoint", count: number): number {
-    const isMeant = (file: string) => {
-      if (kind === "checkpoint") return file === CHECKPOINT_FILE;
-      return (kind === "store" ? baseOfStore(file) : baseOfIndex(file)) !== null;
-    };
+  rot(kind: RotKind, count: number): number {
     const files = [...this.#durableNames].filter(
-      ([file, content]) => isMeant(file) && this.#files.get(file) === content && content.length > 0,
+      ([file, content]) =>
+        rotKindOf(file) === kind && this.#files.get(file) === content && content.length > 0,
     );
     let flipped = 0;
     for (let left = files.length === 0 ? 0 : count; left > 0; left--) {
@@ -144,7 +140,7 @@ export class SimDisk implements Disk, DiskView {
 
   /** Some entry's bytes read otherwise than they were written. */
   get isRotten(): boolean {
-    return [...this.#files].some(([file, { isRotten }]) => isRotten && baseOfStore(file) !== null);
+    return [...this.#files].some(([file, { isRotten }]) => isRotten && rotKindOf(file) === "store");
   }
 
   survivesPowerLoss(file: string, start: number, end: number): boolean {

@@ -44,7 +44,7 @@ export class SimFile {
   #unsynced: UnsyncedWrite[] = [];
   /** While mapped, anybody may write into the cached bytes without telling. */
   #isMapped = false;
-  /** A sync failed: some bytes that are read are not on the disk, and no sync will put them there. */
+  /** A sync failed: bytes that are read are not on the disk, and no sync will put them there. */
   #isLying = false;
 
   /** Bits that read wrong, by position; beside the bytes, so that what is right stays known. */
@@ -59,7 +59,7 @@ export class SimFile {
     return this.#rot.size > 0;
   }
 
-  /** From now on the byte at `position` reads with these bits flipped, until it is written again. */
+  /** From now on the byte at `position` reads with these bits flipped, until it is written. */
   rot(position: number, bits: number): void {
     this.#rot.set(position, bits);
   }
