@@ -271,7 +271,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     breaks: "A message whose head does not match its checksum is heard all the same.",
     properties: ["peers-make-sense", "keeps-running", "commit-durable-quorum", "stale-read"],
     file: "src/node/wire.ts",
-    find: 'if (view.getUint32(4) !== crc32c(frame, 0, 8, headLength)) return malformed("head checksum");',
+    find: 'if (view.getUint32(4) !== headCrc(frame, headLength)) return malformed("head checksum");',
     replace: "",
     knownSeed: 36,
   },

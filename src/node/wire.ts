@@ -4,7 +4,7 @@
 // links.ts.
 //
 //   0  u8  version (1)        1  u8  type           2  u16 length of the head
-//   4  u32 CRC-32C of the head from byte 8 on
+//   4  u32 CRC-32C of the head but these four bytes
 //   8  16 bytes cluster id    24 u8 length, from; u8 length, to; then the fields of the type
 //
 // All integers are big-endian. A message that is not understood is malformed, never an exception.
@@ -155,8 +155,13 @@ function beginHead(route: RouteBytes, type: number, fieldBytes: number): Head {
 }
 
 function sealHead(head: Uint8Array, view: DataView): FrozenBytes {
-  view.setUint32(4, crc32c(head, 0, 8));
+  view.setUint32(4, headCrc(head, head.length));
   return freeze(head);
+}
+
+/** Over the whole head but the checksum itself: a flipped type must not make another message. */
+function headCrc(bytes: Uint8Array, headLength: number): number {
+  return crc32c(bytes, crc32c(bytes, 0, 0, 4), 8, headLength);
 }
 
 /** The message in a frame; its entries are views of the frame. `bodyBytesMax` bounds one entry. */
@@ -166,7 +171,7 @@ export function decodeMessage(frame: FrozenBytes, bodyBytesMax: number): Decoded
   if (view.getUint8(0) !== FORMAT_VERSION) return malformed(`format version ${view.getUint8(0)}`);
   const headLength = view.getUint16(2);
   if (headLength < FIXED_BYTES + 4 || headLength > frame.length) return malformed("head length");
-  if (view.getUint32(4) !== crc32c(frame, 0, 8, headLength)) return malformed("head checksum");
+  if (view.getUint32(4) !== headCrc(frame, headLength)) return malformed("head checksum");
   const route = decodeRoute(frame, headLength);
   if (route === null) return malformed("names");
   const at = FIXED_BYTES + 2 + (frame[FIXED_BYTES] as number) + route.toLength;

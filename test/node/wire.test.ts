@@ -100,7 +100,7 @@ describe("a peer message", () => {
     };
     expect(hexOf(frameOf(vote))).toBe(
       "0102003e" + // version, type, head length
-        "26338ac1" + // checksum
+        "03d549a5" + // checksum
         "00112233445566778899aabbccddeeff" +
         "026e31" + // from
         "096b6e6f74656e2dc3bc" + // to
@@ -122,6 +122,20 @@ describe("a peer message", () => {
         expect(decodeMessage(freeze(cut), 1 << 20).kind).toBe("malformed");
         const grown = concat([frame, new Uint8Array([flip])]);
         expect(decodeMessage(freeze(grown), 1 << 20).kind).toBe("malformed");
+      }),
+    );
+  });
+
+  test("with its type changed is malformed, whatever other type has as many fields", () => {
+    fc.assert(
+      fc.property(message, fc.integer({ min: 0, max: 255 }), (sent, type) => {
+        const frame = frameOf(sent).slice();
+        fc.pre(frame[1] !== type);
+        frame[1] = type;
+        expect(decodeMessage(freeze(frame), 1 << 20)).toEqual({
+          kind: "malformed",
+          what: "head checksum",
+        });
       }),
     );
   });
