@@ -199,7 +199,9 @@ export class DiskWatch {
     return leftover;
   }
 
-  /** Notes which bytes a truncation has to take away, and looks for them when it says it is done. */
+  /**
+   * Notes which bytes a truncation has to take away, and looks for them when it says it is done.
+   */
   #watchCut(): void {
     const [first, second] = this.#slotStates;
     const isSecond = (second?.sequence ?? -1) > (first?.sequence ?? -1);
