@@ -1,13 +1,13 @@
-// Bugs put into the log, the state and the node, each of which the simulator must find; and what
-// the command says of mutants that it cannot hunt.
+// Bugs put into our own sources, one of each kind, each of which the simulator must find; and what
+// the command says of mutants that it cannot hunt. The whole catalogue is hunted in test/deep.
 
 import { expect, it } from "vitest";
-import { STORAGE_MUTANTS } from "../../sim/mutants/catalogue.ts";
+import { EVERYDAY_MUTANTS } from "../../sim/mutants/catalogue.ts";
 import { type Mutant, mutate } from "../../sim/mutants/mutant.ts";
 import { runMutant } from "../../sim/mutants/run.ts";
 import { killAll } from "./kill-all.ts";
 
-killAll(STORAGE_MUTANTS);
+killAll(EVERYDAY_MUTANTS);
 
 it("a mutant whose text is not there, or there twice, is refused", () => {
   const mutant: Mutant = {
