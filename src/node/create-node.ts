@@ -93,7 +93,7 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
   }
 
   linkClosed(link: LinkId, why: string): void {
-    this.#offer("admin", { kind: "link-closed", link, why });
+    this.#offer("peer-gone", { kind: "link-closed", link, why });
   }
 
   #offer(mailClass: Parameters<Mailbox["offer"]>[0], event: NodeEvent): boolean {

@@ -11,9 +11,14 @@ export const MAIL_CLASSES = [
   "admin",
   "peer-control",
   "peer-bulk",
+  // That a link is closed, heard after all that still came on it.
+  "peer-gone",
   "client-write",
   "client-read",
 ] as const;
+
+/** What must not be refused; the node itself bounds how much of it there can be. */
+const UNBOUNDED: ReadonlySet<string> = new Set(["disk", "admin", "peer-gone"]);
 
 export type MailClass = (typeof MAIL_CLASSES)[number];
 
@@ -24,12 +29,13 @@ export class Mailbox {
     admin: new Queue(),
     "peer-control": new Queue(),
     "peer-bulk": new Queue(),
+    "peer-gone": new Queue(),
     "client-write": new Queue(),
     "client-read": new Queue(),
   };
   #size = 0;
 
-  /** `eventsMax` bounds each class but "disk" and "admin". */
+  /** `eventsMax` bounds each class but "disk", "admin" and "peer-gone". */
   constructor(eventsMax: number) {
     this.#eventsMax = eventsMax;
   }
@@ -46,8 +52,7 @@ export class Mailbox {
   /** False when the class is full: nothing was taken. */
   offer(mailClass: MailClass, event: NodeEvent): boolean {
     const queue = this.#byClass[mailClass];
-    const bounded = mailClass !== "disk" && mailClass !== "admin";
-    if (bounded && queue.size >= this.#eventsMax) return false;
+    if (!UNBOUNDED.has(mailClass) && queue.size >= this.#eventsMax) return false;
     queue.push(event);
     this.#size++;
     return true;
@@ -57,8 +62,9 @@ export class Mailbox {
   take(count: number): NodeEvent[] {
     const taken: NodeEvent[] = [];
     for (const mailClass of MAIL_CLASSES) {
+      if (mailClass === "peer-gone" && this.peersWait) continue;
       const queue = this.#byClass[mailClass];
-      // A class may not starve those after it: each gets at least a sixth of the turn.
+      // A class may not starve those after it: each gets at least its part of the turn.
       const share = Math.max(count - taken.length, Math.ceil(count / MAIL_CLASSES.length));
       for (let left = Math.min(share, queue.size); left > 0; left--) taken.push(queue.shift());
     }

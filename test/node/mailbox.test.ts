@@ -32,7 +32,17 @@ describe("a mailbox", () => {
     for (const [at, mailClass] of [...MAIL_CLASSES].reverse().entries()) {
       mailbox.offer(mailClass, numbered(at));
     }
-    expect(mailbox.take(100).map(numberOf)).toEqual([5, 4, 3, 2, 1, 0]);
+    expect(mailbox.take(100).map(numberOf)).toEqual([6, 5, 4, 3, 2, 1, 0]);
+  });
+
+  test("says that a link is closed only after what still came on it", () => {
+    const mailbox = new Mailbox(100);
+    for (let at = 0; at < 50; at++) mailbox.offer("peer-bulk", numbered(at));
+    mailbox.offer("peer-gone", numbered(9999));
+    mailbox.offer("client-read", numbered(7));
+    expect(mailbox.take(20).map(numberOf)).toContain(7);
+    expect(mailbox.take(20).map(numberOf)).not.toContain(9999);
+    expect(mailbox.take(20).map(numberOf).at(-1)).toBe(9999);
   });
 
   test("gives every class a share of each turn, however full the others are", () => {
