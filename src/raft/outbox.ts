@@ -47,6 +47,12 @@ export class Outbox {
     for (const { to, message } of due) this.#sends.push({ kind: "message", to, message });
   }
 
+  /** A candidacy has ended: what it has not asked yet, nobody should be asked in its name. */
+  forgetRequests(): void {
+    if (this.#held.length === 0) return;
+    this.#held = this.#held.filter(({ message }) => message.kind !== "vote-request");
+  }
+
   /** A new term: nobody waits any more for what was held in the name of the old one. */
   forgetHeld(): void {
     if (this.#held.length > 0) this.#held = [];

@@ -319,6 +319,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   #becomeFollower(term: Term, leader: NodeId | null): void {
     if (term > this.term) this.#server.enterTerm(term, null);
     if (this.#role.kind === "leader") this.#role.resign(leader);
+    this.#server.outbox.forgetRequests();
     this.#role = new Follower(this.#server, this.#now, null);
   }
 

@@ -42,6 +42,15 @@ describe("a held message", () => {
     expect(server.sent("vote-reply")).toMatchObject([{ to: "b", term: 5, granted: false }]);
   });
 
+  test("vote-request: a candidacy that ended while its disk was slow asks nobody any more", () => {
+    const server = slow().receive("b", appendRequest(3, [], 0)).untilDeadline();
+    expect(server.status).toMatchObject({ role: "pre-candidate", term: 3 });
+    server.receive("b", appendRequest(3, [], 0)).persist();
+    expect(server.status).toMatchObject({ role: "follower", leader: "b" });
+    expect(server.sent("append-reply")).toMatchObject([{ to: "b", term: 3 }]);
+    expect(server.sent("vote-request")).toEqual([]);
+  });
+
   test("vote-request: a candidacy leaves when the candidate's own vote is durable", () => {
     const server = slow().untilDeadline().grant("b", true);
     expect(server.writes).toMatchObject([{ hardState: { term: 1, votedFor: "a" } }]);
