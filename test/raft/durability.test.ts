@@ -43,7 +43,9 @@ describe("a held message", () => {
   });
 
   test("vote-request: a candidacy that ended while its disk was slow asks nobody any more", () => {
-    const server = slow().receive("b", appendRequest(3, [], 0)).untilDeadline();
+    const server = slow()
+      .receive("b", appendRequest(3, [], 0))
+      .untilDeadline();
     expect(server.status).toMatchObject({ role: "pre-candidate", term: 3 });
     server.receive("b", appendRequest(3, [], 0)).persist();
     expect(server.status).toMatchObject({ role: "follower", leader: "b" });
