@@ -8,7 +8,7 @@ import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import { millis, type NodeId, type WallMs } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { createNode } from "../src/node/create-node.ts";
-import type { NodeHost } from "../src/node/ports.ts";
+import type { NodeHost, NodePorts } from "../src/node/ports.ts";
 import type { MemberAddress, NodeOptions, Stopped } from "../src/node/protocol.ts";
 import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Audience } from "./audience.ts";
@@ -22,6 +22,9 @@ import type { Timeline } from "./timeline.ts";
 
 const CLUSTER_ID = "51a7e0000000000000000000000ca1f7";
 
+/** Makes the user's machine of one life of one node; null where the log is all there is. */
+export type MachineOf = (name: NodeId, life: number) => NodePorts["machine"];
+
 /** What a computer stands in. */
 export interface Surroundings {
   readonly plan: Plan;
@@ -31,6 +34,8 @@ export interface Surroundings {
   readonly digest: Digest;
   readonly prng: Prng;
   readonly members: readonly MemberAddress[];
+  /** The user's machine of a node's life that begins now, or null. */
+  readonly machineOf: MachineOf;
   /** An answer leaves a node. */
   readonly answered: (computer: SimComputer, answer: Answer) => void;
   /** An operation is about to take effect, or just did: the moment for a crash. */
@@ -130,6 +135,7 @@ export class SimComputer implements Computer {
       telemetry: { notice: ({ what }) => digest.mixText(what) },
       prng: prng.fork("node"),
       recorder: null,
+      machine: this.#surroundings.machineOf(this.name, this.#life),
       stopped: (how) => this.#surroundings.stopped(this, how),
     });
     audience.tell("nodeStarted", this);

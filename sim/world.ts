@@ -13,7 +13,7 @@ import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import { Audience } from "./audience.ts";
 import { ClientPath } from "./client-path.ts";
-import { membersOf, SimComputer, type Surroundings } from "./computer.ts";
+import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
 import { Digest } from "./digest.ts";
 import { History } from "./history.ts";
 import { Mishaps } from "./mishaps.ts";
@@ -51,7 +51,7 @@ export class World implements Stage {
   readonly #workload: Workload;
   #verdict: Verdict | null = null;
 
-  constructor(plan: Plan, observers: readonly Observer[]) {
+  constructor(plan: Plan, observers: readonly Observer[], machineOf: MachineOf = () => null) {
     const prng = new Prng(plan.seed);
     this.plan = plan;
     this.#audience = new Audience(observers, plan.options.batchBytesMax);
@@ -68,7 +68,7 @@ export class World implements Stage {
       this.#audience.tellTaken(this.#find(by), from, frame);
     };
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
-    this.#computers = this.#assemble(prng.fork("sim.computers"));
+    this.#computers = this.#assemble(prng.fork("sim.computers"), machineOf);
     this.nodes = this.#computers;
     this.#mishaps = new Mishaps(this.#timeline, this.#network, this.#computers, this.#audience);
     this.#workload = new Workload(plan, this.#makeRoom(), prng.fork("sim.workload"));
@@ -177,7 +177,7 @@ export class World implements Stage {
 
   // ---- putting it together ----
 
-  #assemble(prng: Prng): SimComputer[] {
+  #assemble(prng: Prng, machineOf: MachineOf): SimComputer[] {
     const surroundings: Surroundings = {
       plan: this.plan,
       timeline: this.#timeline,
@@ -186,6 +186,7 @@ export class World implements Stage {
       digest: this.#digest,
       prng,
       members: membersOf(this.plan.nodes),
+      machineOf,
       answered: (computer, answer) => {
         this.#digest.mixText(answer.kind);
         this.#digest.mixCount(answer.requestId);

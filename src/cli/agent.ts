@@ -134,6 +134,7 @@ class Agent {
       telemetry,
       prng: new Prng(seed),
       recorder: this.#recorder(),
+      machine: null,
       stopped,
     });
     this.#service.attach(this.#host);

@@ -33,7 +33,7 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
   constructor(options: NodeOptions, ports: NodePorts) {
     this.#options = options;
     this.#ports = ports;
-    this.#node = new Node(options, ports.prng);
+    this.#node = new Node(options, ports.prng, ports.machine);
     this.#mailbox = new Mailbox(options.mailboxEventsMax);
     ports.clock.attach(this);
     ports.disk.attach(this);

@@ -32,7 +32,9 @@ import type { LogOpened, LogOutput, LogRead, LogStatus, OpenRefusal } from "../l
 import type { RaftEvent, RaftOptions, RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
+import type { StateMachine } from "../state/state-machine.ts";
 import { Appends } from "./appends.ts";
+import { Applier } from "./applier.ts";
 import { Fetches, type Readable } from "./fetches.ts";
 import { Links } from "./links.ts";
 import { OutputDraft } from "./output.ts";
@@ -49,6 +51,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   readonly #log: Log;
   readonly #appends = new Appends();
   readonly #fetches: Fetches;
+  readonly #applier: Applier | null;
   readonly #tails = new Set<RequestId>();
   readonly #instanceId: string;
   #phase: Phase = "new";
@@ -68,7 +71,9 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   #checkpointIndex: LogIndex = NO_INDEX;
   #poison: Fault | null = null;
 
-  constructor(options: NodeOptions, prng: Prng) {
+  /** `machine` hears every committed entry with records; null when nobody wants to. */
+  constructor(options: NodeOptions, prng: Prng, machine: StateMachine | null = null) {
+    this.#applier = machine === null ? null : new Applier(machine);
     this.#options = options;
     this.#prng = prng;
     this.#fetches = new Fetches(options.requestsWaitingMax);
@@ -344,6 +349,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   #settle(): void {
     for (;;) {
       for (const read of this.#fetches.takeReads()) this.#log.step(this.#now, read);
+      this.#apply();
       const raftSpoke = this.#performRaft();
       const logOutput = this.#log.takeOutput();
       if (logOutput !== null) this.#performLog(logOutput);
@@ -449,7 +455,15 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (output.closed) this.#becomeStopped({ kind: "clean" });
   }
 
+  /** Asks for what the user's machine has not seen yet; no more than one read is under way. */
+  #apply(): void {
+    if (this.#phase !== "serving") return;
+    const read = this.#applier?.nextRead(this.#state.committed.index) ?? null;
+    if (read !== null) this.#log.step(this.#now, read);
+  }
+
   #performRead(read: LogRead): void {
+    if (this.#applier?.maybeApply(read) === true) return;
     if (this.#fetches.maybeFinish(read, this.#readable())) return;
     if (this.#raft !== null) this.#replication?.entriesRead(read, this.#raft);
   }

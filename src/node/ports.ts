@@ -11,6 +11,7 @@ import type { Disk } from "../ports/disk.ts";
 import type { Network } from "../ports/network.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { RaftStatus } from "../raft/protocol.ts";
+import type { StateMachine } from "../state/state-machine.ts";
 import type { NodeEvent, NodeOutput, Stopped } from "./protocol.ts";
 
 export interface NodePorts {
@@ -22,6 +23,8 @@ export interface NodePorts {
   readonly prng: Prng;
   /** Hears every turn as it happened; null when nobody records. */
   readonly recorder: Recorder | null;
+  /** A user's own machine on the log; null for the log alone. */
+  readonly machine: StateMachine | null;
   /** Called once, when the node has stopped, cleanly or not. */
   readonly stopped: (how: Stopped) => void;
 }

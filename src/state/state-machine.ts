@@ -1,0 +1,19 @@
+// What a user's own machine on the log looks like. The node feeds it every committed entry that
+// holds records, in the log's order, each exactly once in its life; it is made anew at every start
+// and hears the log from the beginning, for nothing is trimmed yet. Owns the shape only; src/node
+// feeds it.
+
+import type { FrozenBytes } from "../base/bytes.ts";
+import type { EntryHead } from "../base/entry.ts";
+
+/**
+ * Equal logs must give equal machines on every node: no clock, no chance, no I/O, nothing that was
+ * not in the entries. A machine that throws stops its node.
+ */
+export interface StateMachine {
+  /**
+   * Takes a committed entry. `body` is the encoded batch (src/base/record-batch.ts decodes it): a
+   * view that may be kept and must not be written to. Time is `head.timestamp`, log time.
+   */
+  apply(head: EntryHead, body: FrozenBytes): void;
+}
