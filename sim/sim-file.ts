@@ -3,6 +3,7 @@
 // order and time are sim/sim-disk.ts.
 
 import { assert } from "../src/base/assert.ts";
+import { concat } from "../src/base/bytes.ts";
 import type { Prng } from "../src/base/prng.ts";
 
 /** What a disk writes whole or not at all. */
@@ -66,14 +67,8 @@ export class SimFile {
 
   /** Writes the parts one after another; a gap before them reads as zeros. */
   write(position: number, parts: readonly Uint8Array[]): void {
-    let length = 0;
-    for (const part of parts) length += part.length;
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
+    const bytes = concat(parts);
+    const { length } = bytes;
     assert(!this.#isMapped || position + length <= this.length, "a mapped file does not grow");
     for (const at of this.#rot.keys())
       if (at >= position && at < position + length) this.#rot.delete(at);

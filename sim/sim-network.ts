@@ -4,7 +4,7 @@
 // is never lost by chance, and where it cannot pass, the connection fails.
 
 import { assert } from "../src/base/assert.ts";
-import { type FrozenBytes, freeze } from "../src/base/bytes.ts";
+import { concat, type FrozenBytes, freeze } from "../src/base/bytes.ts";
 import type { LinkId, NodeId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { peerIdentity } from "../src/node/links.ts";
@@ -261,7 +261,8 @@ export class SimEndpoint implements Network {
     const end = this.#ends.get(link);
     if (end === undefined || !end.isOpen || end.other === null) return false;
     if (end.inFlight >= this.#network.profile.linkFramesMax) return false;
-    const frame = joined(parts);
+    // One frame of its own: the sender may forget its parts.
+    const frame = freeze(concat(parts));
     this.#network.witness(this.name, end.other.owner.name, end.lane, frame);
     if (end.hasSpoken) this.#transmit(end, end.other, frame);
     else this.#transmitHello(end, end.other, frame);
@@ -438,17 +439,4 @@ export class SimEndpoint implements Network {
     );
     return this.#inbox;
   }
-}
-
-/** One frame of its own: the sender may forget its parts. */
-function joined(parts: readonly Uint8Array[]): FrozenBytes {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const frame = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    frame.set(part, at);
-    at += part.length;
-  }
-  return freeze(frame);
 }
