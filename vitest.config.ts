@@ -1,6 +1,7 @@
 // Which tests run, and how. CAIRN_TESTS=deep|interop|all picks the slow suites; the default is the
 // rest of test/.
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 import type { Reporter, TestModule } from "vitest/node";
 
@@ -17,6 +18,26 @@ const suiteName = process.env["CAIRN_TESTS"] ?? "default";
 const suite = suites[suiteName];
 if (suite === undefined) {
   throw new Error(`CAIRN_TESTS=${suiteName}: expected one of ${Object.keys(suites).join(", ")}`);
+}
+
+const began = performance.now();
+
+/** Leaves the last result of the deep tests where people look for it. */
+function writeDeepResult(result: string): void {
+  const git = (...words: string[]) => execFileSync("git", words, { encoding: "utf8" }).trim();
+  const commit = git("describe", "--always", "--dirty", "--exclude", "*");
+  const day = new Date().toISOString().slice(0, 10);
+  const seconds = Math.round((performance.now() - began) / 1000);
+  const lines = [
+    "# The last deep run",
+    "",
+    "Written by `npm run test:deep`: every mutant of `sim/mutants/catalogue.ts`, hunted with up to 200 seeds,",
+    "and each seed that found one, run on the sources as they are.",
+    "",
+    `${result}, ${seconds} s, commit ${commit}, ${day}.`,
+    "",
+  ];
+  writeFileSync("docs/deep.md", lines.join("\n"));
 }
 
 /** Ends the run with a plain line for any CI: `tests: 12 passed, 0 failed, 1 skipped`. */
@@ -36,6 +57,7 @@ const closingLine: Reporter = {
       }
     }
     const { passed, failed, skipped } = counts;
+    if (suiteName === "deep") writeDeepResult(`${passed} passed, ${failed} failed`);
     process.on("exit", () => {
       process.stdout.write(`tests: ${passed} passed, ${failed} failed, ${skipped} skipped\n`);
     });
