@@ -2,7 +2,9 @@
 // frame's bytes, which no machine reads. The byte layout is src/log/frame.ts.
 
 import type { FrozenBytes } from "./bytes.ts";
+import type { Control } from "./control.ts";
 import type { LogIndex, NodeId, Offset, Term, WallMs, WriteId } from "./ids.ts";
+import type { Membership } from "./membership.ts";
 
 /** What a frame means. "marker" is node-local: it is on one disk, never in the log itself. */
 export type EntryKind =
@@ -53,6 +55,8 @@ export interface EntryHead {
   readonly epoch: number;
   /** Of the first record here; a producer's next sequence is sequence + count. */
   readonly sequence: number;
+  /** What the body of a control entry says; absent for kinds whose body no machine reads. */
+  readonly control?: Control;
 }
 
 /** Every frame begins with a header of this length; src/log/frame.ts has its layout. */
@@ -88,6 +92,8 @@ export interface Draft {
   readonly producerId: number;
   readonly epoch: number;
   readonly sequence: number;
+  /** Set for kinds that control.ts decodes; says the same as the body. */
+  readonly control?: Control;
   readonly bytes: Uint8Array;
 }
 
@@ -104,12 +110,30 @@ export interface HardState {
 }
 
 /**
- * One durable step of the log, performed in this order: hard state, truncation, entries. Writes are
- * performed in the order of their ids; `persisted(n)` says that all up to n are durable.
+ * Everything up to a place of the log in one value: what a peer too far behind is given instead of
+ * entries that were trimmed, and what a log that is trimmed begins with.
+ */
+export interface Snapshot {
+  readonly at: LogPoint;
+  /** In force at `at`, uncommitted changes after it not included. */
+  readonly membership: Membership;
+  /** Opaque to Raft and the log: src/state encodes it, the user's machine included. */
+  readonly state: FrozenBytes;
+}
+
+/**
+ * One durable step of the log, performed in this order: hard state, installation, truncation,
+ * entries. Writes are performed in the order of their ids; `persisted(n)` says that all up to n are
+ * durable.
  */
 export interface LogWrite {
   readonly writeId: WriteId;
   readonly hardState: HardState | null;
+  /**
+   * Present: the whole log is replaced by this; the next entry is at.index + 1. Never together with
+   * a truncation. After a crash either the old log is there, or this.
+   */
+  readonly install?: Snapshot;
   /** First index to drop, or null. */
   readonly truncateFrom: LogIndex | null;
   readonly entries: readonly Entry[];

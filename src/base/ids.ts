@@ -6,6 +6,11 @@ export type Brand<Base, Name extends string> = Base & { readonly [brand]: Name }
 
 /** A member's name, unique in its cluster, as given by the operator (`--node-name`). */
 export type NodeId = Brand<string, "NodeId">;
+/**
+ * A member as Raft counts it: a name and the instance of its data directory (membership.ts), opaque
+ * to consensus.
+ */
+export type MemberId = NodeId;
 /** Raft's term: a whole number, 0 before the first election. */
 export type Term = Brand<number, "Term">;
 /** Place in the Raft log, from 1; counts control entries too. 0 means "before the log". */

@@ -21,6 +21,7 @@
 
 import { assert } from "../base/assert.ts";
 import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "../base/bytes.ts";
+import { decodeControl } from "../base/control.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Entry, EntryHead, EntryKind } from "../base/entry.ts";
 import type { LogIndex, Offset, Term, WallMs } from "../base/ids.ts";
@@ -167,8 +168,15 @@ export function decodeFrame(
   const end = at + decoded.length;
   if (end > bytes.length) return { kind: "incomplete", needs: decoded.length };
   if (!isBodyWhole(bytes, at, decoded.head)) return malformed("body checksum does not match");
-  const entry = withFrame(decoded.head, freeze(bytes.subarray(at, end)));
-  return { kind: "entry", entry, length: decoded.length };
+  const frame = freeze(bytes.subarray(at, end));
+  const control = decodeControl(decoded.head.kind, frame.subarray(FRAME_HEADER_BYTES));
+  if (control === "malformed") return malformed(`the body of a ${decoded.head.kind} entry`);
+  const entry = withFrame(decoded.head, frame);
+  return {
+    kind: "entry",
+    entry: control === null ? entry : { ...entry, control },
+    length: decoded.length,
+  };
 }
 
 /** Whether the body behind the header at `at`, all of which is there, has the head's checksum. */

@@ -191,6 +191,7 @@ export class Leader {
       producerId: draft.producerId,
       epoch: draft.epoch,
       sequence: draft.sequence,
+      ...(draft.control === undefined ? {} : { control: draft.control }),
       frame: EMPTY_BYTES,
     };
     entry.frame = options.seal(entry, draft.bytes);
