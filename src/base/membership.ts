@@ -168,7 +168,7 @@ function rolesOf({ voters, outgoing, learners, learnersNext }: Membership, id: M
   );
 }
 
-/** The membership in a body; null when the bytes are not one of this version, or break its rules. */
+/** The membership in a body; null when the bytes are not of this version, or break its rules. */
 export function decodeMembership(bytes: Uint8Array): Membership | null {
   if (bytes.length < 3) return null;
   const view = viewOf(bytes);

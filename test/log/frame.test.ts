@@ -52,7 +52,10 @@ function roomFor(body: Uint8Array): Uint8Array {
 const whole = fc.maxSafeNat();
 const unsigned32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const kinds = fc.constantFrom(
-  ...(Object.keys(KIND_CODES) as Exclude<EntryHead["kind"], "unknown">[]),
+  // Bodies that are decoded where frames are read have rules of their own: test/base.
+  ...(Object.keys(KIND_CODES) as Exclude<EntryHead["kind"], "unknown">[]).filter(
+    (kind) => kind !== "membership" && kind !== "trim",
+  ),
 );
 const sealed = fc
   .record({
