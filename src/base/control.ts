@@ -15,7 +15,7 @@ export type Control =
   /** Records before `startOffset` are gone for every reader, on every node. */
   | { readonly kind: "trim"; readonly startOffset: Offset };
 
-/** What a body of this kind says: null for kinds without a decoded body, "malformed" when broken. */
+/** What a body says: null for kinds without a decoded body, "malformed" when it is broken. */
 export function decodeControl(kind: EntryKind, body: Uint8Array): Control | null | "malformed" {
   switch (kind) {
     case "membership": {
