@@ -1,0 +1,82 @@
+// Addresses as text and as keys: the one form of each, so that equal addresses compare equal. Owns
+// no names: what DNS says about a host is the adapter's business.
+
+import { type FrozenBytes, freeze } from "../base/bytes.ts";
+import type { Address } from "./messages.ts";
+
+const IPV4_BYTES = 4;
+const IPV6_BYTES = 16;
+
+/**
+ * The one form of an IP address: 4 or 16 bytes, a mapped IPv4 (::ffff:a.b.c.d) as 4. Null for any
+ * other length. May share memory with `bytes`.
+ */
+export function canonicalIp(bytes: FrozenBytes): FrozenBytes | null {
+  if (bytes.length === IPV4_BYTES) return bytes;
+  if (bytes.length !== IPV6_BYTES) return null;
+  const mapped = bytes.every((byte, at) => at >= 12 || byte === (at < 10 ? 0 : 0xff));
+  return mapped ? freeze(bytes.subarray(12)) : bytes;
+}
+
+/** True when both are the same place. */
+export function sameAddress(a: Address, b: Address): boolean {
+  return (
+    a.port === b.port && a.ip.length === b.ip.length && a.ip.every((byte, at) => byte === b.ip[at])
+  );
+}
+
+/** `127.0.0.1:7946` or `[2001:db8:0:0:0:0:0:1]:7946`: for people, and a key of maps. */
+export function describeAddress({ ip, port }: Address): string {
+  const text = describeIp(ip);
+  return ip.length === IPV4_BYTES ? `${text}:${port}` : `[${text}]:${port}`;
+}
+
+/** The IP alone, dotted or as eight hexadecimal groups. */
+export function describeIp(ip: FrozenBytes): string {
+  if (ip.length === IPV4_BYTES) return ip.join(".");
+  const groups: string[] = [];
+  for (let at = 0; at < ip.length; at += 2) {
+    groups.push((((ip[at] ?? 0) << 8) | (ip[at + 1] ?? 0)).toString(16));
+  }
+  return groups.join(":");
+}
+
+/** Reads an IP in any of its usual written forms; null when it is none, such as a host name. */
+export function parseIp(text: string): FrozenBytes | null {
+  if (!text.includes(":")) return parseIpv4(text);
+  const halves = text.split("::");
+  if (halves.length > 2) return null;
+  const head = parseGroups(halves[0] ?? "", halves.length === 1);
+  const tail = parseGroups(halves[1] ?? "", true);
+  if (head === null || tail === null) return null;
+  const missing = IPV6_BYTES - head.length - tail.length;
+  if (halves.length === 1 ? missing !== 0 : missing < 2) return null;
+  const bytes = new Uint8Array(IPV6_BYTES);
+  bytes.set(head, 0);
+  bytes.set(tail, IPV6_BYTES - tail.length);
+  return canonicalIp(freeze(bytes));
+}
+
+function parseIpv4(text: string): FrozenBytes | null {
+  const parts = text.split(".");
+  if (parts.length !== IPV4_BYTES) return null;
+  const bytes = parts.map((part) => (/^(?:0|[1-9]\d{0,2})$/.test(part) ? Number(part) : 256));
+  return bytes.every((byte) => byte <= 255) ? freeze(Uint8Array.from(bytes)) : null;
+}
+
+/** The bytes of groups between colons; the address's last may be a dotted IPv4. */
+function parseGroups(text: string, isEnd: boolean): readonly number[] | null {
+  if (text === "") return [];
+  const bytes: number[] = [];
+  const groups = text.split(":");
+  for (const [at, group] of groups.entries()) {
+    const isLast = isEnd && at === groups.length - 1;
+    const dotted = isLast && group.includes(".") ? parseIpv4(group) : null;
+    if (dotted !== null) bytes.push(...dotted);
+    else if (/^[0-9a-f]{1,4}$/i.test(group)) {
+      const value = Number.parseInt(group, 16);
+      bytes.push(value >> 8, value & 0xff);
+    } else return null;
+  }
+  return bytes;
+}

@@ -1,0 +1,206 @@
+// What gossip hears and says to its host: the events it may be given, the one output it hands
+// back, what it is made of and what it shows. Types only; the messages between members are
+// messages.ts. `Gossip implements Machine<GossipEvent, GossipOutput>` is gossip.ts.
+
+import type { FrozenBytes } from "../base/bytes.ts";
+import type { Brand, Instant, Micros, NodeId } from "../base/ids.ts";
+import type { Notice } from "../base/notice.ts";
+import type { Prng } from "../base/prng.ts";
+import type { Address, Incarnation, LamportTime, Versions } from "./messages.ts";
+
+/**
+ * Names one TCP connection, never reused within a run. The machine takes odd numbers for what it
+ * dials (1, 3, 5...), its host even ones for what it accepted (2, 4, 6...).
+ */
+export type StreamId = Brand<number, "StreamId">;
+/** Names one request to the machine; given by whoever asks, answered exactly once. */
+export type GossipRequestId = Brand<number, "GossipRequestId">;
+
+/** A member's tags; at most META_BYTES_MAX bytes when encoded. */
+export type Tags = ReadonlyMap<string, string>;
+
+export type GossipEvent =
+  | { readonly kind: "deadline" }
+  /** One datagram, from whatever address it says it is. */
+  | { readonly kind: "packet"; readonly from: Address; readonly bytes: FrozenBytes }
+  /** A dial succeeded (`dialed`), or somebody dialed us; what was to be written may be now. */
+  | {
+      readonly kind: "stream-opened";
+      readonly streamId: StreamId;
+      readonly peer: Address;
+      readonly dialed: boolean;
+    }
+  | { readonly kind: "stream-bytes"; readonly streamId: StreamId; readonly bytes: FrozenBytes }
+  /** The other end is done, the connection broke or the dial failed: nothing more comes. */
+  | { readonly kind: "stream-closed"; readonly streamId: StreamId; readonly why: string }
+  /** A push/pull with each of `addresses`; answered `joined` when each succeeded or failed. */
+  | {
+      readonly kind: "join";
+      readonly requestId: GossipRequestId;
+      readonly addresses: readonly Address[];
+    }
+  /** Says good-bye; answered `done` when it has been said and the machine is silent. */
+  | { readonly kind: "leave"; readonly requestId: GossipRequestId }
+  /** Declares a failed member left; with `prune` it is erased. Answered `done` at once. */
+  | {
+      readonly kind: "force-leave";
+      readonly requestId: GossipRequestId;
+      readonly node: NodeId;
+      readonly prune: boolean;
+    }
+  /** Replaces all of our own tags. */
+  | { readonly kind: "set-tags"; readonly requestId: GossipRequestId; readonly tags: Tags };
+
+/** All that gossip decided since the last take. Performed in this order: all may leave at once. */
+export interface GossipOutput {
+  readonly packets: readonly OutgoingPacket[];
+  readonly dials: readonly Dial[];
+  readonly streamWrites: readonly StreamWrite[];
+  /** After all that was written has left; no `stream-closed` follows. Dials are taken back. */
+  readonly streamCloses: readonly StreamClose[];
+  readonly happenings: readonly Happening[];
+  readonly answers: readonly GossipAnswer[];
+  readonly notices: readonly Notice[];
+}
+
+export interface OutgoingPacket {
+  readonly to: Address;
+  readonly bytes: FrozenBytes;
+}
+
+/** Answered by stream-opened or stream-closed. */
+export interface Dial {
+  readonly streamId: StreamId;
+  readonly to: Address;
+}
+
+export interface StreamWrite {
+  readonly streamId: StreamId;
+  readonly bytes: FrozenBytes;
+}
+
+export interface StreamClose {
+  readonly streamId: StreamId;
+  readonly why: string;
+}
+
+/** Something became known about another member, in the order it became known. */
+export interface Happening {
+  readonly kind: "join" | "leave" | "fail" | "update" | "reap";
+  /** As it is after what happened. */
+  readonly member: GossipMember;
+}
+
+export type GossipAnswer =
+  | {
+      readonly kind: "joined";
+      readonly requestId: GossipRequestId;
+      /** Addresses whose members took us in. */
+      readonly reached: number;
+      readonly failures: readonly { readonly address: Address; readonly why: string }[];
+    }
+  | { readonly kind: "done"; readonly requestId: GossipRequestId }
+  | {
+      readonly kind: "refused";
+      readonly requestId: GossipRequestId;
+      readonly why: "leaving" | "left" | "unknown-member" | "tags-too-large" | "overloaded";
+    };
+
+/** As operators know it from `serf members`. */
+export type MemberStatus = "alive" | "leaving" | "left" | "failed";
+
+/** One member as we know it; a fresh object each time. */
+export interface GossipMember {
+  readonly node: NodeId;
+  readonly address: Address;
+  readonly tags: Tags;
+  readonly status: MemberStatus;
+  readonly incarnation: Incarnation;
+  readonly versions: Versions;
+}
+
+/**
+ * Why something from outside had no effect. The first group is decided by the codecs, the second
+ * by the machine, the third by the host.
+ */
+export type DropReason =
+  | "empty"
+  | "unknown-type"
+  | "encrypted"
+  | "labelled"
+  | "crc-mismatch"
+  | "truncated"
+  | "malformed"
+  | "too-large"
+  | "too-deep"
+  | "not-for-packets"
+  | "not-for-streams"
+  | "not-for-us"
+  | "no-such-ping"
+  | "incompatible"
+  | "incarnation-jump"
+  | "name-conflict"
+  | "table-full"
+  | "answer-too-large"
+  | "too-many-streams"
+  | "too-slow"
+  | "after-leave"
+  | "queue-full";
+
+/** Timing and sizes; presets are profiles.ts. Names follow memberlist's and Serf's. */
+export interface GossipProfile {
+  readonly streamTimeout: Micros;
+  readonly probeInterval: Micros;
+  readonly probeTimeout: Micros;
+  readonly indirectChecks: number;
+  readonly suspicionMult: number;
+  readonly suspicionMaxTimeoutMult: number;
+  readonly awarenessMax: number;
+  readonly retransmitMult: number;
+  readonly gossipInterval: Micros;
+  readonly gossipNodes: number;
+  readonly gossipToTheDead: Micros;
+  readonly pushPullInterval: Micros;
+  readonly broadcastTimeout: Micros;
+  readonly leavePropagateDelay: Micros;
+  readonly reapInterval: Micros;
+  readonly reconnectInterval: Micros;
+  readonly reconnectTimeout: Micros;
+  readonly tombstoneTimeout: Micros;
+  readonly recentIntentTimeout: Micros;
+}
+
+export interface GossipOptions {
+  readonly self: NodeId;
+  /** Where others reach us; told to everybody. */
+  readonly address: Address;
+  readonly tags: Tags;
+  /** The first thing we say about ourselves; above all we said in an earlier life, where known. */
+  readonly incarnation: Incarnation;
+  readonly profile: GossipProfile;
+  /** Sends LZW where it is shorter; what comes compressed is always read. */
+  readonly compress: boolean;
+  /** Members in the table, whatever their state; more are not taken in. */
+  readonly membersMax: number;
+  /** Rumors waiting to be passed on; beyond it the most-sent is dropped. */
+  readonly rumorsMax: number;
+  /** Streams open at once, dialed and accepted. */
+  readonly streamsMax: number;
+  readonly prng: Prng;
+}
+
+/** A readable snapshot; a fresh object each time. */
+export interface GossipStatus {
+  readonly self: NodeId;
+  readonly state: "running" | "leaving" | "left";
+  /** Sorted by name; ourselves among them. */
+  readonly members: readonly GossipMember[];
+  readonly incarnation: Incarnation;
+  /** Lifeguard's local health: 0 is well, awarenessMax - 1 the worst. */
+  readonly healthScore: number;
+  readonly time: LamportTime;
+  readonly rumors: number;
+  readonly streams: number;
+  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
+  readonly at: Instant;
+}
