@@ -1,5 +1,5 @@
-// Exact tables of every formula. Expected values are literals: those of the stock agents, and others
-// found by other means than the code's (powers compared, or high-precision tables).
+// Exact tables of every formula. Expected values are literals: those of the stock agents, others
+// found by other means than the code's (powers compared, high-precision tables).
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Micros } from "../../src/base/ids.ts";
