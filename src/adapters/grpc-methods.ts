@@ -32,6 +32,7 @@ import type { Faulted, LogService } from "../service/log-service.ts";
 import { ProduceStream } from "../service/produce-stream.ts";
 import type { ConsumedRecord } from "../service/records.ts";
 import { grpcStatusOf } from "./grpc-status.ts";
+import { subjectOf } from "./subject.ts";
 
 type Method = MethodDefinition<Buffer, Buffer>;
 /** What all kinds of calls have. */
@@ -122,11 +123,9 @@ export function cairnV1Methods(service: LogService): UntypedServiceImplementatio
   };
 }
 
-/** Who calls, from the certificate that the TLS layer verified; see grpc-tls.ts on its cost. */
+/** Who calls, from the certificate that the TLS layer verified; see tls-door.ts on its cost. */
 function callerOf(call: AnyCall): Caller {
-  const name: unknown = call.getAuthContext().sslPeerCertificate?.subject?.CN;
-  // A certificate with two common names is nobody in particular.
-  const caller = new Caller(typeof name === "string" && name !== "" ? name : null);
+  const caller = new Caller(subjectOf(call.getAuthContext().sslPeerCertificate));
   call.on("cancelled", () => caller.leave());
   return caller;
 }

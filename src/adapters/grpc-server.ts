@@ -2,11 +2,15 @@
 // each connection that is not a peer's. Owns connections, bounds and draining; methods are
 // elsewhere.
 
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import { assert } from "../base/assert.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
 import type { LogService } from "../service/log-service.ts";
 import { CAIRN_V1, cairnV1Methods, LOG_V1, logV1Methods } from "./grpc-methods.ts";
-import { type ServerTls, TlsDoor } from "./grpc-tls.ts";
+import { Refusals } from "./refusals.ts";
+import { type ServerTls, TlsDoor } from "./tls-door.ts";
 
 export interface GrpcServerOptions {
   /** Null: plaintext, for development; the service decides whom it serves then. */
@@ -16,8 +20,10 @@ export interface GrpcServerOptions {
   readonly connectionsMax: number;
   /** Calls under way on one connection. */
   readonly callsMax: number;
+  /** A connection that has not shown its certificate after so long is dropped. */
+  readonly handshakeMsMax: number;
   /** Hears of connections that were dropped before any call. */
-  readonly refused: (why: string) => void;
+  readonly telemetry: Telemetry;
 }
 
 /** Every streaming consumer is silent for as long as nobody appends: pings find the dead ones. */
@@ -34,6 +40,7 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
   readonly #door: TlsDoor | null;
+  readonly #refusals: Refusals;
   readonly #connections = new Set<Duplex>();
   readonly #expiring: NodeJS.Timeout;
   #isClosed = false;
@@ -54,8 +61,11 @@ export class GrpcServer {
     // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the
     // same.
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    const inject = (socket: Duplex) => this.#injector.injectConnection(socket);
-    this.#door = options.tls === null ? null : new TlsDoor(options.tls, inject, options.refused);
+    const { tls, handshakeMsMax } = options;
+    const opened = (socket: Duplex) => this.#injector.injectConnection(socket);
+    const refused = (why: string, remote: string | null) => this.#refuse(why, remote);
+    this.#refusals = new Refusals(options.telemetry);
+    this.#door = tls === null ? null : new TlsDoor({ tls, handshakeMsMax, opened, refused });
     this.#expiring = setInterval(() => service.expire(), EXPIRE_EVERY_MS);
     this.#expiring.unref();
   }
@@ -65,11 +75,19 @@ export class GrpcServer {
     return this.#connections.size;
   }
 
+  /** For connections from now on. Throws an Error, and keeps the old ones, when they do not fit. */
+  replaceCertificates(tls: ServerTls): void {
+    assert(this.#door !== null, "a plaintext server has no certificates to replace");
+    this.#door.replace(tls);
+  }
+
   /** Takes a connection; what was read from it to look at must have been put back (`unshift`). */
-  inject(socket: Duplex): void {
+  inject(socket: Socket): void {
     socket.on("error", () => socket.destroy());
-    if (this.#isClosed || this.#connections.size >= this.#options.connectionsMax) {
-      if (!this.#isClosed) this.#options.refused("too many connections");
+    const { connectionsMax } = this.#options;
+    if (this.#isClosed || this.#connections.size >= connectionsMax) {
+      const why = `more than ${connectionsMax} connections of clients`;
+      if (!this.#isClosed) this.#refuse(why, socket.remoteAddress ?? null);
       socket.destroy();
       return;
     }
@@ -77,6 +95,10 @@ export class GrpcServer {
     socket.once("close", () => this.#connections.delete(socket));
     if (this.#door === null) this.#injector.injectConnection(socket);
     else this.#door.take(socket);
+  }
+
+  #refuse(why: string, remote: string | null): void {
+    this.#refusals.tell("client-connection-refused", { remote, why });
   }
 
   /**

@@ -7,14 +7,12 @@
 // ends must show a certificate of the configured authority. On the accepting side that is verified
 // by a tls.Server that never listens: a bare TLSSocket would take a certificate of any authority.
 
-import { constants } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import {
   connect as connectTls,
   createSecureContext,
   createServer,
   type SecureContext,
-  type SecureContextOptions,
   type Server,
   type TLSSocket,
 } from "node:tls";
@@ -26,6 +24,7 @@ import type { Telemetry } from "../ports/telemetry.ts";
 import { identityOf } from "./peer-identity.ts";
 import { type LinkLimits, PeerLink } from "./peer-link.ts";
 import { Refusals } from "./refusals.ts";
+import { contextOptions, whyRefused } from "./tls-door.ts";
 
 /** The first byte of a peer's connection. gRPC begins with 0x16 (TLS) or "P" (HTTP/2). */
 export const PEER_BYTE = 0x01;
@@ -110,7 +109,7 @@ export class PeerLinks implements Network {
   /** For connections from now on; open links stay as they are. Throws as the constructor does. */
   replaceCertificates(certificates: PeerCertificates): void {
     assert(this.#tlsServer !== null, "plaintext links have no certificates to replace");
-    const context = tlsOptions(certificates);
+    const context = contextOptions(certificates);
     this.#dialContext = createSecureContext(context);
     this.#tlsServer.setSecureContext(context);
   }
@@ -214,7 +213,7 @@ export class PeerLinks implements Network {
   }
 
   #serveTls(certificates: PeerCertificates): Server {
-    const context = tlsOptions(certificates);
+    const context = contextOptions(certificates);
     this.#dialContext = createSecureContext(context);
     const handshakeTimeout = this.#options.handshakeMsMax;
     const proof = { requestCert: true, rejectUnauthorized: true, handshakeTimeout };
@@ -222,7 +221,7 @@ export class PeerLinks implements Network {
     server.on("secureConnection", (socket) => this.#secured(socket));
     server.on("tlsClientError", (error, socket) => {
       const handshake = this.#handshakes.get(remoteOf(socket));
-      if (handshake !== undefined) handshake.why = error.message;
+      if (handshake !== undefined) handshake.why = whyRefused(error, socket);
       socket.destroy();
     });
     return server;
@@ -330,10 +329,4 @@ export function parseAddress(text: string): { host: string; port: number } | nul
 
 function remoteOf(socket: Socket): string {
   return `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? "?"}`;
-}
-
-/** Without tickets: a resumed session would be a connection whose certificate nobody looked at. */
-function tlsOptions({ ca, cert, key }: PeerCertificates): SecureContextOptions {
-  const secureOptions = constants.SSL_OP_NO_TICKET;
-  return { ca, cert, key, minVersion: "TLSv1.2", secureOptions };
 }

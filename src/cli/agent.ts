@@ -3,13 +3,7 @@
 // Decides nothing about the log.
 
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
-import {
-  type CasbinAuthorizer,
-  DEFAULT_MODEL,
-  DEFAULT_POLICY,
-  openCasbinAuthorizer,
-} from "../adapters/casbin-authorizer.ts";
+import { readdirSync } from "node:fs";
 import { lockDataDirectory } from "../adapters/data-lock.ts";
 import { FileDisk } from "../adapters/file-disk.ts";
 import { GrpcServer } from "../adapters/grpc-server.ts";
@@ -26,6 +20,7 @@ import type { NodeHost } from "../node/ports.ts";
 import type { Stopped } from "../node/protocol.ts";
 import { LogService } from "../service/log-service.ts";
 import { createLogger, LastTurns, Recorders } from "./agent-log.ts";
+import { AgentSecurity } from "./agent-security.ts";
 import { type AgentConfig, loadAgentConfig } from "./config.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
 import type { AgentReady } from "./local-cluster.ts";
@@ -37,13 +32,13 @@ import {
 } from "./node-options.ts";
 import { onAskedToStop } from "./signals.ts";
 import { say } from "./terminal.ts";
-import { checkPeerCertificate, readTlsFiles, type TlsPems } from "./tls-files.ts";
 
 type Logger = ReturnType<typeof createLogger>;
 
 const SEND_BYTES_MAX = 16 * 1024 * 1024;
 const CLIENT_CONNECTIONS_MAX = 4096;
 const CALLS_MAX = 1024;
+const CLIENT_HANDSHAKE_MS_MAX = 10_000;
 /** Calls under way get this part of the time that a clean stop may take. */
 const GRACE_SHARE = 0.5;
 const SERVING_LOOK_MS = 10;
@@ -54,29 +49,21 @@ export async function runAgent(
   version: string,
 ): Promise<void> {
   const config = loadAgentConfig(flags, process.env);
-  const serverTls = readPems(config, "server");
-  const peerTls = readPems(config, "peer");
-  const authorizer = await openAuthorizer(config);
+  const security = await AgentSecurity.open(config);
   const logger = createLogger(config.logLevel, { node: config.nodeName, pid: process.pid });
   const lock = await lockDataDirectory(config.dataDir).catch(refuseDirectory(config));
   checkMayCreate(config);
   logger.info({ version, nodejs: process.version, ...describeConfig(config) }, "starting");
   try {
-    await new Agent(config, { serverTls, peerTls, authorizer, logger }).run();
+    await new Agent(config, security, logger).run();
   } finally {
     await lock.release();
   }
 }
 
-interface Parts {
-  readonly serverTls: TlsPems | null;
-  readonly peerTls: TlsPems | null;
-  readonly authorizer: CasbinAuthorizer;
-  readonly logger: Logger;
-}
-
 class Agent {
   readonly #config: AgentConfig;
+  readonly #security: AgentSecurity;
   readonly #logger: Logger;
   readonly #clock = new OsClock();
   readonly #disk: FileDisk;
@@ -90,26 +77,28 @@ class Agent {
   readonly #stopped: Promise<Stopped>;
   #isEnding = false;
 
-  constructor(config: AgentConfig, { serverTls, peerTls, authorizer, logger }: Parts) {
+  constructor(config: AgentConfig, security: AgentSecurity, logger: Logger) {
     this.#config = config;
+    this.#security = security;
     this.#logger = logger;
     const telemetry = new PinoTelemetry(logger);
     const options = nodeOptionsOf(config);
     const seed = randomBytes(16).toString("hex");
     this.#disk = new FileDisk({ directory: config.dataDir, index: this.#openIndex() });
     this.#links = new PeerLinks({
-      certificates: peerTls,
+      certificates: security.peerTls,
       frameBytesMax: peerFrameBytesMax(config),
       sendBytesMax: SEND_BYTES_MAX,
       telemetry,
     });
-    this.#service = new LogService(serviceOptionsOf(config), authorizer, this.#clock);
+    this.#service = new LogService(serviceOptionsOf(config), security.authorizer, this.#clock);
     this.#grpc = new GrpcServer(this.#service, {
-      tls: serverTls,
+      tls: security.serverTls,
       messageBytesMax: batchBytesMax(config) + 1024 * 1024,
       connectionsMax: CLIENT_CONNECTIONS_MAX,
       callsMax: CALLS_MAX,
-      refused: (why) => logger.warn({ why }, "client-connection-refused"),
+      handshakeMsMax: CLIENT_HANDSHAKE_MS_MAX,
+      telemetry,
     });
     this.#mux = new PortMux({
       host: config.listenHost,
@@ -138,6 +127,7 @@ class Agent {
       stopped,
     });
     this.#service.attach(this.#host);
+    security.watch(telemetry, { server: this.#grpc, peer: this.#links });
   }
 
   async run(): Promise<void> {
@@ -218,6 +208,7 @@ class Agent {
       say(`cairn: not stopped after ${stopTimeoutMs} ms (stop-timeout-ms): stopping at once`);
       process.exit(EXIT.failed);
     }, stopTimeoutMs);
+    this.#security.close();
     this.#mux.stopListening();
     const graceMs = how === null ? stopTimeoutMs * GRACE_SHARE : 0;
     const begunMs = performance.now();
@@ -259,33 +250,6 @@ function openRecording(
     return new RecordingWriter(directory, options, seed);
   } catch (error) {
     throw new CommandError(`record: ${describeError(error)}`, EXIT.usage);
-  }
-}
-
-function readPems(config: AgentConfig, kind: "server" | "peer"): TlsPems | null {
-  const files = kind === "server" ? config.serverTls : config.peerTls;
-  if (files === null) return null;
-  const pems = readTlsFiles(files, (part) => `${kind}-tls-${part}-file`);
-  if (kind === "peer") checkPeerCertificate(pems, files, config.nodeName);
-  return pems;
-}
-
-async function openAuthorizer(config: AgentConfig): Promise<CasbinAuthorizer> {
-  const read = (key: string, file: string | null, builtIn: string) => {
-    if (file === null) return { file: `built-in ${key}`, text: builtIn };
-    try {
-      return { file, text: readFileSync(file, "utf8") };
-    } catch (error) {
-      const why = (error as NodeJS.ErrnoException).code ?? String(error);
-      throw new CommandError(`${key}: cannot read ${file}: ${why}`, EXIT.usage);
-    }
-  };
-  const model = read("acl-model-file", config.aclModelFile, DEFAULT_MODEL);
-  const policy = read("acl-policy-file", config.aclPolicyFile, DEFAULT_POLICY);
-  try {
-    return await openCasbinAuthorizer(model, policy);
-  } catch (error) {
-    throw new CommandError(`acl: ${describeError(error)}`, EXIT.usage);
   }
 }
 

@@ -29,3 +29,12 @@ export const AUTHORITY_BASE = "ca";
 export function clientBase(subject: string): string {
   return `${subject}-client`;
 }
+
+/** A node's certificate for clients only, and for peers only, where it has one for each. */
+export function serverBase(nodeName: string): string {
+  return `${nodeName}-server`;
+}
+
+export function peerBase(nodeName: string): string {
+  return `${nodeName}-peer`;
+}

@@ -1,11 +1,12 @@
 // Certificates for a cluster without a certificate authority of its own: one CA, one certificate a
-// node (server and peer in one), one a client. ECDSA P-256; PEM files, keys readable by the owner
-// only. Owns what a certificate of Cairn's looks like; does not own where agents find them.
+// node (server and peer in one, or one for each), one a client. ECDSA P-256; PEM files, keys
+// readable by the owner only. Owns what a certificate of Cairn's looks like; does not own where
+// agents find them.
 
 import "reflect-metadata";
 
 import { webcrypto } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import {
   AuthorityKeyIdentifierExtension,
@@ -28,7 +29,9 @@ import {
   certificateFiles,
   clientBase,
   PEER_SUFFIX,
+  peerBase,
   peerNameOf,
+  serverBase,
 } from "./certificate-files.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
@@ -90,6 +93,12 @@ export async function openAuthority(directory: string): Promise<Authority> {
   }
 }
 
+/** How long a certificate is valid, and whether it may take the place of an older one. */
+export interface IssueOptions {
+  readonly days?: number;
+  readonly renew?: boolean;
+}
+
 /**
  * A node's certificate: a server to clients, both ends to peers. `hosts` are the names and
  * addresses that clients dial; the peer name binds its links to the one member.
@@ -99,18 +108,43 @@ export async function createNodeCertificate(
   directory: string,
   nodeName: string,
   hosts: readonly string[],
-  days = DEFAULT_DAYS,
+  options: IssueOptions = {},
 ): Promise<CertificateFiles> {
-  const names = [...new Set([...hosts, peerNameOf(nodeName)])].map((host) => ({
-    type: isIP(host) === 0 ? ("dns" as const) : ("ip" as const),
-    value: host,
-  }));
+  const files = certificateFiles(directory, nodeName);
   // The peer name is its common name too: a client's subject never ends like that, so a node's
   // certificate grants no subject's rights, whatever the node is called.
-  const files = certificateFiles(directory, nodeName);
-  return issue(authority, files, peerNameOf(nodeName), days, [
+  return issue(authority, files, peerNameOf(nodeName), options, [
     new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-    new SubjectAlternativeNameExtension(names),
+    alternativeNames([...hosts, peerNameOf(nodeName)]),
+  ]);
+}
+
+/** A server to clients and nothing else: neither a client nor a peer. */
+export async function createServerCertificate(
+  authority: Authority,
+  directory: string,
+  nodeName: string,
+  hosts: readonly string[],
+  options: IssueOptions = {},
+): Promise<CertificateFiles> {
+  const files = certificateFiles(directory, serverBase(nodeName));
+  return issue(authority, files, nodeName, options, [
+    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+    alternativeNames(hosts),
+  ]);
+}
+
+/** Both ends of the links of one member, and no server to clients that check whom they dialed. */
+export async function createPeerCertificate(
+  authority: Authority,
+  directory: string,
+  nodeName: string,
+  options: IssueOptions = {},
+): Promise<CertificateFiles> {
+  const files = certificateFiles(directory, peerBase(nodeName));
+  return issue(authority, files, peerNameOf(nodeName), options, [
+    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+    alternativeNames([peerNameOf(nodeName)]),
   ]);
 }
 
@@ -119,22 +153,31 @@ export async function createClientCertificate(
   authority: Authority,
   directory: string,
   subject: string,
-  days = DEFAULT_DAYS,
+  options: IssueOptions = {},
 ): Promise<CertificateFiles> {
-  return issue(authority, certificateFiles(directory, clientBase(subject)), subject, days, [
+  const files = certificateFiles(directory, clientBase(subject));
+  return issue(authority, files, subject, options, [
     new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
   ]);
+}
+
+function alternativeNames(names: readonly string[]): Extension {
+  const each = [...new Set(names)].map((value) => ({
+    type: isIP(value) === 0 ? ("dns" as const) : ("ip" as const),
+    value,
+  }));
+  return new SubjectAlternativeNameExtension(each);
 }
 
 async function issue(
   authority: Authority,
   files: CertificateFiles,
   commonName: string,
-  days: number,
+  { days = DEFAULT_DAYS, renew = false }: IssueOptions,
   extensions: readonly Extension[],
 ): Promise<CertificateFiles> {
-  if (existsSync(files.key)) {
-    throw new CommandError(`${files.key}: exists already; remove it first to have a new one`);
+  if (existsSync(files.key) && !renew) {
+    throw new CommandError(`${files.key}: exists already; --renew makes a new one in its place`);
   }
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.create({
@@ -168,17 +211,22 @@ function drawSerial(): string {
   return Buffer.from(bytes).toString("hex");
 }
 
+/** Writes both beside their places, then puts them there: a reader finds no half of a file. */
 async function writePair(
   files: CertificateFiles,
   certificate: X509Certificate,
   key: CryptoKey,
 ): Promise<void> {
   const secret = await webcrypto.subtle.exportKey("pkcs8", key);
+  const fresh = { key: `${files.key}.new`, cert: `${files.cert}.new` };
   try {
-    // The key first, and never over another: "wx" with owner-only mode from its first byte on.
+    rmSync(fresh.key, { force: true });
+    // "wx" with owner-only mode from its first byte on.
     const pem = PemConverter.encode(secret, "PRIVATE KEY");
-    writeFileSync(files.key, `${pem}\n`, { mode: 0o600, flag: "wx" });
-    writeFileSync(files.cert, `${certificate.toString("pem")}\n`, { mode: 0o644 });
+    writeFileSync(fresh.key, `${pem}\n`, { mode: 0o600, flag: "wx" });
+    writeFileSync(fresh.cert, `${certificate.toString("pem")}\n`, { mode: 0o644 });
+    renameSync(fresh.key, files.key);
+    renameSync(fresh.cert, files.cert);
   } catch (error) {
     throw new CommandError(`cannot write ${files.key}: ${(error as Error).message}`);
   }

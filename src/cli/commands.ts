@@ -191,12 +191,10 @@ function addMembers(root: Command): void {
 function addCerts(root: Command): void {
   const certs = root
     .command("certs")
-    .summary("make certificates: an authority, nodes, clients")
-    .description("Make certificates: an authority, nodes, clients.");
-  const common = (command: Command) =>
-    command
-      .option("--dir <DIR>", "where the PEM files are", "certs")
-      .option("--json", "the file names as one JSON object");
+    .summary("make certificates, and show how long they are valid")
+    .description("Make certificates (authority, nodes, clients), show how long they are valid.");
+  const common = (command: Command, json = "the file names as one JSON object") =>
+    command.option("--dir <DIR>", "where the PEM files are", "certs").option("--json", json);
   common(
     certs
       .command("init")
@@ -206,27 +204,62 @@ function addCerts(root: Command): void {
     .option("--name <NAME>", "its common name", "Cairn CA")
     .addHelpText("after", "\nExample:\n  cairn certs init --dir certs")
     .action(async (flags) => (await import("./certs-command.ts")).runCertsInit(flags));
-  common(
-    certs
-      .command("node <NAME>")
-      .description("Make NAME.pem: server to clients, peer to peers.")
-      .summary("make NAME.pem and its key"),
-  )
-    .requiredOption("--host <HOST...>", "names and addresses under which it is dialed")
-    .option("--days <N>", "valid this long [365]")
-    .addHelpText("after", "\nExample:\n  cairn certs node n1 --host 10.0.0.1 --host n1.example.org")
-    .action(async (name, flags) => (await import("./certs-command.ts")).runCertsNode(name, flags));
-  common(
-    certs
-      .command("client <SUBJECT>")
-      .description("Make SUBJECT-client.pem for a client.")
-      .summary("make SUBJECT-client.pem and its key"),
-  )
-    .option("--days <N>", "valid this long [365]")
-    .addHelpText("after", "\nExample:\n  cairn certs client root")
-    .action(async (subject, flags) =>
-      (await import("./certs-command.ts")).runCertsClient(subject, flags),
+  addNodeCerts(certs, common);
+  addIssued(common(certs.command("client <SUBJECT>")), {
+    what: "Make SUBJECT-client.pem for a client.",
+    brief: "make SUBJECT-client.pem and its key",
+    example: "cairn certs client root",
+  }).action(async (subject, flags) =>
+    (await import("./certs-command.ts")).runCertsClient(subject, flags),
+  );
+  common(certs.command("show [FILES...]"), "one JSON object a certificate")
+    .summary("list certificates, and warn of those that end soon")
+    .description("List certificates and their ends; exit code 1 when one ends soon or has ended.")
+    .option("--within <DAYS>", "how soon is soon [30, at most a third of its life]")
+    .addHelpText("after", "\nExample:\n  cairn certs show --dir certs --within 14")
+    .action(async (files, flags) =>
+      (await import("./certs-command.ts")).runCertsShow(files, flags),
     );
+}
+
+interface IssuedWords {
+  readonly what: string;
+  readonly brief: string;
+  readonly example: string;
+}
+
+function addIssued(command: Command, { what, brief, example }: IssuedWords): Command {
+  return command
+    .description(what)
+    .summary(brief)
+    .option("--days <N>", "valid this long [365]")
+    .option("--renew", "in place of the one that is there; agents take it into use")
+    .addHelpText("after", `\nExample:\n  ${example}`);
+}
+
+function addNodeCerts(certs: Command, common: (command: Command) => Command): void {
+  const hosts = ["--host <HOST...>", "names and addresses under which it is dialed"] as const;
+  addIssued(common(certs.command("node <NAME>")), {
+    what: "Make NAME.pem: server to clients, peer to peers.",
+    brief: "make NAME.pem and its key, for clients and peers",
+    example: "cairn certs node n1 --host 10.0.0.1 --host n1.example.org",
+  })
+    .requiredOption(...hosts)
+    .action(async (name, flags) => (await import("./certs-command.ts")).runCertsNode(name, flags));
+  addIssued(common(certs.command("server <NAME>")), {
+    what: "Make NAME-server.pem: server to clients, nothing to peers.",
+    brief: "make NAME-server.pem and its key, for clients only",
+    example: "cairn certs server n1 --host 10.0.0.1",
+  })
+    .requiredOption(...hosts)
+    .action(async (name, flags) =>
+      (await import("./certs-command.ts")).runCertsServer(name, flags),
+    );
+  addIssued(common(certs.command("peer <NAME>")), {
+    what: "Make NAME-peer.pem: peer to peers, no server to clients.",
+    brief: "make NAME-peer.pem and its key, for peers only",
+    example: "cairn certs peer n1",
+  }).action(async (name, flags) => (await import("./certs-command.ts")).runCertsPeer(name, flags));
 }
 
 function addSim(root: Command, program: Program): void {

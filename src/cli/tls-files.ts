@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { peerNameOf } from "./certificate-files.ts";
 import type { TlsFiles } from "./config.ts";
 import { CommandError, EXIT } from "./exit.ts";
+import { certificatesOf } from "./expiry.ts";
 
 /** The contents of three PEM files that belong together. */
 export interface TlsPems {
@@ -33,12 +34,21 @@ export function readTlsFiles(files: TlsFiles, nameOf: NameOfPart, now = Date.now
   const refuse = (part: keyof TlsFiles, what: string): never => {
     throw new CommandError(`${nameOf(part)}: ${files[part]}: ${what}`, EXIT.usage);
   };
-  const certificate = parseCertificate(pems.cert) ?? refuse("cert", "not a PEM certificate");
-  if (parseCertificate(pems.ca) === null) refuse("ca", "not a PEM certificate");
+  const certificate =
+    certificatesOf(pems.cert.toString())?.[0] ?? refuse("cert", "not a PEM certificate");
+  // Several, while one authority is being replaced by the next; one that is no certificate would be
+  // an authority that is missing without a word.
+  const authorities = certificatesOf(pems.ca.toString()) ?? refuse("ca", "not a PEM certificate");
+  if (!authorities.some(({ ca }) => ca)) refuse("ca", "no certificate of an authority");
   const key = parseKey(pems.key) ?? refuse("key", "not a PEM private key");
   if (!certificate.checkPrivateKey(key)) refuse("key", `not the key of ${files.cert}`);
   if (Date.parse(certificate.validTo) <= now) refuse("cert", `expired on ${certificate.validTo}`);
   return pems;
+}
+
+/** True when both hold the same bytes. */
+export function samePems(a: TlsPems, b: TlsPems): boolean {
+  return a.cert.equals(b.cert) && a.key.equals(b.key) && a.ca.equals(b.ca);
 }
 
 /** Throws unless the certificate lets its holder speak for `nodeName` on peer links. */
@@ -49,14 +59,6 @@ export function checkPeerCertificate(pems: TlsPems, files: TlsFiles, nodeName: s
     const what = `${files.cert}: does not speak for the member ${nodeName}`;
     const has = `it needs the name ${needed} and has ${names}`;
     throw new CommandError(`peer-tls-cert-file: ${what}: ${has}`, EXIT.usage);
-  }
-}
-
-function parseCertificate(pem: Buffer): X509Certificate | null {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    return null;
   }
 }
 

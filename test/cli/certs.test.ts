@@ -2,7 +2,7 @@
 // client, who may speak for a member; and the line each wrong file gets.
 
 import { X509Certificate } from "node:crypto";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import tls from "node:tls";
@@ -15,6 +15,8 @@ import {
   createAuthority,
   createClientCertificate,
   createNodeCertificate,
+  createPeerCertificate,
+  createServerCertificate,
   openAuthority,
 } from "../../src/cli/certs.ts";
 import { CommandError } from "../../src/cli/exit.ts";
@@ -145,6 +147,33 @@ describe("a certificate", () => {
     expect(await shakeHands(pems(home, "n1"), pems(home, "later-client"))).toBe("CN=later");
   });
 
+  test("a server's certificate proves no client and no member", async () => {
+    const files = await createServerCertificate(authority, home, "n7", ["127.0.0.1"]);
+    const server = readTlsFiles({ ...files, ca }, nameOf);
+    expect(await shakeHands(server, pems(home, "root-client"))).toBe("CN=root");
+    expect(await shakeHands(pems(home, "n1"), server)).toMatch(/^server: /);
+    expect(() => checkPeerCertificate(server, { ...files, ca }, "n7")).toThrow("does not speak");
+  });
+
+  test("a peer's certificate speaks for its member and for no address", async () => {
+    const files = await createPeerCertificate(authority, home, "n7");
+    const peer = readTlsFiles({ ...files, ca }, nameOf);
+    expect(() => checkPeerCertificate(peer, { ...files, ca }, "n7")).not.toThrow();
+    expect(await shakeHands(pems(home, "n1"), peer)).toBe("CN=n7.peer.cairn");
+    expect(await shakeHands(peer, pems(home, "root-client"))).toMatch(/^client: .*127\.0\.0\.1/);
+  });
+
+  test("a renewed certificate takes the old one's place, key and all", async () => {
+    const files = await createClientCertificate(authority, home, "renewed");
+    const before = readTlsFiles({ ...files, ca }, nameOf);
+    await createClientCertificate(authority, home, "renewed", { renew: true, days: 9 });
+    const after = readTlsFiles({ ...files, ca }, nameOf);
+    expect([after.cert.equals(before.cert), after.key.equals(before.key)]).toEqual([false, false]);
+    expect(statSync(files.key).mode & 0o777).toBe(0o600);
+    expect(readdirSync(home).filter((name) => name.endsWith(".new"))).toEqual([]);
+    expect(await shakeHands(pems(home, "n1"), after)).toBe("CN=renewed");
+  });
+
   test("nothing that exists is replaced", async () => {
     await expect(createAuthority(home, "x")).rejects.toThrow(
       "a certificate authority here already",
@@ -184,6 +213,17 @@ describe("wrong files", () => {
       `server-tls-key-file: ${otherKey}: not the key of ${files.cert}`,
     );
     expect(told({})).toBe("accepted");
+  });
+
+  test("an authority's file may hold several, and must hold nothing else", () => {
+    const both = path.join(folder, "both.pem");
+    const other = readFileSync(certificateFiles(foreign, "ca").cert, "utf8");
+    writeFileSync(both, `${readFileSync(ca, "utf8")}${other}`);
+    expect(told({ ca: both })).toBe("accepted");
+    writeFileSync(both, `${readFileSync(ca, "utf8")}${other.replace("MII", "???")}`);
+    expect(told({ ca: both })).toBe(`server-tls-ca-file: ${both}: not a PEM certificate`);
+    const { cert } = certificateFiles(home, "root-client");
+    expect(told({ ca: cert })).toBe(`server-tls-ca-file: ${cert}: no certificate of an authority`);
   });
 
   test("an expired certificate is refused with its date", () => {

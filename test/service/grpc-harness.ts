@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { GrpcServer, type GrpcServerOptions } from "../../src/adapters/grpc-server.ts";
 import type { Instant, NodeId, WallMs } from "../../src/base/ids.ts";
+import type { Notice } from "../../src/base/notice.ts";
 import type { Authorizer } from "../../src/ports/authorizer.ts";
 import {
   DEFAULT_LOG_SERVICE_OPTIONS,
@@ -25,7 +26,8 @@ export class TestServer {
   readonly node: MemoryNode;
   readonly service: LogService;
   readonly grpc: GrpcServer;
-  readonly refused: string[] = [];
+  /** All that was told, in order. */
+  readonly notices: Notice[] = [];
   readonly #listener: Server;
   readonly #sockets = new Set<Socket>();
   readonly address: string;
@@ -54,7 +56,8 @@ export class TestServer {
       messageBytesMax: 8 * 1024 * 1024,
       connectionsMax: 100,
       callsMax: 1000,
-      refused: (why) => this.refused.push(why),
+      handshakeMsMax: 10_000,
+      telemetry: { notice: (notice) => this.notices.push(notice) },
       ...options.grpc,
     });
     this.#listener = listener;
@@ -67,6 +70,13 @@ export class TestServer {
     this.address = `127.0.0.1:${port}`;
     cluster.members.push({ id: name as NodeId, address: this.address });
     cluster.leader ??= name as NodeId;
+  }
+
+  /** Why connections were dropped. */
+  get refused(): unknown[] {
+    return this.notices
+      .filter(({ what }) => what === "client-connection-refused")
+      .map(({ facts }) => facts["why"]);
   }
 
   /** The first server of a cluster leads. */

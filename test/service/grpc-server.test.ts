@@ -1,17 +1,8 @@
 // The gRPC adapter over real sockets: the book's contract as its own client would see it (messages
-// by protobufjs from the .proto files), certificates, back-pressure, bounds and draining.
+// by protobufjs from the .proto files), back-pressure, bounds and draining. Connections and their
+// certificates are grpc-connections.test.ts.
 
 import { connect as connectHttp2 } from "node:http2";
-import { connect as connectTcp } from "node:net";
-import {
-  ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  type ClientReadableStream,
-  Metadata,
-  type ServiceError,
-} from "@grpc/grpc-js";
-import type protobuf from "protobufjs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   DEFAULT_MODEL,
@@ -20,109 +11,26 @@ import {
 } from "../../src/adapters/casbin-authorizer.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { NodeId } from "../../src/base/ids.ts";
-import { peerNameOf } from "../../src/cli/certificate-files.ts";
 import type { Authorizer } from "../../src/ports/authorizer.ts";
 import { Malformed } from "../../src/proto/fields.ts";
 import { decodeRpcStatus } from "../../src/proto/rpc-status.ts";
-import { methodTypes } from "../proto/reference-proto.ts";
 import { TestServer, type TestServerOptions } from "./grpc-harness.ts";
 import { MemoryCluster } from "./memory-node.ts";
+import {
+  base64,
+  type Fields,
+  failureOf,
+  failureOfStream,
+  StockClient,
+  until,
+} from "./stock-client.ts";
 import { type Pems, TestCertificates } from "./test-certificates.ts";
 
-type Fields = Record<string, unknown>;
-
-const CHANNEL_OPTIONS = {
-  "grpc.use_local_subchannel_pool": 1,
-  // An IP address is no server name (RFC 6066); this one is in the certificate as well.
-  "grpc.ssl_target_name_override": peerNameOf("server"),
-};
-
-/** A client that knows only the .proto files and grpc-js. */
-class StockClient {
-  readonly client: Client;
-
-  constructor(address: string, pems: Pems | null) {
-    const credentials =
-      pems === null
-        ? ChannelCredentials.createInsecure()
-        : ChannelCredentials.createSsl(pems.ca, pems.key, pems.cert);
-    this.client = new Client(address, credentials, CHANNEL_OPTIONS);
-  }
-
-  call(path: string, fields: Fields, deadline = Date.now() + 20_000): Promise<Fields> {
-    const [request, response] = methodTypes(path);
-    return new Promise((resolve, reject) => {
-      this.client.makeUnaryRequest(
-        path,
-        (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
-        (bytes: Buffer) => plainOf(response, bytes),
-        fields,
-        { deadline },
-        (error, message) => (error === null ? resolve(message ?? {}) : reject(error)),
-      );
-    });
-  }
-
-  /** Sends bytes as they are. */
-  raw(path: string, bytes: Buffer): Promise<Buffer> {
-    const asIs = (some: Buffer) => some;
-    return new Promise((resolve, reject) => {
-      this.client.makeUnaryRequest(path, asIs, asIs, bytes, (error, got) =>
-        error === null ? resolve(got ?? Buffer.alloc(0)) : reject(error),
-      );
-    });
-  }
-
-  consumeStream(offset: number): ClientReadableStream<Fields> {
-    const path = "/log.v1.Log/ConsumeStream";
-    const [request, response] = methodTypes(path);
-    return this.client.makeServerStreamRequest(
-      path,
-      (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
-      (bytes: Buffer) => plainOf(response, bytes),
-      { offset },
-    );
-  }
-
-  produceStream(): ClientDuplexStream<Fields, Fields> {
-    const path = "/log.v1.Log/ProduceStream";
-    const [request, response] = methodTypes(path);
-    return this.client.makeBidiStreamRequest(
-      path,
-      (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
-      (bytes: Buffer) => plainOf(response, bytes),
-    );
-  }
-}
-
-function plainOf(type: protobuf.Type, bytes: Buffer): Fields {
-  return type.toObject(type.decode(bytes), { longs: Number, defaults: true, bytes: String });
-}
-
-const base64 = (text: string) => Buffer.from(text).toString("base64");
 const recordOf = (text: string, offset: number) => {
   return { value: base64(text), offset, term: 0, type: 0, headers: [] };
 };
 const produce = "/log.v1.Log/Produce";
 const consume = "/log.v1.Log/Consume";
-
-async function failureOf(promise: Promise<unknown>): Promise<ServiceError> {
-  try {
-    await promise;
-  } catch (error) {
-    return error as ServiceError;
-  }
-  throw new Error("the call did not fail");
-}
-
-function failureOfStream(call: { on(event: "error", listen: (e: ServiceError) => void): unknown }) {
-  return new Promise<ServiceError>((resolve) => call.on("error", resolve));
-}
-
-/** Lets the event loop turn until `condition` holds. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 let certificates: TestCertificates;
 let serverPems: Pems;
@@ -325,67 +233,6 @@ describe("nobody", () => {
       [7, "nobody not permitted to produce to *"],
     ]);
     expect(server.node.offered).toEqual([]);
-  });
-});
-
-describe("a connection", () => {
-  test("with a certificate of another authority is dropped", async () => {
-    const others = await TestCertificates.create();
-    const impostor = await others.client("root");
-    others.remove();
-    const server = await startServer();
-    const client = clientOf(server, { ...impostor, ca: rootPems.ca });
-    const error = await failureOf(client.call(produce, { record: { value: "" } }));
-    expect(error.code).toBe(14);
-    await until(() => server.refused.length > 0);
-    expect(server.refused[0]).toMatch(/^TLS handshake failed: /);
-    expect(cluster.entries).toEqual([]);
-  });
-
-  test("without a certificate is dropped", async () => {
-    const server = await startServer();
-    const client = new StockClient(server.address, null);
-    stockClients.push(client);
-    const error = await failureOf(client.call(produce, { record: { value: "" } }));
-    expect(error.code).toBe(14);
-    const anonymous = ChannelCredentials.createSsl(rootPems.ca);
-    const second = new Client(server.address, anonymous, CHANNEL_OPTIONS);
-    const failed = await new Promise<ServiceError | null>((resolve) => {
-      const asIs = (bytes: Buffer) => bytes;
-      second.makeUnaryRequest(consume, asIs, asIs, Buffer.alloc(0), new Metadata(), resolve);
-    });
-    second.close();
-    expect(failed?.code).toBe(14);
-  });
-
-  test("in plaintext is UNAUTHENTICATED where nobody is assumed", async () => {
-    const server = await startServer({ grpc: { tls: null } });
-    const error = await failureOf(clientOf(server, null).call(produce, { record: { value: "" } }));
-    expect([error.code, error.details]).toEqual([16, "no transport security being used"]);
-  });
-
-  test("beyond the bound is dropped, those before it go on", async () => {
-    const server = await startServer({ grpc: { connectionsMax: 1 } });
-    const client = clientOf(server);
-    await client.call(produce, { record: { value: "" } });
-    const error = await failureOf(clientOf(server).call(produce, { record: { value: "" } }));
-    expect(error.code).toBe(14);
-    expect(server.refused).toContain("too many connections");
-    expect(await client.call(produce, { record: { value: "" } })).toEqual({ offset: 1 });
-  });
-
-  test("that sends rubbish is dropped and the server serves on", async () => {
-    const server = await startServer();
-    const port = Number(server.address.split(":")[1]);
-    for (const rubbish of ["GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05hello", "\0\0\0\0"]) {
-      await new Promise<void>((resolve) => {
-        const socket = connectTcp(port, "127.0.0.1", () => socket.end(rubbish));
-        socket.on("error", () => {});
-        socket.on("close", () => resolve());
-        socket.resume();
-      });
-    }
-    expect(await clientOf(server).call(produce, { record: { value: "" } })).toEqual({ offset: 0 });
   });
 });
 
