@@ -12,6 +12,7 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Fault } from "../base/faults.ts";
+import { decodeReadRequest, encodeReadResponse } from "../proto/cairn-read.ts";
 import {
   decodeAppendRequest,
   encodeAppendResponse,
@@ -29,12 +30,12 @@ import {
 import type { Action } from "../service/access.ts";
 import { Caller } from "../service/caller.ts";
 import type { Faulted, LogService } from "../service/log-service.ts";
-import { ProduceStream } from "../service/produce-stream.ts";
-import type { ConsumedRecord } from "../service/records.ts";
+import { type ProduceSink, ProduceStream } from "../service/produce-stream.ts";
 import { grpcStatusOf } from "./grpc-status.ts";
 import { subjectOf } from "./subject.ts";
 
 type Method = MethodDefinition<Buffer, Buffer>;
+type WritableCall = ServerWritableStream<Buffer, Buffer>;
 /** What all kinds of calls have. */
 interface AnyCall {
   getAuthContext(): ReturnType<ServerUnaryCall<Buffer, Buffer>["getAuthContext"]>;
@@ -67,6 +68,9 @@ export const LOG_V1: ServiceDefinition = {
 
 export const CAIRN_V1: ServiceDefinition = {
   Append: method("/cairn.v1.Log/Append", false, false),
+  AppendStream: method("/cairn.v1.Log/AppendStream", true, true),
+  Read: method("/cairn.v1.Log/Read", false, false),
+  ReadStream: method("/cairn.v1.Log/ReadStream", false, true),
   CheckTail: method("/cairn.v1.Log/CheckTail", false, false),
 };
 
@@ -111,6 +115,18 @@ export function cairnV1Methods(service: LogService): UntypedServiceImplementatio
       (caller, request) => service.append(caller, request),
       encodeAppendResponse,
     ),
+    AppendStream: inOrder(
+      (caller, sink) => service.appendStream(caller, sink),
+      decodeAppendRequest,
+      encodeAppendResponse,
+    ),
+    Read: unary(
+      service,
+      { action: "consume", decode: decodeReadRequest },
+      (caller, request) => service.read(caller, request),
+      encodeReadResponse,
+    ),
+    ReadStream: readStream(service),
     CheckTail: unary(
       service,
       {
@@ -180,28 +196,63 @@ function isFaulted<Answer>(answer: Answer | Faulted): answer is Faulted {
   return (answer as Faulted).kind === "fault";
 }
 
-function consumeStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
+/** A stream of answers to one request. `run` ends with null where the stream ends in order. */
+function serverStream<Request>(
+  service: LogService,
+  entrance: Entrance<Request>,
+  run: (caller: Caller, request: Request, call: WritableCall) => Promise<Fault | null>,
+): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
     const stream = async () => {
       const caller = callerOf(call);
-      const entrance = { action: "consume", decode: decodeConsumeRequest } as const;
       const admitted = admit(service, caller, call.request, entrance);
       const fault = isFaulted(admitted)
         ? admitted.fault
-        : await service.consumeStream(caller, admitted.request, new RecordWriter(call));
-      if (!call.cancelled) call.emit("error", grpcStatusOf(fault));
+        : await run(caller, admitted.request, call);
+      if (call.cancelled) return;
+      if (fault === null) call.end();
+      else call.emit("error", grpcStatusOf(fault));
     };
     void stream();
   };
 }
 
-/** Writes records to a call and waits whenever grpc-js has enough of them. */
-class RecordWriter {
-  readonly #call: ServerWritableStream<Buffer, Buffer>;
+function consumeStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
+  return serverStream(
+    service,
+    { action: "consume", decode: decodeConsumeRequest },
+    (caller, offset, call) => {
+      const writer = new StreamWriter(call, encodeConsumeResponse);
+      return service.consumeStream(caller, offset, writer);
+    },
+  );
+}
+
+function readStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
+  return serverStream(
+    service,
+    { action: "consume", decode: decodeReadRequest },
+    (caller, request, call) => {
+      const writer = new StreamWriter(call, encodeReadResponse);
+      return service.readStream(caller, request, { write: (batches) => writer.write([batches]) });
+    },
+  );
+}
+
+/** grpc-js counts the messages that wait to be sent; long ones are counted here, in bytes. */
+const LONG_MESSAGE_BYTES = 16 * 1024;
+const UNSENT_BYTES_MAX = 1024 * 1024;
+
+/** Writes messages to a call and waits whenever enough of them are unsent. */
+class StreamWriter<Message> {
+  readonly #call: WritableCall;
+  readonly #encode: (message: Message) => Buffer;
+  #unsentBytes = 0;
   #resolve: (() => void) | null = null;
 
-  constructor(call: ServerWritableStream<Buffer, Buffer>) {
+  constructor(call: WritableCall, encode: (message: Message) => Buffer) {
     this.#call = call;
+    this.#encode = encode;
     const go = () => {
       const resolve = this.#resolve;
       this.#resolve = null;
@@ -211,42 +262,71 @@ class RecordWriter {
     call.on("cancelled", go);
   }
 
-  write(records: readonly ConsumedRecord[]): Promise<void> | null {
-    const written = this.#writeFrom(records, 0);
-    return written === records.length && !this.#call.writableNeedDrain
-      ? null
-      : this.#writeRest(records, written);
+  /** Null when all were taken at once; else resolves when they are, or the caller is gone. */
+  write(messages: readonly Message[]): Promise<void> | null {
+    const written = this.#writeFrom(messages, 0);
+    return written === messages.length && !this.#isFull ? null : this.#writeRest(messages, written);
   }
 
-  async #writeRest(records: readonly ConsumedRecord[], from: number): Promise<void> {
+  get #isFull(): boolean {
+    return this.#call.writableNeedDrain || this.#unsentBytes >= UNSENT_BYTES_MAX;
+  }
+
+  async #writeRest(messages: readonly Message[], from: number): Promise<void> {
     let at = from;
     do {
-      if (this.#call.cancelled) return;
-      if (this.#call.writableNeedDrain) {
+      while (this.#isFull) {
+        if (this.#call.cancelled) return;
         await new Promise<void>((resolve) => {
           this.#resolve = resolve;
         });
       }
-      at = this.#writeFrom(records, at);
-    } while (at < records.length);
+      at = this.#writeFrom(messages, at);
+    } while (at < messages.length);
   }
 
-  /** Writes until grpc-js says it is enough; returns where to go on. */
-  #writeFrom(records: readonly ConsumedRecord[], from: number): number {
-    for (let at = from; at < records.length; at++) {
-      if (this.#call.cancelled) return records.length;
-      const record = records[at];
-      if (record !== undefined && !this.#call.write(encodeConsumeResponse(record))) return at + 1;
+  /** Writes until it is enough; returns where to go on. */
+  #writeFrom(messages: readonly Message[], from: number): number {
+    for (let at = from; at < messages.length; at++) {
+      if (this.#call.cancelled) return messages.length;
+      const message = messages[at];
+      if (message !== undefined && !this.#send(this.#encode(message))) return at + 1;
     }
-    return records.length;
+    return messages.length;
+  }
+
+  /** False: no more for now. */
+  #send(bytes: Buffer): boolean {
+    if (bytes.length < LONG_MESSAGE_BYTES) return this.#call.write(bytes) && !this.#isFull;
+    this.#unsentBytes += bytes.length;
+    this.#call.write(bytes, () => {
+      this.#unsentBytes -= bytes.length;
+      const resolve = this.#resolve;
+      this.#resolve = null;
+      resolve?.();
+    });
+    return !this.#isFull;
   }
 }
 
 function produceStream(service: LogService): handleBidiStreamingCall<Buffer, Buffer> {
+  return inOrder(
+    (caller, sink) => service.produceStream(caller, sink),
+    decodeProduceRequest,
+    encodeProduceResponse,
+  );
+}
+
+/** Requests and responses in the same order, as ProduceStream keeps it. */
+function inOrder<Request, Response>(
+  open: (caller: Caller, sink: ProduceSink<Response>) => ProduceStream<Request, Response> | Fault,
+  decode: (bytes: Buffer) => Request | Malformed,
+  encode: (response: Response) => Buffer,
+): handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
     const fail = (fault: Fault) => void call.emit("error", grpcStatusOf(fault));
-    const opened = service.produceStream(callerOf(call), {
-      produced: (offset) => call.write(encodeProduceResponse(offset)),
+    const opened = open(callerOf(call), {
+      produced: (response) => call.write(encode(response)),
       resume: () => call.resume(),
       ended: (fault) => {
         if (fault === null) call.end();
@@ -260,9 +340,9 @@ function produceStream(service: LogService): handleBidiStreamingCall<Buffer, Buf
     }
     call.on("drain", () => opened.drained());
     call.on("data", (bytes: Buffer) => {
-      const value = decodeProduceRequest(bytes);
-      if (value instanceof Malformed) opened.pushFault(malformed(value));
-      else if (!opened.push(value)) call.pause();
+      const request = decode(bytes);
+      if (request instanceof Malformed) opened.pushFault(malformed(request));
+      else if (!opened.push(request)) call.pause();
     });
     call.on("end", () => opened.finish());
   };

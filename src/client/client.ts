@@ -13,12 +13,13 @@ import {
   Producer,
   type ProducerCounts,
 } from "./producer.ts";
-import { readRecords } from "./reader.ts";
+import { type ReadRecord, readRecords } from "./reader.ts";
 import { type Pause, type Route, Routes } from "./routes.ts";
 
 export type { ClientCredentials } from "./channel.ts";
 export { CairnError, type CairnErrorCode } from "./errors.ts";
 export type { AppendOptions, AppendResult, ProducerCounts } from "./producer.ts";
+export type { ReadRecord } from "./reader.ts";
 
 export interface ConnectOptions {
   /** host:port of some servers; the others are learnt from them. */
@@ -42,14 +43,6 @@ export interface RecordToAppend {
   readonly value: Uint8Array | string;
   readonly key?: Uint8Array | string;
   readonly headers?: readonly { readonly name: string; readonly value: Uint8Array | string }[];
-}
-
-/** A record as it was read. */
-export interface ReadRecord {
-  readonly offset: number;
-  readonly value: Uint8Array;
-  readonly key?: Uint8Array;
-  readonly headers?: readonly RecordHeader[];
 }
 
 export interface ReadOptions {

@@ -3,8 +3,9 @@
 // ascending.
 
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import type { RecordHeader } from "../base/record-batch.ts";
+import { decodeReadResponse, encodeReadRequest, recordsOfBatch } from "../proto/cairn-read.ts";
 import { Malformed } from "../proto/fields.ts";
-import { decodeConsumeResponse, encodeConsumeRequest, type LogRecord } from "../proto/log-v1.ts";
 import type { Channel } from "./channel.ts";
 import { CairnError, remedyOf } from "./errors.ts";
 import type { Routes } from "./routes.ts";
@@ -16,9 +17,20 @@ export interface ReaderOptions {
   readonly stallMs: number;
 }
 
-const CONSUME_PATH = "/log.v1.Log/ConsumeStream";
-/** Records taken from gRPC ahead of the iteration; it pauses above. */
-const AHEAD_MAX = 512;
+/** A record as it is in the log. The bytes are views of the message it came in. */
+export interface ReadRecord {
+  readonly offset: number;
+  /** Milliseconds since 1970, the log's time: never goes back from record to record of a batch. */
+  readonly timestampMs: number;
+  readonly value: Uint8Array;
+  readonly key?: Uint8Array;
+  readonly headers?: readonly RecordHeader[];
+}
+
+const READ_PATH = "/cairn.v1.Log/ReadStream";
+/** What is taken from gRPC ahead of the iteration; it pauses above either. */
+const AHEAD_RECORDS_MAX = 4096;
+const AHEAD_BYTES_MAX = 1024 * 1024;
 
 /**
  * Records from `from` up to `end` (exclusive), or for ever when `end` is null. Ends early only by
@@ -30,7 +42,7 @@ export async function* readRecords(
   from: number,
   end: number | null,
   signal: AbortSignal | null,
-): AsyncGenerator<LogRecord, void, undefined> {
+): AsyncGenerator<ReadRecord, void, undefined> {
   let next = from;
   let route = routes.toAny();
   let lastProgress = Date.now();
@@ -73,8 +85,15 @@ async function* streamFrom(
   from: number,
   stallMs: number | null,
   signal: AbortSignal | null,
-): AsyncGenerator<LogRecord, void, undefined> {
-  const call = await channel.stream(CONSUME_PATH, encodeConsumeRequest(from), options.stallMs);
+): AsyncGenerator<ReadRecord, void, undefined> {
+  const request = encodeReadRequest({
+    from: { kind: "offset", offset: from },
+    bytesMax: 0,
+    maxWaitMs: 0,
+    consistency: "local",
+    endOffset: null,
+  });
+  const call = await channel.stream(READ_PATH, request, options.stallMs);
   const arrivals = new Arrivals(call, channel, stallMs);
   const abort = () => call.cancel();
   signal?.addEventListener("abort", abort, { once: true });
@@ -94,7 +113,8 @@ async function* streamFrom(
 class Arrivals {
   readonly #call: ClientReadableStream<Buffer>;
   readonly #stallMs: number | null;
-  #records: LogRecord[] = [];
+  #records: ReadRecord[] = [];
+  #bytes = 0;
   #error: CairnError | null = null;
   #wake: (() => void) | null = null;
   #stall: NodeJS.Timeout | null = null;
@@ -103,13 +123,14 @@ class Arrivals {
     this.#call = call;
     this.#stallMs = stallMs;
     call.on("data", (bytes: Buffer) => {
-      const record = decodeConsumeResponse(bytes);
-      if (record instanceof Malformed) {
-        this.#end(new CairnError("unreachable", `${channel.address}: ${record.what}`));
+      const malformed = this.#arrived(bytes);
+      if (malformed !== null) {
+        this.#end(new CairnError("unreachable", `${channel.address}: ${malformed.what}`));
         return;
       }
-      this.#records.push(record);
-      if (this.#records.length >= AHEAD_MAX) call.pause();
+      this.#bytes += bytes.length;
+      const isAhead = this.#records.length >= AHEAD_RECORDS_MAX || this.#bytes >= AHEAD_BYTES_MAX;
+      if (isAhead) call.pause();
       this.#notify();
     });
     call.on("error", (error: ServiceError) => this.#end(channel.errorOf(error)));
@@ -118,14 +139,34 @@ class Arrivals {
     });
   }
 
+  #arrived(bytes: Buffer): Malformed | null {
+    const response = decodeReadResponse(bytes);
+    if (response instanceof Malformed) return response;
+    for (const batch of response.batches) {
+      const views = recordsOfBatch(batch);
+      if (views instanceof Malformed) return views;
+      for (const { offsetDelta, timestampDelta, value, key, headers } of views) {
+        this.#records.push({
+          offset: batch.offset + offsetDelta,
+          timestampMs: batch.timestampMs + timestampDelta,
+          value,
+          ...(key === null ? {} : { key }),
+          ...(headers.length === 0 ? {} : { headers }),
+        });
+      }
+    }
+    return null;
+  }
+
   /** At least one record; throws how the stream ended once all were taken. */
-  async take(): Promise<readonly LogRecord[]> {
+  async take(): Promise<readonly ReadRecord[]> {
     while (this.#records.length === 0) {
       if (this.#error !== null) throw this.#error;
       await this.#arrival();
     }
     const records = this.#records;
     this.#records = [];
+    this.#bytes = 0;
     if (this.#call.isPaused()) this.#call.resume();
     return records;
   }

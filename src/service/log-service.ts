@@ -11,6 +11,7 @@ import {
   type Instant,
   isCount,
   type Micros,
+  millis,
   NEVER,
   type Offset,
   type RequestId,
@@ -21,6 +22,7 @@ import type { Authorizer } from "../ports/authorizer.ts";
 import type { Clients } from "../ports/clients.ts";
 import type { Clock } from "../ports/clock.ts";
 import { Access, type Action } from "./access.ts";
+import { type Batches, BatchReads, type BatchSink, type ReadRequest } from "./batch-reads.ts";
 import type { Caller } from "./caller.ts";
 import { InFlight, type Respond } from "./in-flight.ts";
 import { type ProduceSink, ProduceStream } from "./produce-stream.ts";
@@ -39,6 +41,10 @@ export interface LogServiceOptions {
   readonly requestTimeout: Micros;
   /** What a stream reads ahead at once; one larger entry is read all the same. */
   readonly fetchBytesMax: number;
+  /** What a caller of Read may ask for in one answer. */
+  readonly readBytesMax: number;
+  /** How long a caller of Read may wait at the end of the log. */
+  readonly maxWaitMsMax: number;
   /** Requests of one produce stream in flight. */
   readonly produceWindowMax: number;
   /** The subject of connections without TLS; null refuses them. */
@@ -52,6 +58,8 @@ export const DEFAULT_LOG_SERVICE_OPTIONS: LogServiceOptions = {
   appendBytesMax: 64 * 1024 * 1024,
   requestTimeout: 10_000_000 as Micros,
   fetchBytesMax: 256 * 1024,
+  readBytesMax: 4 * 1024 * 1024,
+  maxWaitMsMax: 60_000,
   produceWindowMax: 256,
   anonymousSubject: null,
 };
@@ -86,6 +94,7 @@ export class LogService implements Clients {
   readonly #access: Access;
   readonly #clock: Pick<Clock, "now" | "wall">;
   readonly #inFlight: InFlight;
+  readonly #batchReads: BatchReads;
   #host: NodeHost | null = null;
 
   constructor(
@@ -97,6 +106,13 @@ export class LogService implements Clients {
     this.#access = new Access(authorizer, options.anonymousSubject);
     this.#clock = clock;
     this.#inFlight = new InFlight(options);
+    this.#batchReads = new BatchReads(options, {
+      status: () => this.#host?.status() ?? null,
+      fetch: (caller, offset, bytesMax, wait, deadline) =>
+        this.#fetch(caller, offset, bytesMax, wait, deadline),
+      checkTail: (caller) => this.#tail(caller),
+      inMs: (ms) => after(this.#clock.now(), millis(ms)),
+    });
   }
 
   /** The node comes after the service, whose `answer` is one of its ports. */
@@ -140,11 +156,37 @@ export class LogService implements Clients {
   }
 
   /** Opens a stream of single records; a fault when the caller may not. */
-  produceStream(caller: Caller, sink: ProduceSink): ProduceStream | Fault {
+  produceStream(
+    caller: Caller,
+    sink: ProduceSink<Offset>,
+  ): ProduceStream<Uint8Array, Offset> | Fault {
     const refused = this.refusal(caller, "produce");
     if (refused !== null) return refused;
     const append = (value: Uint8Array, respond: Respond) => this.#produceOne(null, value, respond);
-    const stream = new ProduceStream(this.#options.produceWindowMax, append, sink);
+    const answered = ({ offset }: Appended) => offset;
+    const stream = new ProduceStream(this.#options.produceWindowMax, append, answered, sink);
+    caller.whenGone(() => stream.abandon());
+    return stream;
+  }
+
+  /** Opens a stream of batches; a fault when the caller may not. */
+  appendStream(
+    caller: Caller,
+    sink: ProduceSink<Appended>,
+  ): ProduceStream<AppendRequest, Appended> | Fault {
+    const refused = this.refusal(caller, "produce");
+    if (refused !== null) return refused;
+    const append = (request: AppendRequest, respond: Respond) => {
+      const fault = this.#misuse(request);
+      if (fault !== null) {
+        respond({ kind: "fault", requestId: 0 as RequestId, fault });
+        return;
+      }
+      const draft = draftOf(request.records, this.#clock.wall(), request);
+      this.#append(null, draft, request.expectedEndOffset as Offset | null, respond);
+    };
+    const answered = (appended: Appended) => appended;
+    const stream = new ProduceStream(this.#options.produceWindowMax, append, answered, sink);
     caller.whenGone(() => stream.abandon());
     return stream;
   }
@@ -162,12 +204,21 @@ export class LogService implements Clients {
   checkTail(caller: Caller): Promise<Tail | Faulted> {
     const refused = this.refusal(caller, "describe");
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
-    return new Promise((resolve) => {
-      const requestId = this.#inFlight.nextId();
-      this.#ask(caller, { kind: "check-tail", requestId }, this.#deadline(), (answer) => {
-        resolve(answer.kind === "tail" ? answer : faulted(answer));
-      });
-    });
+    return this.#tail(caller);
+  }
+
+  /** Batches from a place on, as they lie in the log. */
+  read(caller: Caller, request: ReadRequest): Promise<Batches | Faulted> {
+    const refused = this.refusal(caller, "consume");
+    if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
+    return this.#batchReads.read(caller, request);
+  }
+
+  /** The same without end; answers null at the end that was asked for, else with what ended it. */
+  readStream(caller: Caller, request: ReadRequest, sink: BatchSink): Promise<Fault | null> {
+    const refused = this.refusal(caller, "consume");
+    if (refused !== null) return Promise.resolve(refused);
+    return this.#batchReads.stream(caller, request, sink);
   }
 
   /** One committed record of this node's own log. */
@@ -247,12 +298,28 @@ export class LogService implements Clients {
     });
   }
 
-  #fetch(caller: Caller, offset: number, bytesMax: number, wait: boolean): Promise<Answer> {
+  #tail(caller: Caller): Promise<Tail | Faulted> {
+    return new Promise((resolve) => {
+      const requestId = this.#inFlight.nextId();
+      this.#ask(caller, { kind: "check-tail", requestId }, this.#deadline(), (answer) => {
+        resolve(answer.kind === "tail" ? answer : faulted(answer));
+      });
+    });
+  }
+
+  /** `deadline` null: none for a fetch that waits at the end, the usual one for another. */
+  #fetch(
+    caller: Caller,
+    offset: number,
+    bytesMax: number,
+    wait: boolean,
+    deadline: Instant | null = null,
+  ): Promise<Answer> {
     return new Promise((resolve) => {
       const requestId = this.#inFlight.nextId();
       const from = offset as Offset;
-      const deadline = wait ? NEVER : this.#deadline();
-      this.#ask(caller, { kind: "fetch", requestId, from, bytesMax, wait }, deadline, resolve);
+      const until = deadline ?? (wait ? NEVER : this.#deadline());
+      this.#ask(caller, { kind: "fetch", requestId, from, bytesMax, wait }, until, resolve);
     });
   }
 

@@ -1,29 +1,32 @@
-// One stream of produce requests: many in flight, responses in the order of the requests, the first
-// failure ends it. Owns order and back-pressure, both ways; who appends is given.
+// One stream of appends, of single records or of batches: many in flight, responses in the order of
+// the requests, the first failure ends it. Owns order and back-pressure, both ways; who appends is
+// given.
 
 import type { Answer } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
-import type { Offset } from "../base/ids.ts";
 import type { Respond } from "./in-flight.ts";
 
 /** Where a stream's answers go. */
-export interface ProduceSink {
+export interface ProduceSink<Response> {
   /** False: no more fits for now; the stream goes on after `drained`. */
-  produced(offset: Offset): boolean;
+  produced(response: Response): boolean;
   /** There is room again after a `push` that said false. */
   resume(): void;
   /** Nothing comes after this; null when all was answered. */
   ended(fault: Fault | null): void;
 }
 
+type Appended = Extract<Answer, { kind: "appended" }>;
+
 interface Slot {
   answer: Answer | null;
 }
 
-export class ProduceStream {
+export class ProduceStream<Request, Response> {
   readonly #windowMax: number;
-  readonly #append: (value: Uint8Array, respond: Respond) => void;
-  readonly #sink: ProduceSink;
+  readonly #append: (request: Request, respond: Respond) => void;
+  readonly #answered: (appended: Appended) => Response;
+  readonly #sink: ProduceSink<Response>;
   /** In the order of the requests. */
   readonly #slots: Slot[] = [];
   #isFull = false;
@@ -34,20 +37,22 @@ export class ProduceStream {
   /** At most `windowMax` requests are in flight; `append` answers each exactly once. */
   constructor(
     windowMax: number,
-    append: (value: Uint8Array, respond: Respond) => void,
-    sink: ProduceSink,
+    append: (request: Request, respond: Respond) => void,
+    answered: (appended: Appended) => Response,
+    sink: ProduceSink<Response>,
   ) {
     this.#windowMax = windowMax;
     this.#append = append;
+    this.#answered = answered;
     this.#sink = sink;
   }
 
-  /** Takes one more value. False: the window is full, push nothing until the sink's `resume`. */
-  push(value: Uint8Array): boolean {
+  /** Takes one more request. False: the window is full, push nothing until the sink's `resume`. */
+  push(request: Request): boolean {
     if (this.#hasEnded) return true;
     const slot: Slot = { answer: null };
     this.#slots.push(slot);
-    this.#append(value, (answer) => {
+    this.#append(request, (answer) => {
       slot.answer = answer;
       this.#release();
     });
@@ -84,7 +89,8 @@ export class ProduceStream {
       const answer = this.#slots[0]?.answer ?? null;
       if (answer === null) break;
       this.#slots.shift();
-      if (answer.kind === "appended") this.#isBlocked = !this.#sink.produced(answer.offset);
+      if (answer.kind === "appended")
+        this.#isBlocked = !this.#sink.produced(this.#answered(answer));
       else this.#end(answer.kind === "fault" ? answer.fault : { code: "outcome-unknown" });
     }
     if (this.#hasEnded) return;

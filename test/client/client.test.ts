@@ -493,17 +493,18 @@ describe("a reader", () => {
     expect((await ended).code).toBe("closed");
   });
 
-  test("that is slow has only some hundred records taken ahead of it", async () => {
+  test("that is slow has only some megabytes taken ahead of it", async () => {
     const server = await startServer("n1", { service: { fetchBytesMax: 65_536 } });
     const client = clientOf();
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 80; i++) {
       const record = { value: new Uint8Array(20_000) };
-      await client.append(Array.from({ length: 100 }, () => record));
+      await client.append(Array.from({ length: 25 }, () => record));
     }
     const iteration = client.read({ follow: true });
     await iteration.next();
     await quiet(() => server.node.fetchedBytes);
     // 40 MB are in the log: what is on the way is bounded by windows and buffers, not by that.
+    // grpc-js holds 16 messages for its reader, whatever their size, and a batch is never cut.
     expect(server.node.fetchedBytes).toBeLessThan(25_000_000);
     await iteration.return(undefined);
   });

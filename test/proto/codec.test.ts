@@ -3,7 +3,15 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { NewRecord } from "../../src/base/record-batch.ts";
+import { encodeBatch, type NewRecord } from "../../src/base/record-batch.ts";
+import {
+  decodeReadRequest,
+  decodeReadResponse,
+  encodeReadRequest,
+  encodeReadResponse,
+  type ReadRequest,
+  recordsOfBatch,
+} from "../../src/proto/cairn-read.ts";
 import {
   decodeAppendRequest,
   decodeAppendResponse,
@@ -217,6 +225,108 @@ describe("cairn.v1", () => {
   });
 });
 
+const readRequests: fc.Arbitrary<ReadRequest> = fc.record({
+  from: fc.oneof(
+    fc.record({ kind: fc.constant("offset" as const), offset: offsets }),
+    fc.record({ kind: fc.constant("last" as const), count: offsets }),
+    fc.record({ kind: fc.constantFrom("earliest" as const, "latest" as const) }),
+  ),
+  bytesMax: fc.nat(),
+  maxWaitMs: fc.nat(),
+  consistency: fc.constantFrom("local" as const, "leader" as const, "linearizable" as const),
+  endOffset: fc.option(offsets, { nil: null }),
+});
+const batchesRead = fc.array(
+  fc.record({
+    offset: offsets,
+    timestampMs: offsets,
+    records: fc.array(newRecords, { minLength: 1, maxLength: 4 }),
+  }),
+  { maxLength: 4 },
+);
+const CONSISTENCY_OF = {
+  local: "CONSISTENCY_LOCAL",
+  leader: "CONSISTENCY_LEADER",
+  linearizable: "CONSISTENCY_LINEARIZABLE",
+} as const;
+
+describe("cairn.v1 reads in batches", () => {
+  test("a request reads the same on both sides, a place of 0 included", () => {
+    fc.assert(
+      fc.property(readRequests, (request) => {
+        const message = messageType("cairn.v1.ReadRequest");
+        const read = message.toObject(message.decode(encodeReadRequest(request)), {
+          longs: Number,
+          enums: String,
+          defaults: false,
+        });
+        const { from, bytesMax, maxWaitMs, endOffset } = request;
+        const value = from.kind === "offset" ? from.offset : from.kind === "last" && from.count;
+        const want = {
+          [from.kind]: value === false ? true : value,
+          ...(bytesMax === 0 ? {} : { bytesMax }),
+          ...(maxWaitMs === 0 ? {} : { maxWaitMs }),
+          consistency: CONSISTENCY_OF[request.consistency],
+          ...(endOffset === null ? {} : { endOffset }),
+        };
+        expect(read).toEqual(want);
+        expect(decodeReadRequest(theirBytes("cairn.v1.ReadRequest", want))).toEqual(request);
+      }),
+    );
+  });
+
+  test("an answer's batches are read by a stock library as the records that were appended", () => {
+    fc.assert(
+      fc.property(batchesRead, offsets, offsets, (appended, startOffset, endOffset) => {
+        const batches = appended.map(({ offset, timestampMs, records }) => {
+          return {
+            offset,
+            timestampMs,
+            count: records.length,
+            codec: 0,
+            body: encodeBatch(records),
+          };
+        });
+        const bytes = encodeReadResponse({ batches, startOffset, endOffset });
+        const theirs = theirReading("cairn.v1.ReadResponse", bytes);
+        const rows = (theirs["batches"] ?? []) as Record<string, unknown>[];
+        expect(rows.map((row) => row["offset"] ?? 0)).toEqual(batches.map(({ offset }) => offset));
+        for (const [at, row] of rows.entries()) {
+          const { values } = row["records"] as { values?: Uint8Array };
+          const want = (appended[at]?.records ?? []).flatMap(({ value }) => plain(value));
+          expect(plain(values ?? new Uint8Array(0))).toEqual(want);
+        }
+        const read = decodeReadResponse(bytes);
+        if (read instanceof Malformed) throw new Error(read.what);
+        expect({ ...read, batches: read.batches.length }).toEqual({
+          batches: batches.length,
+          startOffset,
+          endOffset,
+        });
+        for (const [at, batch] of read.batches.entries()) {
+          const records = recordsOfBatch(batch);
+          if (records instanceof Malformed) throw new Error(records.what);
+          const want = (appended[at]?.records ?? []).map(plainRecord);
+          expect(
+            records.map(({ value, key, headers: all }) =>
+              plainRecord({ value, ...(key === null ? {} : { key }), headers: all }),
+            ),
+          ).toEqual(want);
+        }
+      }),
+    );
+  });
+
+  test.each([
+    ["a consistency that does not exist", [0x40, 4], "the consistency is none of 0 to 3"],
+    ["a place that says no to itself", [0x18, 0], "earliest is true or left out"],
+  ])("%s is refused", (_what, bytes, reason) => {
+    const read = decodeReadRequest(Uint8Array.from(bytes));
+    if (!(read instanceof Malformed)) throw new Error("it was read");
+    expect(read.what).toContain(reason);
+  });
+});
+
 describe("google.rpc.Status", () => {
   const names = fc.string({ minLength: 1, maxLength: 10 });
   const details: fc.Arbitrary<StatusDetail> = fc.oneof(
@@ -272,6 +382,8 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeAppendRequest,
   decodeAppendResponse,
   decodeCheckTailResponse,
+  decodeReadRequest,
+  decodeReadResponse,
   decodeRpcStatus,
 };
 

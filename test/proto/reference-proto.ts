@@ -11,7 +11,11 @@ const roots: Readonly<Record<string, protobuf.Root>> = {
 };
 
 function rootOf(file: string): protobuf.Root {
-  return new protobuf.Root().loadSync(directory + file);
+  const root = new protobuf.Root();
+  // Imports are from the proto directory, as protoc and buf have it.
+  root.resolvePath = (_origin, target) =>
+    target.startsWith(directory) ? target : directory + target;
+  return root.loadSync(directory + file);
 }
 
 function rootFor(name: string): protobuf.Root {

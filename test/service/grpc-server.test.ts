@@ -3,6 +3,7 @@
 // certificates are grpc-connections.test.ts.
 
 import { connect as connectHttp2 } from "node:http2";
+import { status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   DEFAULT_MODEL,
@@ -175,6 +176,75 @@ describe("the book's client as root", () => {
     const again = await client.call("/cairn.v1.Log/Append", request);
     expect(again).toEqual({ offset: 0, term: 1, duplicate: true });
     expect(await client.call("/cairn.v1.Log/CheckTail", {})).toEqual({ endOffset: 2 });
+  });
+
+  test("reads back in batches what it appended in batches, by the published messages", async () => {
+    const client = clientOf(await startServer());
+    for (const texts of [["a", "b"], ["c"]]) {
+      await client.call("/cairn.v1.Log/Append", {
+        records: texts.map((text) => ({ value: base64(text) })),
+      });
+    }
+    const read = await client.call("/cairn.v1.Log/Read", { last: 2 });
+    expect(read).toMatchObject({
+      endOffset: 3,
+      batches: [
+        { offset: 0, count: 2, records: { values: base64("ab") } },
+        { offset: 2, count: 1, records: { values: base64("c") } },
+      ],
+    });
+    const late = await failureOf(client.call("/cairn.v1.Log/Read", { offset: 4 }));
+    expect(late.code).toBe(404);
+  });
+
+  test("appends a stream of batches and is answered in order", async () => {
+    const client = clientOf(await startServer());
+    const call = client.bidi("/cairn.v1.Log/AppendStream");
+    const answers: Fields[] = [];
+    const ended = new Promise<void>((resolve, reject) => {
+      call.on("data", (answer: Fields) => answers.push(answer));
+      call.on("end", resolve);
+      call.on("error", reject);
+    });
+    for (const texts of [["a", "b"], ["c"], ["d", "e", "f"]]) {
+      call.write({ records: texts.map((text) => ({ value: base64(text) })) });
+    }
+    call.end();
+    await ended;
+    expect(answers.map(({ offset }) => offset)).toEqual([0, 2, 3]);
+  });
+
+  test("has its stream of batches ended by the first bad one, after the answers before", async () => {
+    const client = clientOf(await startServer());
+    const call = client.bidi("/cairn.v1.Log/AppendStream");
+    const answers: Fields[] = [];
+    call.on("data", (answer: Fields) => answers.push(answer));
+    const failure = failureOfStream(call);
+    call.write({ records: [{ value: base64("a") }] });
+    call.write({ records: [] });
+    call.write({ records: [{ value: base64("b") }] });
+    expect((await failure).code).toBe(status.INVALID_ARGUMENT);
+    expect(answers.map(({ offset }) => offset)).toEqual([0]);
+  });
+
+  test("follows the log by a stream of batches up to the end that it asked for", async () => {
+    const client = clientOf(await startServer());
+    const call = client.serverStream("/cairn.v1.Log/ReadStream", { offset: 0, endOffset: 3 });
+    const offsets: unknown[] = [];
+    const ended = new Promise<void>((resolve, reject) => {
+      call.on("data", ({ batches }: { batches: Fields[] }) =>
+        offsets.push(...batches.map(({ offset }) => offset)),
+      );
+      call.on("end", resolve);
+      call.on("error", reject);
+    });
+    for (const texts of [["a", "b"], ["c"]]) {
+      await client.call("/cairn.v1.Log/Append", {
+        records: texts.map((text) => ({ value: base64(text) })),
+      });
+    }
+    await ended;
+    expect(offsets).toEqual([0, 2]);
   });
 
   test("meets UNIMPLEMENTED for a method that does not exist", async () => {

@@ -339,7 +339,7 @@ class Produced {
 }
 
 describe("a produce stream", () => {
-  const openStream = (sink: Produced, caller = root()): ProduceStream => {
+  const openStream = (sink: Produced, caller = root()) => {
     const stream = desk.service.produceStream(caller, sink);
     if (!(stream instanceof ProduceStream)) throw new Error(stream.code);
     return stream;

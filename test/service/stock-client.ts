@@ -57,18 +57,24 @@ export class StockClient {
   }
 
   consumeStream(offset: number): ClientReadableStream<Fields> {
-    const path = "/log.v1.Log/ConsumeStream";
+    return this.serverStream("/log.v1.Log/ConsumeStream", { offset });
+  }
+
+  serverStream(path: string, fields: Fields): ClientReadableStream<Fields> {
     const [request, response] = methodTypes(path);
     return this.client.makeServerStreamRequest(
       path,
       (message: Fields) => Buffer.from(request.encode(request.fromObject(message)).finish()),
       (bytes: Buffer) => plainOf(response, bytes),
-      { offset },
+      fields,
     );
   }
 
   produceStream(): ClientDuplexStream<Fields, Fields> {
-    const path = "/log.v1.Log/ProduceStream";
+    return this.bidi("/log.v1.Log/ProduceStream");
+  }
+
+  bidi(path: string): ClientDuplexStream<Fields, Fields> {
     const [request, response] = methodTypes(path);
     return this.client.makeBidiStreamRequest(
       path,
