@@ -25,6 +25,7 @@ export const MARKS = {
   "crash-at-first-commit": "a crash at the first commit of a term",
   "crash-in-cut": "a crash while a tail is cut on the disk",
   blackout: "all nodes are down at once",
+  eviction: "a full path throws a frame away",
 } as const;
 
 export type Mark = keyof typeof MARKS;
@@ -109,6 +110,10 @@ export class Marks implements Observer {
 
   pathsMended(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {
     if (!isBothWays) this.#oneWayCuts--;
+  }
+
+  frameEvicted(): void {
+    this.#reach("eviction");
   }
 
   operationCompleted(node: Computer, operation: DiskOperation): void {

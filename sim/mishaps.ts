@@ -29,7 +29,7 @@ type PlannedMoment = Extract<PlannedMishap, { kind: "crash-at-moment" }>;
 
 type NetworkMishap = Extract<
   PlannedMishap,
-  { kind: "pairs-cut" | "clog" | "mute" | "half-close" | "corruption" }
+  { kind: "pairs-cut" | "clog" | "mute" | "unanswered" | "rule" | "half-close" | "corruption" }
 >;
 
 export class Mishaps {
@@ -181,6 +181,8 @@ export class Mishaps {
       case "pairs-cut":
       case "clog":
       case "mute":
+      case "unanswered":
+      case "rule":
       case "half-close":
       case "corruption":
         this.#worsenNetwork(mishap);
@@ -271,6 +273,18 @@ export class Mishaps {
         const { name } = this.find(mishap.node);
         network.mute(name, 1);
         this.#endLater(mishap, () => network.mute(name, -1));
+        return;
+      }
+      case "unanswered": {
+        const { name } = this.find(mishap.node);
+        network.leaveUnanswered(name, 1);
+        this.#endLater(mishap, () => network.leaveUnanswered(name, -1));
+        return;
+      }
+      case "rule": {
+        const [from, to] = [mishap.from, mishap.to].map((of) => of && this.#namesOf(of));
+        const { now } = this.#timeline;
+        this.#endLater(mishap, network.rules.begin(mishap, from ?? null, to ?? null, now));
         return;
       }
       case "half-close": {

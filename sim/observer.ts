@@ -115,6 +115,8 @@ export interface Observer {
     frame: FrozenBytes,
     message: RaftMessage | null,
   ): void;
+  /** A full path threw a frame away. */
+  frameEvicted?(from: NodeId, to: NodeId): void;
   /** A frame is in a node's mailbox; `message` is null for what is not Raft's as it was sent. */
   frameTaken?(node: Computer, from: NodeId, message: RaftMessage | null): void;
   /** A request was taken by a node's mailbox. */

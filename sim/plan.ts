@@ -46,7 +46,12 @@ const network = z
     replayPerMille: perMille.default(0),
     /** Frames that may overtake, and be overtaken by, others of their link. */
     reorderPerMille: perMille.default(0),
+    /** A sender's own buffer: what finds no room there is refused. */
     linkFramesMax: z.int().min(1).default(256),
+    /** Room on the way: each path draws its own up to this; 0 for as much as there is. */
+    transitFramesMax: count.default(0),
+    /** Which frame a full path throws away. */
+    overflow: z.enum(["oldest", "newest"]).default("oldest"),
     /** Requests and answers of clients that are lost, each way. */
     clientDropPerMille: perMille.default(0),
     /** Requests and answers of clients that come up to a second late. */
@@ -117,6 +122,19 @@ const effect = z.strictObject({
   edge: z.enum(["before", "after"]),
 });
 
+/** The frames that a rule may name; a heartbeat is an append-request without entries. */
+const FRAME_KINDS = [
+  "any",
+  "hello",
+  "pre-vote-request",
+  "pre-vote-reply",
+  "vote-request",
+  "vote-reply",
+  "heartbeat",
+  "append-request",
+  "append-reply",
+] as const;
+
 const mishap = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("crash"),
@@ -163,6 +181,28 @@ const mishap = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("clog"), node: target, atMs: count, forMs: count }),
   /** Its connections are made and nobody says hello on them. */
   z.strictObject({ kind: z.literal("mute"), node: target, atMs: count, forMs: count }),
+  /** Connections that it dials, or others to it, are neither made nor refused. */
+  z.strictObject({ kind: z.literal("unanswered"), node: target, atMs: count, forMs: count }),
+  /**
+   * Decides about single frames, after the first `skip` of them and for the next `count`; the first
+   * rule in force that fits one decides. With both dwell times, in force for `faultMs`, then not
+   * for `healthMs`, and so on.
+   */
+  z.strictObject({
+    kind: z.literal("rule"),
+    /** Null: anybody. */
+    from: targets.nullable().default(null),
+    to: targets.nullable().default(null),
+    message: z.enum(FRAME_KINDS).default("any"),
+    verdict: z.enum(["pass", "deliver-after", "drop"]),
+    afterMs: count.default(0),
+    skip: count.default(0),
+    count: z.int().min(1).nullable().default(null),
+    faultMs: count.default(0),
+    healthMs: count.default(0),
+    atMs: count,
+    forMs: count,
+  }),
   /** The node loses all its links, and whoever is at their other ends learns of it at the end. */
   z.strictObject({ kind: z.literal("half-close"), node: target, atMs: count, forMs: count }),
   /** Bits of frames flip on their way. */
@@ -276,6 +316,8 @@ function targetsOf(mishap: PlannedMishap): readonly Target[] {
       return mishap.side;
     case "one-way":
       return [...mishap.from, ...mishap.to];
+    case "rule":
+      return [...(mishap.from ?? []), ...(mishap.to ?? [])];
     case "pairs-cut":
       return mishap.pairs.flat();
     case "storm":

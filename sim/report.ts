@@ -2,7 +2,7 @@
 // and how to see it again. Owns words and columns; the rows in between are sim/trace.ts.
 
 import { describeVacuity } from "./checks/non-vacuity.ts";
-import type { Plan, PlannedMishap } from "./plan.ts";
+import type { NetworkProfile, Plan, PlannedMishap } from "./plan.ts";
 import type { RunReport } from "./run.ts";
 import { LEGEND } from "./trace.ts";
 import { plural } from "./words.ts";
@@ -22,7 +22,7 @@ export function describePlan(plan: Plan): string[] {
     ["cluster", `${plan.nodes} nodes, ${election}, heartbeat ${options.heartbeatIntervalMs} ms`],
     ["log", `${sizes}, ${options.preallocateBytes} bytes ahead, ${options.cacheBytesMax} cached`],
     ["raft", `${appends}, turns of ${options.turnEventsMax} events`],
-    ["network", `${delays}; ${troubles}; links of ${network.linkFramesMax} frames`],
+    ["network", `${delays}; ${troubles}; ${describeRoom(network)}`],
     [
       "disk",
       `${disk.operationMeanMicros} us, sync ${disk.syncMeanMicros} us, ${disk.slowPerMille} per mille slow`,
@@ -34,6 +34,13 @@ export function describePlan(plan: Plan): string[] {
   return lines
     .filter(([, text]) => text !== "")
     .map(([name, text]) => `${(name as string).padEnd(8)} ${text}`);
+}
+
+function describeRoom({ linkFramesMax, transitFramesMax, overflow }: NetworkProfile): string {
+  const links = `links of ${linkFramesMax} frames`;
+  return transitFramesMax === 0
+    ? links
+    : `${links}, at most ${transitFramesMax} on the way, the ${overflow} evicted`;
 }
 
 function describeWork(plan: Plan): string {

@@ -23,7 +23,7 @@ interface Span {
 }
 
 /** Counts, by name: what a reader compares with the facts of the failure, so to the last one. */
-const COUNTS = new Set(["times", "records", "nth", "delayTimes"]);
+const COUNTS = new Set(["times", "records", "nth", "delayTimes", "count"]);
 
 /** Sizes of less interest, by name, with the least that makes sense. */
 const FLOORS: Readonly<Record<string, number>> = { bytes: 16 };

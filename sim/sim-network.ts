@@ -1,6 +1,6 @@
 // The network between all nodes of a run: links that delay, lose, repeat and reorder frames, and
-// paths that are cut. The contract is src/ports/network.ts. Owns the fate of frames; what is cut
-// when is sim/mishaps.ts. The first frame of each direction (the hello) is part of connecting: it
+// paths that are cut. The contract is src/ports/network.ts. Owns the fate of frames; the chances of
+// one path are sim/sim-path.ts, what is cut when is sim/mishaps.ts. The first frame of each direction (the hello) is part of connecting: it
 // is never lost by chance, and where it cannot pass, the connection fails.
 
 import { assert } from "../src/base/assert.ts";
@@ -9,11 +9,12 @@ import type { LinkId, NodeId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { peerIdentity } from "../src/node/links.ts";
 import type { Lane, Network, NetworkInbox } from "../src/ports/network.ts";
+import { FrameRules, type FrameVerdict } from "./frame-rules.ts";
 import { FrameCorrupter } from "./network-corrupter.ts";
 import type { CrashKind } from "./observer.ts";
 import { type CarryAgain, OldAnswers } from "./old-answers.ts";
 import type { NetworkProfile } from "./plan.ts";
-import { drawSpan } from "./spans.ts";
+import { type InTransit, Path } from "./sim-path.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** Hears every frame as it leaves, before its fate is drawn. */
@@ -22,78 +23,12 @@ export type FrameWitness = (from: NodeId, to: NodeId, lane: Lane, frame: FrozenB
 /** Hears every frame that a node takes into its mailbox. */
 export type FrameTaken = (by: NodeId, from: NodeId, frame: FrozenBytes) => void;
 
+/** Hears of a frame that a full path has thrown away. */
+export type FrameEvicted = (from: NodeId, to: NodeId) => void;
+
 const CONNECT_TIMEOUT_MICROS = 400_000;
-/** A peer without power says no good-bye; its links time out some time after. */
-const SILENCE_MEAN_MICROS = 400_000;
 /** A full inbox is offered the frame again about a turn later. */
 const OFFER_AGAIN_MICROS = 200;
-/** Distances between machines, in times the usual delay. */
-const PATH_LENGTHS: readonly number[] = [1, 1, 1, 1, 2, 2, 4];
-const REPLAY_MIN_MICROS = 500_000;
-const REPLAY_MEAN_MICROS = 4_000_000;
-
-/** One way between two nodes. */
-class Path {
-  readonly #network: SimNetwork;
-  readonly #prng: Prng;
-  readonly #length: number;
-  /** Mishaps that cut it now. */
-  cuts = 0;
-  /** Mishaps that hold what comes by now, and what they hold, oldest first. */
-  clogs = 0;
-  #held: (() => void)[] = [];
-  /** A storm's: frames lost beyond the profile, and how many times longer all takes. */
-  stormDropPerMille = 0;
-  stormDelayTimes = 1;
-
-  constructor(network: SimNetwork, prng: Prng) {
-    this.#network = network;
-    this.#prng = prng;
-    this.#length = prng.pick(PATH_LENGTHS);
-  }
-
-  drawDelay(): number {
-    const { delayMinMicros, delayMeanMicros } = this.#network.profile;
-    const extra = drawSpan(this.#prng, delayMeanMicros);
-    return (delayMinMicros + extra) * this.#length * this.stormDelayTimes;
-  }
-
-  /** Lets it arrive, unless a clog holds it. */
-  pass(arrive: () => void): void {
-    if (this.clogs > 0) this.#held.push(arrive);
-    else arrive();
-  }
-
-  /** One clog less; what was held arrives when the last one is gone. */
-  unclog(): void {
-    this.clogs--;
-    if (this.clogs > 0) return;
-    for (const arrive of this.#held.splice(0)) this.#network.timeline.after(0, arrive);
-  }
-
-  drawsDrop(): boolean {
-    return this.#draws(this.#network.profile.dropPerMille) || this.#draws(this.stormDropPerMille);
-  }
-
-  drawsReorder(): boolean {
-    return this.#draws(this.#network.profile.reorderPerMille);
-  }
-
-  /** Microseconds until a second copy arrives; null for no copy. */
-  drawCopyDelay(): number | null {
-    if (!this.#draws(this.#network.profile.duplicatePerMille)) return null;
-    if (!this.#draws(this.#network.profile.replayPerMille)) return 2 * this.drawDelay();
-    return REPLAY_MIN_MICROS + drawSpan(this.#prng, REPLAY_MEAN_MICROS);
-  }
-
-  drawSilence(): number {
-    return drawSpan(this.#prng, SILENCE_MEAN_MICROS);
-  }
-
-  #draws(perMille: number): boolean {
-    return perMille > 0 && this.#prng.chance(perMille, 1000);
-  }
-}
 
 /** One end of a link; frames sent here arrive at `other`. */
 class LinkEnd {
@@ -111,6 +46,8 @@ class LinkEnd {
   earliestArrival = 0;
   /** No later frame arrives before this instant, unless it is drawn to overtake. */
   lastArrival = 0;
+  /** Those of them that an overflow may take, oldest first; kept where paths overflow at all. */
+  readonly transit: InTransit[] = [];
   /** Frames for the owner that its inbox had no room for. */
   refused: FrozenBytes[] = [];
 
@@ -127,12 +64,15 @@ export class SimNetwork {
   profile: NetworkProfile;
   readonly witness: FrameWitness;
   taken: FrameTaken = () => undefined;
+  evicted: FrameEvicted = () => undefined;
+  readonly rules = new FrameRules();
   readonly #prng: Prng;
   readonly #paths = new Map<string, Path>();
   readonly #endpoints = new Map<NodeId, SimEndpoint>();
   readonly #oldAnswers: OldAnswers;
   readonly #corrupter: FrameCorrupter;
   readonly #mutes = new Map<NodeId, number>();
+  readonly #unanswered = new Map<NodeId, number>();
   #storm = { dropPerMille: 0, delayTimes: 1 };
 
   constructor(timeline: Timeline, profile: NetworkProfile, prng: Prng, witness: FrameWitness) {
@@ -191,6 +131,15 @@ export class SimNetwork {
     return (this.#mutes.get(name) ?? 0) > 0;
   }
 
+  /** Dials by or of `name` are neither answered nor refused until as many -1 as 1. */
+  leaveUnanswered(name: NodeId, by: 1 | -1): void {
+    this.#unanswered.set(name, (this.#unanswered.get(name) ?? 0) + by);
+  }
+
+  isAnswered(dialer: NodeId, peer: NodeId): boolean {
+    return [dialer, peer].every((name) => (this.#unanswered.get(name) ?? 0) === 0);
+  }
+
   /** Of a thousand frames, those that change on their way, until the next call. */
   setCorruption(flipPerMille: number): void {
     this.#corrupter.perMille = flipPerMille;
@@ -207,9 +156,15 @@ export class SimNetwork {
     for (const path of this.#paths.values()) this.#expose(path);
   }
 
-  /** From now on frames are only delayed: never lost, repeated or overtaken. */
+  /** From now on frames are only delayed: never lost, evicted, repeated or overtaken. */
   calm(): void {
-    this.profile = { ...this.profile, dropPerMille: 0, duplicatePerMille: 0, reorderPerMille: 0 };
+    this.profile = {
+      ...this.profile,
+      dropPerMille: 0,
+      duplicatePerMille: 0,
+      reorderPerMille: 0,
+      transitFramesMax: 0,
+    };
   }
 
   /** A frame passes, and may draw an old answer after it, where the profile has copies at all. */
@@ -253,6 +208,7 @@ export class SimEndpoint implements Network {
 
   dial(link: LinkId, peer: NodeId, _address: string, lane: Lane): void {
     const end = this.#addEnd(link, peer, lane);
+    if (!this.#network.isAnswered(this.name, peer)) return;
     if (end.path.cuts > 0) this.#hearClosed(end, CONNECT_TIMEOUT_MICROS, "timed out");
     else this.#network.timeline.after(end.path.drawDelay(), () => this.#knock(end, peer));
   }
@@ -350,8 +306,11 @@ export class SimEndpoint implements Network {
   #transmitHello(end: LinkEnd, to: LinkEnd, frame: FrozenBytes): void {
     end.hasSpoken = true;
     if (this.#network.isMute(this.name)) return;
+    const verdict = this.#ruling(to, frame);
+    if (verdict?.kind === "drop") return;
     if (end.path.cuts === 0) {
-      end.earliestArrival = this.#carry(end, to, frame, end.path.drawDelay());
+      const delay = delayOf(verdict) ?? end.path.drawDelay();
+      end.earliestArrival = this.#deliver(end, to, frame, delay);
       return;
     }
     this.#hearClosed(end, CONNECT_TIMEOUT_MICROS, "timed out");
@@ -361,6 +320,12 @@ export class SimEndpoint implements Network {
   #transmit(end: LinkEnd, to: LinkEnd, frame: FrozenBytes): void {
     const { path } = end;
     if (path.cuts > 0) return;
+    const verdict = this.#ruling(to, frame);
+    if (verdict !== null) {
+      if (verdict.kind !== "drop")
+        this.#deliver(end, to, frame, delayOf(verdict) ?? path.drawDelay());
+      return;
+    }
     this.#network.passed(this.name, to.owner.name, frame, () => {
       if (end.isOpen && path.cuts === 0) this.#carry(end, to, frame, path.drawDelay());
     });
@@ -374,13 +339,43 @@ export class SimEndpoint implements Network {
     if (copyDelay !== null) this.#carry(end, to, frame, copyDelay);
   }
 
-  /** Takes a frame to the other end, not before `notBefore`; returns when it will be there. */
+  /** The one place where rules decide. */
+  #ruling(to: LinkEnd, frame: FrozenBytes): FrameVerdict | null {
+    const { rules, timeline } = this.#network;
+    return rules.decide(timeline.now, this.name, to.owner.name, frame);
+  }
+
+  /** Takes a frame to the other end, unless the path overflows; returns when it will be there. */
   #carry(end: LinkEnd, to: LinkEnd, frame: FrozenBytes, delay: number, notBefore = 0): number {
+    if (!end.path.isBounded) return this.#deliver(end, to, frame, delay, notBefore);
+    const entering: InTransit = { isEvicted: false };
+    const evicted = end.path.overflow(end.transit, entering);
+    if (evicted !== null) {
+      evicted.isEvicted = true;
+      this.#network.evicted(this.name, to.owner.name);
+      if (evicted === entering) return end.lastArrival;
+      end.transit.splice(end.transit.indexOf(evicted), 1);
+    }
+    end.transit.push(entering);
+    return this.#deliver(end, to, frame, delay, notBefore, entering);
+  }
+
+  /** Not before `notBefore`, and not at all once it is evicted. */
+  #deliver(
+    end: LinkEnd,
+    to: LinkEnd,
+    frame: FrozenBytes,
+    delay: number,
+    notBefore = 0,
+    transit: InTransit | null = null,
+  ): number {
     const { timeline } = this.#network;
     const arrival = Math.max(timeline.now + delay, end.earliestArrival, notBefore);
     end.inFlight++;
     const arrive = () => {
       end.inFlight--;
+      if (transit?.isEvicted === true) return;
+      if (transit !== null) end.transit.splice(end.transit.indexOf(transit), 1);
       if (to.isOpen) to.owner.#take(to, frame);
     };
     timeline.at(arrival, () => end.path.pass(arrive));
@@ -439,4 +434,9 @@ export class SimEndpoint implements Network {
     );
     return this.#inbox;
   }
+}
+
+/** Microseconds that a rule wants; null where chance is left to draw them. */
+function delayOf(verdict: FrameVerdict | null): number | null {
+  return verdict?.kind === "deliver-after" ? verdict.micros : null;
 }

@@ -67,6 +67,8 @@ function drawNetwork(prng: Prng): PlanDraft["network"] {
     replayPerMille: maybe([100, 500]),
     reorderPerMille: maybe([10, 100, 500]),
     linkFramesMax: prng.pick([4, 32, 256]),
+    transitFramesMax: prng.fork("transit").pick([0, 0, 0, 2, 6, 20]),
+    overflow: prng.fork("overflow").pick(["oldest", "newest"] as const),
     clientDropPerMille: maybe([5, 20, 60]),
     clientLatePerMille: maybe([5, 20, 60]),
   };
@@ -185,6 +187,8 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawDiskError, in32: 10, timesMax: 2 },
   { make: drawDiskHang, in32: 8, timesMax: 2 },
   { make: drawBitRot, in32: 8, timesMax: 2 },
+  { make: drawUnanswered, in32: 6, timesMax: 1 },
+  { make: drawRule, in32: 16, timesMax: 3 },
 ];
 
 /** The mishaps of disks: in the profile named after them every seed has more of each. */
@@ -357,6 +361,43 @@ function drawMute(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   // Links that are open stay so: only one that is made anew can be silent.
   const halfClose = { kind: "half-close", node, atMs: atMs + 1, forMs: 1 } as const;
   return [{ kind: "mute", node, atMs, forMs }, halfClose];
+}
+
+function drawUnanswered(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = drawTarget(prng, nodes);
+  const halfClose = { kind: "half-close", node, atMs: atMs + 1, forMs: 1 } as const;
+  return [{ kind: "unanswered", node, atMs, forMs: drawSpanMs(prng) }, halfClose];
+}
+
+/** One kind of frame has a fate of its own for a while, perhaps on and off, perhaps a few times. */
+function drawRule(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const someone = () => (prng.chance(1, 2) ? null : [drawTarget(prng, nodes)]);
+  const isOnAndOff = prng.chance(1, 3);
+  return [
+    {
+      kind: "rule",
+      from: someone(),
+      to: someone(),
+      message: prng.pick([
+        "pre-vote-request",
+        "vote-request",
+        "vote-reply",
+        "heartbeat",
+        "append-request",
+        "append-reply",
+        "append-reply",
+        "any",
+      ] as const),
+      verdict: prng.pick(["deliver-after", "deliver-after", "drop"] as const),
+      afterMs: prng.pick([1, 30, 300, 2000]),
+      skip: prng.pick([0, 0, 1, 5]),
+      count: prng.pick([null, null, 1, 3, 20]),
+      faultMs: isOnAndOff ? prng.pick([20, 120, 500]) : 0,
+      healthMs: isOnAndOff ? prng.pick([20, 120, 500]) : 0,
+      atMs,
+      forMs: drawSpanMs(prng),
+    },
+  ];
 }
 
 function drawHalfClose(prng: Prng, nodes: number, atMs: number): MishapDraft[] {

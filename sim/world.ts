@@ -67,6 +67,7 @@ export class World implements Stage {
     this.#network.taken = (by, from, frame) => {
       this.#audience.tellTaken(this.#find(by), from, frame);
     };
+    this.#network.evicted = (from, to) => this.#audience.tell("frameEvicted", from, to);
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
     this.#computers = this.#assemble(prng.fork("sim.computers"), machineOf);
     this.nodes = this.#computers;

@@ -176,6 +176,33 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     knownSeed: 1,
   },
   {
+    name: "former-leader-heard",
+    breaks: "Appends of an earlier term are heard like those of the present one.",
+    properties: ["peers-make-sense", "promise-append", "keeps-running", "commit-durable-quorum"],
+    file: "src/raft/raft.ts",
+    find: "if (request.term < this.term) return this.#refuseFormerLeader(from);",
+    replace: "",
+    knownSeed: 3,
+  },
+  {
+    name: "candidate-waits-for-ever",
+    breaks: "A candidate whose questions were lost waits for answers for ever.",
+    properties: ["recovers-after-healing"],
+    file: "src/raft/candidate.ts",
+    find: "this.deadline = after(now, server.drawElectionTimeout());",
+    replace: "this.deadline = after(now, (2 ** 50) as typeof server.options.electionTimeoutMin);",
+    knownSeed: 1,
+  },
+  {
+    name: "lost-append-not-asked-for",
+    breaks: "A leader whose append was lost waits for its answer and never asks.",
+    properties: ["recovers-after-healing"],
+    file: "src/raft/leader.ts",
+    find: '=== "pipeline") this.#askPipeline(peer);',
+    replace: '=== "pipeline") return null;',
+    knownSeed: 1,
+  },
+  {
     name: "former-leaders-round-echoed",
     breaks: "The refusal of a former leader echoes its round, which its next leadership may count.",
     properties: ["stale-read", "commit-durable-quorum", "peers-make-sense"],
@@ -325,7 +352,38 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...STORAGE_MUTANTS];
+/** Connections between peers: what src/node must not do when one of them goes wrong. */
+export const LINK_MUTANTS: readonly Mutant[] = [
+  {
+    name: "hello-waited-for-for-ever",
+    breaks: "A connection on which nobody says hello is waited for, and never made anew.",
+    properties: ["recovers-after-healing"],
+    file: "src/node/links.ts",
+    find: "outgoing.due = after(now, GREETING_TIME);\n    const parts",
+    replace: "outgoing.due = NEVER;\n    const parts",
+    knownSeed: 65,
+  },
+  {
+    name: "dial-waited-for-for-ever",
+    breaks: "A dial that is neither answered nor refused is waited for, and never tried again.",
+    properties: ["recovers-after-healing"],
+    file: "src/node/links.ts",
+    find: "outgoing.due = after(now, GREETING_TIME);\n    this.#byLink",
+    replace: "outgoing.due = NEVER;\n    this.#byLink",
+    knownSeed: 1,
+  },
+  {
+    name: "lost-link-not-redialed",
+    breaks: "A connection that was lost is taken for up, and all that is sent on it is lost.",
+    properties: ["recovers-after-healing"],
+    file: "src/node/links.ts",
+    find: 'if (wasUp) this.#tell("info", "peer-link-lost", outgoing, { why });',
+    replace: "if (wasUp) return outgoing.peer.id;",
+    knownSeed: 1,
+  },
+];
+
+export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...STORAGE_MUTANTS, ...LINK_MUTANTS];
 
 /** One of each kind, all found within a few seeds: what every `npm test` hunts. */
 const EVERY_DAY = [

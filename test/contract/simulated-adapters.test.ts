@@ -75,6 +75,8 @@ networkContract("SimNetwork", async (): Promise<NetworkUnderTest> => {
     duplicatePerMille: 0,
     replayPerMille: 0,
     reorderPerMille: 0,
+    transitFramesMax: 0,
+    overflow: "oldest" as const,
     linkFramesMax: 256,
     clientDropPerMille: 0,
     clientLatePerMille: 0,

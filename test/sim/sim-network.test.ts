@@ -147,6 +147,49 @@ describe("a network with troubles", () => {
   });
 });
 
+describe("a path with little room", () => {
+  /** What comes of five frames sent at once where there is room for two. */
+  const arrived = (overflow: NetworkProfile["overflow"]) => {
+    const evicted: string[] = [];
+    for (let at = 0; at < 20; at++) {
+      const bench = new Bench({ transitFramesMax: 2, overflow }, `room ${at}`);
+      bench.network.evicted = (from, to) => void evicted.push(`${from}>${to}`);
+      bench.dial().send("hello");
+      bench.settle();
+      for (const text of numbers(5)) expect(bench.send(text)).toBe(true);
+      bench.settle();
+      const { frames } = bench.ears.b;
+      // Each path draws its room by itself: one frame, or two.
+      if (frames.length === 1) continue;
+      expect(evicted.slice(-3)).toEqual(["a>b", "a>b", "a>b"]);
+      return frames;
+    }
+    return [];
+  };
+
+  test("throws away the oldest frame that is not on the wire, or the newest, as the plan says", () => {
+    expect(arrived("oldest")).toEqual(["1", "5"]);
+    expect(arrived("newest")).toEqual(["1", "2"]);
+  });
+
+  test("has room again when what was on the way has arrived, and never evicts the hello", () => {
+    const bench = new Bench({ transitFramesMax: 1 });
+    bench.sendMany(20);
+    expect(bench.ears.b.heard[1]).toBe("hello");
+    expect(bench.ears.b.frames.length).toBeGreaterThan(5);
+  });
+
+  test("throws nothing away once everything is healed", () => {
+    const bench = new Bench({ transitFramesMax: 1 });
+    bench.dial().send("hello");
+    bench.settle();
+    bench.network.calm();
+    for (const text of numbers(5)) bench.send(text);
+    bench.settle();
+    expect(bench.ears.b.frames).toEqual(numbers(5));
+  });
+});
+
 describe("a cut path", () => {
   test("carries nothing one way while the other way is open", () => {
     const bench = new Bench();
@@ -297,6 +340,19 @@ describe("a network under a mishap", () => {
     expect(frames.length).toBe(100);
     expect(whole).toBeGreaterThan(25);
     expect(whole).toBeLessThan(75);
+  });
+
+  test("leaves whoever dials, or is dialed by, an unanswering node without a word", () => {
+    for (const name of [A, B]) {
+      const bench = new Bench();
+      bench.network.leaveUnanswered(name, 1);
+      bench.dial();
+      expect([bench.ears.a.heard, bench.ears.b.heard]).toEqual([[], []]);
+      bench.network.leaveUnanswered(name, -1);
+      bench.left.dial(4 as LinkId, B, "b.sim:1", "bulk");
+      bench.settle();
+      expect(bench.ears.a.heard).toEqual(["reached b.peer.cairn"]);
+    }
   });
 
   test("holds nothing, changes nothing and is silent to nobody when all has ended", () => {

@@ -1,0 +1,81 @@
+// Troubles of the network that have a bug of their own: a plan with that one mishap and no other
+// tells the broken code from the sound one, so the mishap does what it says.
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { type Build, buildSources } from "../../sim/mutants/build.ts";
+import { MUTANTS } from "../../sim/mutants/catalogue.ts";
+import { loadBroken } from "../../sim/mutants/load.ts";
+import type { Mutant } from "../../sim/mutants/mutant.ts";
+import { type Plan, type PlanDraft, planOf } from "../../sim/plan.ts";
+import { runPlan } from "../../sim/run.ts";
+
+function planWith(mishaps: PlanDraft["mishaps"], network: PlanDraft["network"] = {}): Plan {
+  return planOf({
+    format: 1,
+    seed: "one mishap",
+    nodes: 3,
+    network,
+    operations: [
+      { kind: "append", client: 0, atMs: 800, times: 60, everyMs: 60 },
+      { kind: "append", client: 1, atMs: 830, times: 60, everyMs: 60 },
+    ],
+    mishaps,
+    healAtMs: 5000,
+    settleMs: 10_000,
+  });
+}
+
+/** Whoever leads loses its links, and those it makes anew meet the trouble. */
+const relinked = { kind: "half-close", node: "leader", atMs: 2001, forMs: 1 } as const;
+
+const PLANS: Readonly<Record<string, { readonly mutant: string; readonly plan: Plan }>> = {
+  clog: {
+    mutant: "former-leader-heard",
+    plan: planWith([{ kind: "clog", node: "leader", atMs: 2000, forMs: 1500 }]),
+  },
+  mute: {
+    mutant: "hello-waited-for-for-ever",
+    plan: planWith([{ kind: "mute", node: "leader", atMs: 2000, forMs: 2500 }, relinked]),
+  },
+  unanswered: {
+    mutant: "dial-waited-for-for-ever",
+    plan: planWith([{ kind: "unanswered", node: "leader", atMs: 2000, forMs: 2500 }, relinked]),
+  },
+  "half-close": {
+    mutant: "lost-link-not-redialed",
+    plan: planWith([{ kind: "half-close", node: "leader", atMs: 2000, forMs: 1000 }]),
+  },
+  rule: {
+    mutant: "candidate-waits-for-ever",
+    plan: planWith([
+      { kind: "rule", verdict: "drop", message: "heartbeat", atMs: 2000, forMs: 1000 },
+      { kind: "rule", verdict: "drop", message: "append-request", atMs: 2000, forMs: 1000 },
+      { kind: "rule", verdict: "drop", message: "pre-vote-reply", atMs: 2000, forMs: 3000 },
+    ]),
+  },
+  eviction: {
+    mutant: "lost-append-not-asked-for",
+    plan: planWith([], { transitFramesMax: 2, delayMeanMicros: 30_000 }),
+  },
+};
+
+describe.each(Object.entries(PLANS))("a plan whose only trouble is %s", (_, { mutant, plan }) => {
+  let sound: Build;
+  beforeAll(async () => {
+    sound = await buildSources();
+  });
+  afterAll(() => sound.remove());
+
+  it(`passes on the sources as they are, and fails on ${mutant}`, async () => {
+    const known = MUTANTS.find(({ name }) => name === mutant) as Mutant;
+    const report = runPlan(plan);
+    expect([report.violation, report.verdict]).toEqual([null, "pass"]);
+    const broken = await loadBroken(known, sound);
+    try {
+      expect(known.properties).toContain(broken.runPlan(plan).violation?.property);
+    } finally {
+      broken.remove();
+    }
+  });
+});
