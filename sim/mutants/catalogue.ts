@@ -198,8 +198,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     breaks: "A leader whose append was lost waits for its answer and never asks.",
     properties: ["recovers-after-healing"],
     file: "src/raft/leader.ts",
-    find: '=== "pipeline") this.#askPipeline(peer);',
-    replace: '=== "pipeline") return null;',
+    find: 'if (peer.takeStuck(now, options.heartbeatInterval) === "pipeline")',
+    replace: "if (this.#round < 0)",
     knownSeed: 1,
   },
   {
