@@ -1,8 +1,8 @@
-// The network between all nodes of a run: links that delay, lose, evict, repeat and reorder frames,
-// and paths that are cut. The contract is src/ports/network.ts. Owns the fate of frames; the chances
-// of one path are sim/sim-path.ts, what is cut when is sim/mishaps.ts. The first frame of each
-// direction (the hello) is part of connecting: it is never lost by chance, and where it cannot pass,
-// the connection fails.
+// The network between all nodes of a run: links that delay, lose, evict, repeat and reorder
+// frames, and paths that are cut. The contract is src/ports/network.ts. Owns the fate of frames;
+// the chances of one path are sim/sim-path.ts, what is cut when is sim/mishaps.ts. The first frame
+// of each direction (the hello) is part of connecting: it is never lost by chance, and where it
+// cannot pass, the connection fails.
 
 import { assert } from "../src/base/assert.ts";
 import { concat, type FrozenBytes, freeze } from "../src/base/bytes.ts";
