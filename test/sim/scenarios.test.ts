@@ -107,6 +107,14 @@ class Serving implements Observer {
   readonly gapsMs: number[] = [];
   /** Of one fault: terms in which somebody led. */
   readonly termsLed: number[] = [];
+  /** Whoever led in the highest term when the first path was cut. */
+  leaderAtCut: string | null = null;
+  /** At each end of a cut: acknowledged appends since the one before. */
+  readonly ackedUntilMend: number[] = [];
+  /** Milliseconds from each end of a cut to the next acknowledged append. */
+  readonly ackAfterMendMs: number[] = [];
+  #acked = 0;
+  #mendedAt: number | null = null;
   #stage: Stage | null = null;
   #cuts = 0;
   #since = 0;
@@ -119,12 +127,16 @@ class Serving implements Observer {
 
   pathsCut(): void {
     if (this.#cuts++ > 0) return;
+    this.leaderAtCut ??= this.#leader();
     this.#since = this.#now;
     this.#longest = 0;
     this.#terms = new Set();
   }
 
   pathsMended(): void {
+    this.ackedUntilMend.push(this.#acked);
+    this.#acked = 0;
+    this.#mendedAt = this.#now;
     if (--this.#cuts > 0) return;
     this.#gap();
     this.gapsMs.push(Math.ceil(this.#longest / 1000));
@@ -136,7 +148,22 @@ class Serving implements Observer {
   }
 
   returned(call: Call): void {
-    if (this.#cuts > 0 && call.question.kind === "append" && call.outcome === "ok") this.#gap();
+    if (call.question.kind !== "append" || call.outcome !== "ok") return;
+    if (this.#cuts > 0) this.#gap();
+    this.#acked++;
+    if (this.#mendedAt !== null)
+      this.ackAfterMendMs.push(Math.ceil((this.#now - this.#mendedAt) / 1000));
+    this.#mendedAt = null;
+  }
+
+  #leader(): string | null {
+    let [leader, term] = [null as string | null, -1];
+    for (const { name, raft } of this.#stage?.nodes ?? []) {
+      if (raft?.role !== "leader" || raft.term <= term) continue;
+      leader = name;
+      term = raft.term;
+    }
+    return leader;
   }
 
   get #now(): number {
@@ -230,6 +257,7 @@ const OCCURRED: Readonly<
     expectServing(serving, plan, 1);
   },
   "star-elects-its-middle": (_, { counts }, serving, plan) => {
+    expect(serving.leaderAtCut).not.toBe("n0");
     expect(counts.partitions).toBe(6);
     expectServing(serving, plan, 1);
   },
@@ -237,10 +265,46 @@ const OCCURRED: Readonly<
     expect(counts.leaders).toBeGreaterThan(1);
     expectServing(serving, plan, 1);
   },
+  "heard-leader-without-quorum-gives-way": (_, { counts }, serving, plan) => {
+    expect(serving.leaderAtCut).toBe("n0");
+    expect(counts.leaders).toBe(2);
+    expectServing(serving, plan, 1);
+  },
+  "follower-without-its-leader-does-not-depose-it": (dangers, { counts }, serving, plan) => {
+    expect(serving.leaderAtCut).toBe("n0");
+    expect(counts.leaders).toBe(1);
+    expect(dangers.maxTermWhileCut).toBe(dangers.termAtCut);
+    expectServing(serving, plan, 1);
+  },
+  "triangle-elects-past-its-bridge": (_, { counts }, serving, plan) => {
+    expect(serving.leaderAtCut).toBe("n0");
+    expect(counts.leaders).toBe(2);
+    expectServing(serving, plan, 1);
+  },
+  "only-the-middle-is-behind": (dangers, { counts }, serving, plan) => {
+    const [untilMiddleReturns, untilLinkHeals] = serving.ackedUntilMend;
+    expect(untilMiddleReturns).toBeGreaterThan(50);
+    expect(untilLinkHeals).toBe(0);
+    // One election for the first leader, one for the leader after the link has healed.
+    expect([counts.leaders, dangers.maxTermWhileCut]).toEqual([2, 2]);
+    expect(serving.ackAfterMendMs[0]).toBeLessThan(5 * plan.options.electionTimeoutMaxMs);
+  },
   "chain-does-not-flap": (_, { counts }, serving, plan) => {
     expect(counts.partitions).toBe(3);
     expectServing(serving, plan, 3);
   },
+};
+
+/** Partial connectivity, by its number in the literature's list of outages (docs/simulation.md). */
+const TOPOLOGIES: Readonly<Record<string, string>> = {
+  V01: "connected-core-keeps-serving",
+  V02: "heard-leader-without-quorum-gives-way",
+  V03: "follower-without-its-leader-does-not-depose-it",
+  V04: "star-elects-its-middle",
+  V05: "triangle-elects-past-its-bridge",
+  V06: "only-the-middle-is-behind",
+  V07: "chain-does-not-flap",
+  V08: "lost-replies-depose-a-leader",
 };
 
 const names = readdirSync(DIRECTORY).map((file) => file.replace(/\.json$/, ""));
@@ -249,6 +313,11 @@ describe("the scenarios", () => {
   test("all have a danger that is looked for here", () => {
     expect([...names].sort()).toEqual(Object.keys(OCCURRED).sort());
     expect(names.length).toBeGreaterThanOrEqual(6);
+  });
+
+  test.each(Object.entries(TOPOLOGIES))("have topology %s as %s", (number, name) => {
+    const plan = decodePlan(readFileSync(new URL(`${name}.json`, DIRECTORY), "utf8"));
+    expect(plan.why[0]).toMatch(`${number}: `);
   });
 
   test.each(names)("%s", (name) => {
