@@ -23,9 +23,13 @@ export class Caretaker {
     this.#patience.set(computer, Math.max(restartMs * 1000, RESTART_MICROS_MIN));
   }
 
-  /** The disk has done something: when it refused a change, its node gives up before long. */
+  /**
+   * The disk has done something: when it refused a change, its node gives up before long; it may
+   * when it was read wrong.
+   */
   look(computer: SimComputer): void {
-    if (computer.disk.errors.changesRefused === 0) return;
+    const { changesRefused, misread } = computer.disk.errors;
+    if (changesRefused + misread === 0) return;
     if (this.#lives.get(computer) === computer.life) return;
     this.#lives.set(computer, computer.life);
     this.#lookLater(computer, computer.life);
@@ -34,22 +38,22 @@ export class Caretaker {
   /** Takes the node down, to be started again, when it is poisoned or its disk is damaged. */
   maybeTakeDown(computer: SimComputer): boolean {
     const { host, disk } = computer;
-    if (host === null || (host.status().state !== "poisoned" && !disk.isRotten)) return false;
+    if (host === null || (host.status().state !== "poisoned" && !disk.isDamaged)) return false;
     computer.crash("process");
     return true;
   }
 
   /**
-   * True when the node stopped in a life in which its disk refused something, or because it found
-   * damage that is there: then it is lost for good.
+   * True when the node stopped in a life in which its disk refused something or read it wrong, or
+   * because it found damage that is there: then it is lost for good.
    */
   stopped(computer: SimComputer, why: string): boolean {
-    if (computer.disk.isRotten && why.includes("damaged")) {
-      computer.isLost = true;
+    if (computer.disk.isDamaged && why.includes("damaged")) {
       computer.retire();
+      computer.lose();
       return true;
     }
-    if (computer.disk.errors.refused === 0) return false;
+    if (computer.disk.errors.met === 0) return false;
     computer.retire();
     this.#timeline.after(this.#waitOf(computer), () => restart(computer));
     return true;

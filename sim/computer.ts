@@ -68,8 +68,7 @@ export class SimComputer implements Computer {
   #atTheDoor: (() => void)[] = [];
   /** True between the two ends of a turn, and for good when it threw. */
   isInTurn = false;
-  /** Its disk is damaged: nobody starts it again. */
-  isLost = false;
+  #isLost = false;
   /** Of the last turn; undefined until somebody asks. */
   #raft: RaftStatus | null | undefined = undefined;
 
@@ -98,6 +97,11 @@ export class SimComputer implements Computer {
   get raft(): RaftStatus | null {
     if (this.#raft === undefined) this.#raft = this.#host?.look().raft ?? null;
     return this.#raft;
+  }
+
+  /** Its disk is damaged, or has forgotten something: nobody starts it again. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   get isPaused(): boolean {
@@ -147,12 +151,26 @@ export class SimComputer implements Computer {
     if (this.#host !== null) this.#unplug(kind);
     const loss = this.disk.crash(kind);
     this.#surroundings.audience.tell("nodeCrashed", this, kind, loss);
+    this.#lookAtDisk();
   }
 
   /** Takes down a node that said it has stopped. */
   retire(): void {
     this.#unplug("process");
     this.disk.crash("process");
+    this.#lookAtDisk();
+  }
+
+  /** Nobody starts a node on this disk any more. */
+  lose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#surroundings.audience.tell("diskLost", this);
+  }
+
+  /** A node that would start without a word on less than it promised is not started again. */
+  #lookAtDisk(): void {
+    if (!this.#isLost && this.disk.forgotten !== null) this.lose();
   }
 
   /** The process takes no turn until the returned function is called; nothing when it is down. */

@@ -1,12 +1,12 @@
-// The spells in which a simulated disk refuses: reads, writes or syncs that fail, or no room left.
-// Owns which operation fails and with what; what a failed one leaves behind is sim/sim-disk.ts and
-// sim/sim-file.ts.
+// The spells in which a simulated disk refuses: reads, writes or syncs that fail, or no room left;
+// and those in which it reads a byte wrong that is right on the medium. Owns which operation fails
+// and with what; what a failed one leaves behind is sim/sim-disk.ts and sim/sim-file.ts.
 
 import type { DiskErrorCode, DiskOperation } from "../src/base/disk.ts";
 import type { Prng } from "../src/base/prng.ts";
 
-/** What is refused while the spell lasts. */
-export type DiskErrorKind = "read" | "write" | "sync" | "full";
+/** What is refused while the spell lasts; "misread" refuses nothing and says something else. */
+export type DiskErrorKind = "read" | "write" | "sync" | "full" | "misread";
 
 export interface DiskSpell {
   readonly error: DiskErrorKind;
@@ -19,14 +19,20 @@ export class DiskErrors {
   readonly #spells = new Set<DiskSpell>();
   #refused = 0;
   #changesRefused = 0;
+  #misread = 0;
 
   constructor(prng: Prng) {
     this.#prng = prng;
   }
 
-  /** Operations of the present life that were refused. */
-  get refused(): number {
-    return this.#refused;
+  /** Operations of the present life that were refused, or read wrong. */
+  get met(): number {
+    return this.#refused + this.#misread;
+  }
+
+  /** Reads of the present life that returned a wrong byte. */
+  get misread(): number {
+    return this.#misread;
   }
 
   /** Those of them that would have changed the disk. */
@@ -38,6 +44,7 @@ export class DiskErrors {
   beginLife(): void {
     this.#refused = 0;
     this.#changesRefused = 0;
+    this.#misread = 0;
   }
 
   begin(spell: DiskSpell): void {
@@ -52,12 +59,23 @@ export class DiskErrors {
   strike(operation: DiskOperation, grows: boolean): DiskErrorCode | null {
     for (const { error, failPerMille } of this.#spells) {
       const isMeant = error === "full" ? grows : errorOf(operation) === error;
-      if (!isMeant || !this.#prng.chance(failPerMille, 1000)) continue;
+      if (error === "misread" || !isMeant || !this.#prng.chance(failPerMille, 1000)) continue;
       this.#refused++;
       if (error !== "read") this.#changesRefused++;
       return error === "full" ? "ENOSPC" : "EIO";
     }
     return null;
+  }
+
+  /** Flips a bit of what a read is about to return, when the spell that is on strikes it. */
+  maybeMisread(bytes: Uint8Array): void {
+    for (const { error, failPerMille } of this.#spells) {
+      if (error !== "misread" || bytes.length === 0) continue;
+      if (!this.#prng.chance(failPerMille, 1000)) continue;
+      const at = this.#prng.below(bytes.length);
+      bytes[at] = (bytes[at] as number) ^ (1 << this.#prng.below(8));
+      this.#misread++;
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import type { DiskOperation } from "../src/base/disk.ts";
 import type { NodeId } from "../src/base/ids.ts";
 import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
+import { VITAL_KINDS } from "./checks/rot.ts";
 import type { SimComputer } from "./computer.ts";
 import { DiskAtlas } from "./disk-atlas.ts";
 import { type Moment, Moments } from "./moments.ts";
@@ -112,9 +113,7 @@ export class Mishaps {
 
   /** A node has stopped by itself: true when its disk explains it, and it will be started again. */
   stoppedByDisk(computer: SimComputer, why: string): boolean {
-    if (!this.#caretaker.stopped(computer, why)) return false;
-    if (computer.isLost) this.#audience.tell("diskLost", computer);
-    return true;
+    return this.#caretaker.stopped(computer, why);
   }
 
   /** No mishap is left: paths are mended, disks quick again, and whoever is down starts. */
@@ -218,8 +217,12 @@ export class Mishaps {
 
   #rot({ node, file, bits }: Extract<PlannedMishap, { kind: "bit-rot" }>): void {
     const computer = this.find(node);
-    if (file === "store" && !this.#atlas.maybeLose(computer.place)) return;
-    const flipped = computer.disk.rot(file, bits);
+    const { disk, place } = computer;
+    const atlas = this.#atlas;
+    const flipped = disk.rot(file, bits, (range) => {
+      if (!VITAL_KINDS.has(file)) return true;
+      return range === null ? atlas.maybeLose(place) : atlas.maybeDamage(place, range);
+    });
     if (flipped > 0) this.#audience.tell("bitsRotted", computer, flipped);
   }
 

@@ -26,7 +26,7 @@ export interface Computer {
   /** Raft as it was after the node's last turn; null while it is down or has not opened its log. */
   readonly raft: RaftStatus | null;
   readonly disk: DiskView;
-  /** Down for good: its disk is damaged, and it said so. */
+  /** Down for good: its disk is damaged, or has forgotten what was durable on it. */
   readonly isLost: boolean;
 }
 
@@ -93,7 +93,7 @@ export interface Observer {
   diskHung?(node: Computer): void;
   /** Bits of what is durable on the node's disk read otherwise from here on. */
   bitsRotted?(node: Computer, bits: number): void;
-  /** The node found its disk damaged and stopped; it is excused for good. */
+  /** The node is excused for good: it found its disk damaged, or would not have noticed. */
   diskLost?(node: Computer): void;
   /** A mishap cut paths: none of `from` reaches any of `to`, nor back when both ways. */
   pathsCut?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;

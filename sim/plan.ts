@@ -237,20 +237,24 @@ const mishap = z.discriminatedUnion("kind", [
     downMs: count,
   }),
   /**
-   * Bits of what is durable flip: of entries only as far as the atlas allows (sim/disk-atlas.ts).
+   * Bits of what is durable flip: where a node may be lost by it, only as far as the atlas allows
+   * (sim/disk-atlas.ts).
    */
   z.strictObject({
     kind: z.literal("bit-rot"),
     node: target,
-    file: z.enum(["store", "index", "checkpoint"]),
+    file: z.enum(["store", "index", "checkpoint", "manifest", "hard-state"]),
     bits: z.int().min(1).max(64),
     atMs: count,
   }),
-  /** A disk refuses; a node that gave up because of it is started again `restartMs` later. */
+  /**
+   * A disk refuses, or reads wrong what is right on the medium ("misread"); a node that gave up
+   * because of it is started again `restartMs` later.
+   */
   z.strictObject({
     kind: z.literal("disk-error"),
     node: target,
-    error: z.enum(["read", "write", "sync", "full"]),
+    error: z.enum(["read", "write", "sync", "full", "misread"]),
     failPerMille: perMille,
     atMs: count,
     forMs: count,

@@ -9,7 +9,9 @@ import type { DiskErrorCode, DiskOperation, DiskResult } from "../src/base/disk.
 import type { OpId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { Disk, DiskInbox } from "../src/ports/disk.ts";
-import { drawPlaceOfRot, type RotKind, rotKindOf } from "./checks/rot.ts";
+import { type DiskImage, forgottenIn } from "./checks/disk-memory.ts";
+import { drawPlaceOfRot, type RotKind, rotKindOf, VITAL_KINDS } from "./checks/rot.ts";
+import type { IndexRange } from "./disk-atlas.ts";
 import { DiskErrors } from "./disk-errors.ts";
 import type { CrashKind, CrashLoss, DiskView } from "./observer.ts";
 import type { DiskProfile } from "./plan.ts";
@@ -118,8 +120,11 @@ export class SimDisk implements Disk, DiskView {
     return this.#stuck.size > 0;
   }
 
-  /** Flips up to `count` bits of files of that kind; says how many. A mishap's at rest. */
-  rot(kind: RotKind, count: number): number {
+  /**
+   * Flips up to `count` bits of files of that kind, each where `mayRot` says that it may; says how
+   * many. A mishap's at rest.
+   */
+  rot(kind: RotKind, count: number, mayRot: (range: IndexRange | null) => boolean): number {
     const files = [...this.#durableNames].filter(
       ([file, content]) =>
         rotKindOf(file) === kind && this.#files.get(file) === content && content.length > 0,
@@ -127,20 +132,28 @@ export class SimDisk implements Disk, DiskView {
     let flipped = 0;
     for (let left = files.length === 0 ? 0 : count; left > 0; left--) {
       const [file, content] = this.#prng.pick(files);
-      const position =
-        kind === "store"
-          ? drawPlaceOfRot(content.durableBytes(), this.#prng)
-          : this.#prng.below(content.length);
-      if (position === null || !this.survivesPowerLoss(file, position, position + 1)) continue;
+      const place = drawPlaceOfRot(kind, content.durableBytes(), this.#prng);
+      if (place === null) continue;
+      const { position, index } = place;
+      if (!this.survivesPowerLoss(file, position, position + 1)) continue;
+      if (!mayRot(index === null ? null : { first: index, last: index })) continue;
       content.rot(position, 1 << this.#prng.below(8));
       flipped++;
     }
     return flipped;
   }
 
-  /** Some entry's bytes read otherwise than they were written. */
-  get isRotten(): boolean {
-    return [...this.#files].some(([file, { isRotten }]) => isRotten && rotKindOf(file) === "store");
+  /** Something that a node cannot do without reads otherwise than it was written. */
+  get isDamaged(): boolean {
+    return [...this.#files].some(([file, { isWrong }]) => {
+      const kind = isWrong ? rotKindOf(file) : null;
+      return kind !== null && VITAL_KINDS.has(kind);
+    });
+  }
+
+  /** What a node that starts now would have forgotten without a sign, in words; null: nothing. */
+  get forgotten(): string | null {
+    return this.isDamaged ? forgottenIn(this.#readImage(), this.cachedImage()) : null;
   }
 
   survivesPowerLoss(file: string, start: number, end: number): boolean {
@@ -172,6 +185,11 @@ export class SimDisk implements Disk, DiskView {
     this.#busyUntil.clear();
     this.#stuck.clear();
     return loss;
+  }
+
+  /** What a process that starts now would really read. */
+  #readImage(): DiskImage {
+    return imageOf(this.#files, (content) => content.read(0, content.length));
   }
 
   #complete(operation: DiskOperation): void {
@@ -207,8 +225,11 @@ export class SimDisk implements Disk, DiskView {
       case "write-at":
         content.write(operation.position, operation.parts);
         return DONE;
-      case "read-at":
-        return { kind: "read", bytes: freeze(content.read(operation.position, operation.length)) };
+      case "read-at": {
+        const bytes = content.read(operation.position, operation.length);
+        this.errors.maybeMisread(bytes);
+        return { kind: "read", bytes: freeze(bytes) };
+      }
       case "sync":
         content.sync();
         return DONE;

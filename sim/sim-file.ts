@@ -9,6 +9,8 @@ import type { Prng } from "../src/base/prng.ts";
 /** What a disk writes whole or not at all. */
 export const SECTOR_BYTES = 512;
 
+const NOWHERE: readonly number[] = [];
+
 /** A completed write that no sync has covered. */
 interface UnsyncedWrite {
   readonly start: number;
@@ -48,21 +50,43 @@ export class SimFile {
   /** A sync failed: bytes that are read are not on the disk, and no sync will put them there. */
   #isLying = false;
 
-  /** Bits that read wrong, by position; beside the bytes, so that what is right stays known. */
-  readonly #rot = new Map<number, number>();
+  /**
+   * Bits that read wrong, by position: what the medium has is not what was written. Beside the
+   * bytes, so that what is right stays known.
+   */
+  readonly #wrong = new Map<number, number>();
 
   get length(): number {
     return this.#cached.length;
   }
 
   /** Some byte reads otherwise than it was written. */
-  get isRotten(): boolean {
-    return this.#rot.size > 0;
+  get isWrong(): boolean {
+    return this.#wrong.size > 0;
   }
 
   /** From now on the byte at `position` reads with these bits flipped, until it is written. */
   rot(position: number, bits: number): void {
-    this.#rot.set(position, bits);
+    this.#wrong.set(position, bits);
+  }
+
+  /** A write that is acknowledged and never reaches the medium: what was read before is read on. */
+  writeInVain(position: number, parts: readonly Uint8Array[]): void {
+    const bytes = concat(parts);
+    const before = new Uint8Array(bytes.length);
+    before.set(this.read(position, bytes.length));
+    this.write(position, [bytes]);
+    this.overlay(position, before);
+  }
+
+  /** These bytes are read at `position` from now on, although nobody wrote them here. */
+  overlay(position: number, bytes: Uint8Array): void {
+    const right = this.#cached.bytes;
+    for (let n = 0; n < bytes.length && position + n < right.length; n++) {
+      const bits = (bytes[n] as number) ^ (right[position + n] as number);
+      if (bits === 0) this.#wrong.delete(position + n);
+      else this.#wrong.set(position + n, bits);
+    }
   }
 
   /** Writes the parts one after another; a gap before them reads as zeros. */
@@ -70,8 +94,7 @@ export class SimFile {
     const bytes = concat(parts);
     const { length } = bytes;
     assert(!this.#isMapped || position + length <= this.length, "a mapped file does not grow");
-    for (const at of this.#rot.keys())
-      if (at >= position && at < position + length) this.#rot.delete(at);
+    for (const at of this.#wrongWithin(position, length)) this.#wrong.delete(at);
     this.#cached.write(position, bytes);
     this.#unsynced.push({ start: position, bytes });
   }
@@ -79,9 +102,8 @@ export class SimFile {
   /** A copy; short at the end of the file. */
   read(position: number, length: number): Uint8Array {
     const bytes = this.#cached.bytes.slice(position, position + length);
-    for (const [at, bits] of this.#rot) {
-      const byte = bytes[at - position];
-      if (byte !== undefined) bytes[at - position] = byte ^ bits;
+    for (const at of this.#wrongWithin(position, bytes.length)) {
+      bytes[at - position] = (bytes[at - position] as number) ^ (this.#wrong.get(at) as number);
     }
     return bytes;
   }
@@ -161,8 +183,9 @@ export class SimFile {
     const after = this.#durable.bytes;
     let lostBytes = 0;
     for (let at = 0; at < before.length; at++) if (before[at] !== (after[at] ?? 0)) lostBytes++;
-    this.#cached = new Layer();
-    this.#cached.write(0, after);
+    const read = new Layer();
+    read.write(0, after);
+    this.#become(read);
     this.#unsynced = [];
     this.#isLying = false;
     return { lostBytes, tornWrites };
@@ -174,8 +197,26 @@ export class SimFile {
     const read = new Layer();
     read.write(0, this.#durable.bytes);
     for (const write of this.#unsynced) read.write(write.start, write.bytes);
-    this.#cached = read;
+    this.#become(read);
     this.#isLying = false;
+  }
+
+  /** What a crash left is read from now on; where it is something else, nothing is known wrong. */
+  #become(read: Layer): void {
+    const [before, after] = [this.#cached.bytes, read.bytes];
+    for (const at of this.#wrong.keys()) if (before[at] !== after[at]) this.#wrong.delete(at);
+    this.#cached = read;
+  }
+
+  /** The positions in a range that read wrong; by the smaller of the two sets. */
+  #wrongWithin(position: number, length: number): readonly number[] {
+    const wrong = this.#wrong;
+    if (wrong.size === 0) return NOWHERE;
+    const end = position + length;
+    if (wrong.size <= length) return [...wrong.keys()].filter((at) => at >= position && at < end);
+    const within: number[] = [];
+    for (let at = position; at < end; at++) if (wrong.has(at)) within.push(at);
+    return within;
   }
 
   /** Decides what of each unsynced write is on the disk; says how many are torn. */

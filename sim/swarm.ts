@@ -294,7 +294,16 @@ function drawSlowDisk(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
 
 function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const node = drawTarget(prng, nodes);
-  const error = prng.pick(["read", "write", "sync", "sync", "sync", "full"] as const);
+  const error = prng.pick([
+    "read",
+    "write",
+    "sync",
+    "sync",
+    "sync",
+    "full",
+    "misread",
+    "misread",
+  ] as const);
   const failPerMille = prng.pick([50, 300, 1000]);
   const restartMs = drawSpanMs(prng);
   const forMs = drawSpanMs(prng);
@@ -457,7 +466,14 @@ function drawDiskHang(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
 }
 
 function drawBitRot(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
-  const file = prng.pick(["store", "store", "index", "checkpoint"] as const);
+  const file = prng.pick([
+    "store",
+    "store",
+    "index",
+    "checkpoint",
+    "manifest",
+    "hard-state",
+  ] as const);
   const bits = prng.pick([1, 1, 3, 20]);
   return [{ kind: "bit-rot", node: drawTarget(prng, nodes), file, bits, atMs }];
 }

@@ -1,8 +1,9 @@
-// The hard state's file: two slots, each alone in its 4 KiB block, written in turn. A slot that was
-// torn falls back to the other; which is right because nothing was said yet on the torn one's
-// account. Besides term and vote a slot carries the truncation under way and the durable index of
-// its moment: evidence for recovery. Owns layout and choice of slot, not when it is written
-// (writer.ts).
+// The hard state's file: two slots, each alone in its 4 KiB block, with the same in both. They are
+// written one after the other, each synced before the next; nothing is said on their account before
+// both are there. So a slot that was torn falls back to the other's older state, which is right,
+// and one that rots later to the same state: no vote is forgotten with one bad sector. Besides term
+// and vote a slot carries the truncation under way and the durable index of its moment: evidence
+// for recovery. Owns layout and choice of slot, not when it is written (writer.ts).
 //
 //   0   8  "CAIRNHRD"                  32   8  first index of a truncation under way, 0 without
 //   8   4  format version = 1          40   8  durable index when written
@@ -28,6 +29,7 @@ const MAGIC = "CAIRNHRD";
 const VOTE_BYTES_MAX = 255;
 
 export type SlotNumber = 0 | 1;
+const BOTH_SLOTS: readonly SlotNumber[] = [0, 1];
 
 export interface HardStateSlot {
   readonly hardState: HardState;
@@ -96,39 +98,36 @@ export function decodeSlot(bytes: Uint8Array, slot: SlotNumber): DecodedHardStat
   return { kind: "hard-state", slot, state };
 }
 
-/** The file as the running node knows it: what it says now, and which slot is written next. */
+/** The file as the running node knows it. */
 export class HardStateFile {
   #current: HardStateSlot;
-  #slot: SlotNumber;
 
-  /** `slot` holds `current`, and is durable. */
-  constructor(current: HardStateSlot, slot: SlotNumber) {
+  /** One slot holds `current`, and is durable. */
+  constructor(current: HardStateSlot) {
     this.#current = current;
-    this.#slot = slot;
   }
 
   get current(): HardStateSlot {
     return this.#current;
   }
 
-  /**
-   * The operations that put the change, in the other slot, on the disk; it is current from now on.
-   */
+  /** The operations that put the change on the disk; it is current from now on. */
   advance(change: Omit<HardStateSlot, "sequence">): Operation[] {
     this.#current = { ...change, sequence: this.#current.sequence + 1 };
-    this.#slot = this.#slot === 0 ? 1 : 0;
-    return writeSlots(this.#current, [this.#slot]);
+    return writeSlots(this.#current, BOTH_SLOTS);
   }
 }
 
-/** Writes `state` into `slots` and syncs the file. */
+/** Writes `state` into `slots`, one after the other: each is durable before the next is begun. */
 export function writeSlots(state: HardStateSlot, slots: readonly SlotNumber[]): Operation[] {
   const sector = encodeSlot(state);
-  const writes: Operation[] = slots.map((slot) => ({
-    kind: "write-at",
-    file: HARD_STATE_FILE,
-    position: SLOT_POSITIONS[slot],
-    parts: [sector],
-  }));
-  return [...writes, { kind: "sync", file: HARD_STATE_FILE }];
+  return slots.flatMap((slot): Operation[] => [
+    {
+      kind: "write-at",
+      file: HARD_STATE_FILE,
+      position: SLOT_POSITIONS[slot],
+      parts: [sector],
+    },
+    { kind: "sync", file: HARD_STATE_FILE },
+  ]);
 }

@@ -132,7 +132,7 @@ function* settle(
     const running = encodeManifest({ identity: manifest.identity, cleanStop: null });
     yield* replaceFile(MANIFEST_FILE, [running]);
   }
-  return new HardStateFile(state, other);
+  return new HardStateFile(state);
 }
 
 /** The same once the truncation under way, if any, has been brought to its end. */
@@ -211,7 +211,7 @@ function* createDirectory(options: LogOptions): Flow<OpenDirectory> {
   return {
     identity,
     cleanStop: true,
-    hardState: new HardStateFile(fresh, 1),
+    hardState: new HardStateFile(fresh),
     checkpoint: null,
     segments: [first],
     end: LOG_START,

@@ -258,6 +258,31 @@ export function isZeroFrom(bytes: Uint8Array, at: number): boolean {
   return true;
 }
 
+/** How much of some bytes is whole. */
+export interface WholeBytes {
+  readonly length: number;
+  /** What has to be read from there to get on; no more than is there when it is not whole. */
+  readonly needs: number;
+}
+
+/**
+ * The whole frames that stand one after another from the first byte on; of the last one's padding
+ * some may be missing.
+ */
+export function wholeFrames(bytes: Uint8Array): WholeBytes {
+  const view = viewOf(bytes);
+  let length = 0;
+  while (length < bytes.length) {
+    const decoded = decodeHead(bytes, length, FRAME_LIMITS, view);
+    if (decoded.kind === "incomplete") return { length, needs: decoded.needs };
+    if (decoded.kind !== "head") return { length, needs: 0 };
+    if (length + decoded.length > bytes.length) return { length, needs: decoded.length };
+    if (!isBodyWhole(bytes, length, decoded.head)) return { length, needs: 0 };
+    length += paddedLength(decoded.length);
+  }
+  return { length, needs: 0 };
+}
+
 export interface ScannedEntry {
   readonly entry: Entry;
   readonly position: Position;

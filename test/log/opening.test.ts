@@ -58,6 +58,19 @@ describe("a directory", () => {
     expect(reopened(gone).refused).toMatchObject({ damage: { what: "the file is gone" } });
   });
 
+  test("remembers its vote when any one sector of the hard state rots", () => {
+    const voted = openedLog().write({ hardState: hardStateOf(1, "n2") });
+    voted.write({ hardState: hardStateOf(2, "n3") });
+    for (const position of [0, 4096]) {
+      const image = voted.disk.killImage();
+      image.get("hard-state")?.fill(0xa5, position, position + 512);
+      const driver = reopened(image);
+      expect(driver.opened?.hardState).toEqual(hardStateOf(2, "n3"));
+      // And both sectors are whole again.
+      expect(reopened(driver.disk.killImage()).opened?.hardState).toEqual(hardStateOf(2, "n3"));
+    }
+  });
+
   test("that lost its manifest is never taken for an empty one", () => {
     const lost = new Map(image);
     lost.delete("manifest");

@@ -7,6 +7,7 @@ import { DiskAtlas } from "../../sim/disk-atlas.ts";
 import { planOf } from "../../sim/plan.ts";
 import { type RunReport, runPlan } from "../../sim/run.ts";
 import { SimFile } from "../../sim/sim-file.ts";
+import type { LogIndex } from "../../src/base/ids.ts";
 
 describe("the atlas", () => {
   test.each([
@@ -25,6 +26,40 @@ describe("the atlas", () => {
     expect(atlas.maybeLose(2)).toBe(true);
     expect(atlas.maybeLose(1)).toBe(false);
     expect(atlas.maybeLose(2)).toBe(true);
+  });
+});
+
+describe("the atlas of nodes that repair themselves", () => {
+  const range = (first: number, last: number) => {
+    return { first: first as LogIndex, last: last as LogIndex };
+  };
+
+  test("lets every disk be damaged, but no entry on more than a minority", () => {
+    const atlas = new DiskAtlas(3, true);
+    expect(atlas.maybeDamage(0, range(1, 10))).toBe(true);
+    expect(atlas.maybeDamage(1, range(11, 20))).toBe(true);
+    expect(atlas.maybeDamage(2, range(21, 30))).toBe(true);
+    expect(atlas.maybeDamage(2, range(20, 25))).toBe(false);
+    expect(atlas.maybeDamage(2, range(5, 25))).toBe(false);
+    expect(atlas.maybeDamage(0, range(5, 10))).toBe(true);
+    expect(atlas.maybeLose(1)).toBe(false);
+  });
+
+  test("counts by entry, not by how many disks are damaged somewhere in a range", () => {
+    const atlas = new DiskAtlas(5, true);
+    expect(atlas.maybeDamage(0, range(1, 10))).toBe(true);
+    expect(atlas.maybeDamage(1, range(11, 20))).toBe(true);
+    expect(atlas.maybeDamage(2, range(1, 20))).toBe(true);
+    expect(atlas.maybeDamage(3, range(10, 11))).toBe(false);
+    expect(atlas.maybeDamage(3, range(21, 22))).toBe(true);
+  });
+
+  test("forgets what a disk has again", () => {
+    const atlas = new DiskAtlas(3, true);
+    expect(atlas.maybeLose(0)).toBe(true);
+    expect(atlas.maybeLose(1)).toBe(false);
+    atlas.restored(0);
+    expect(atlas.maybeLose(1)).toBe(true);
   });
 });
 
@@ -51,15 +86,15 @@ describe("a rotten byte", () => {
   test("is well again once it is written", () => {
     const file = rotten();
     file.write(1, [new Uint8Array([5])]);
-    expect(file.isRotten).toBe(true);
+    expect(file.isWrong).toBe(true);
     file.write(2, [new Uint8Array([6])]);
-    expect(file.isRotten).toBe(false);
+    expect(file.isWrong).toBe(false);
     expect([...file.read(0, 4)]).toEqual([1, 5, 6, 4]);
   });
 });
 
 function runWithRot(
-  file: "store" | "index" | "checkpoint",
+  file: "store" | "index" | "checkpoint" | "manifest" | "hard-state",
   nodes: number,
   places: number[],
 ): RunReport {
@@ -95,6 +130,18 @@ test("two of five nodes with rotten entries are excused, and the others go on", 
   const { violation, counts } = runWithRot("store", 5, [0, 1, 2]);
   expect(violation).toBeNull();
   expect(counts.disksLost).toBe(2);
+});
+
+test("a node with a rotten manifest is excused for good, and the others go on", () => {
+  const { violation, counts } = runWithRot("manifest", 3, [0, 1]);
+  expect(violation).toBeNull();
+  expect(counts.disksLost).toBe(1);
+});
+
+test("a node whose hard state rots forgets no vote, or is excused for good", () => {
+  const { violation, counts } = runWithRot("hard-state", 3, [0, 1]);
+  expect(violation).toBeNull();
+  expect(counts.rottenBits).toBe(8);
 });
 
 test.each(["index", "checkpoint"] as const)("a rotten %s costs nobody the log", (file) => {

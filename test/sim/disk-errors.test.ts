@@ -86,6 +86,34 @@ test.each(["read", "write", "sync", "full"] as const)(
   },
 );
 
+test("a cluster outlives disks that read wrong what is right on them", () => {
+  const spell = { kind: "disk-error", error: "misread", failPerMille: 300 } as const;
+  const plan = planOf({
+    format: 1,
+    seed: "misreads",
+    nodes: 3,
+    options: { segmentBytesMax: 8192, cacheBytesMax: 0 },
+    operations: [
+      append,
+      { kind: "read", client: 1, atMs: 700, times: 40, everyMs: 50, node: "leader" },
+    ],
+    mishaps: [0, 1, 2].flatMap((node) => [
+      { ...spell, node, atMs: 1200 + node, forMs: 1500, restartMs: 50 },
+      { kind: "crash", node, how: "power", atMs: 1500 + 300 * node, downMs: 50 } as const,
+    ]),
+    healAtMs: 3500,
+  });
+  const stops: string[] = [];
+  const report = runPlan(plan, [
+    { nodeStopped: (_, how) => void (how.kind === "failed" && stops.push(how.why)) },
+  ]);
+  expect(report.violation).toBeNull();
+  expect(report.counts.acked).toBeGreaterThan(50);
+  expect(report.counts.disksLost).toBe(0);
+  expect(stops.length).toBeGreaterThan(0);
+  for (const why of stops) expect(why).toContain("damaged");
+});
+
 test.each(["all", "next-change"] as const)(
   "a cluster outlives a leader's disk that hangs: %s",
   (of) => {

@@ -66,6 +66,7 @@ class Bench {
   }
 }
 
+const bitsOf = (byte: number) => byte.toString(2).replaceAll("0", "").length;
 const bytesOf = (letters: string) => new TextEncoder().encode(letters);
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const create = (file: string): Order => ({ kind: "create", file });
@@ -229,6 +230,27 @@ describe("what would survive a power loss now", () => {
     expect(bench.disk.survivesPowerLoss("a", 3, 6)).toBe(true);
     bench.perform({ kind: "rename", from: "a", to: "b" });
     expect(bench.disk.survivesPowerLoss("b", 3, 6)).toBe(false);
+  });
+});
+
+describe("a disk that reads wrong", () => {
+  test("returns one flipped bit, and the right bytes when the spell is over", () => {
+    const bench = new Bench("misread");
+    bench.perform(create("a"), write("a", 0, "abcdef"));
+    const spell = { error: "misread", failPerMille: 1000 } as const;
+    const read: Order = { kind: "read-at", file: "a", position: 0 as Position, length: 6 };
+    const bitsOff = () => {
+      const result = bench.perform(read);
+      if (result.kind !== "read") throw new Error("expected bytes");
+      const right = bytesOf("abcdef");
+      return result.bytes.reduce((off, byte, at) => off + bitsOf(byte ^ (right[at] ?? 0)), 0);
+    };
+    bench.disk.errors.begin(spell);
+    expect(bitsOff()).toBe(1);
+    expect(bench.disk.errors.misread).toBe(1);
+    bench.disk.errors.end(spell);
+    expect(bitsOff()).toBe(0);
+    expect(bench.image()).toEqual({ a: "abcdef" });
   });
 });
 
