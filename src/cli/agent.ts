@@ -7,6 +7,7 @@ import { readdirSync } from "node:fs";
 import { lockDataDirectory } from "../adapters/data-lock.ts";
 import { FileDisk } from "../adapters/file-disk.ts";
 import { GrpcServer } from "../adapters/grpc-server.ts";
+import { GZIP_PACKING } from "../adapters/gzip-packing.ts";
 import { chooseIndex } from "../adapters/index-maps.ts";
 import { OsClock } from "../adapters/os-clock.ts";
 import { PeerLinks } from "../adapters/peer-links.ts";
@@ -91,7 +92,12 @@ class Agent {
       sendBytesMax: SEND_BYTES_MAX,
       telemetry,
     });
-    this.#service = new LogService(serviceOptionsOf(config), security.authorizer, this.#clock);
+    this.#service = new LogService(
+      serviceOptionsOf(config),
+      security.authorizer,
+      this.#clock,
+      GZIP_PACKING,
+    );
     this.#grpc = new GrpcServer(this.#service, {
       tls: security.serverTls,
       messageBytesMax: batchBytesMax(config) + 1024 * 1024,

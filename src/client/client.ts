@@ -36,6 +36,8 @@ export interface ConnectOptions {
   readonly batchRecordsMax?: number;
   /** Bytes of appends that may wait before more are refused as "overloaded"; 64 MiB. */
   readonly queueBytesMax?: number;
+  /** "gzip" packs batches where that makes them smaller; "none". */
+  readonly compression?: "none" | "gzip";
 }
 
 /** A record to append; text is sent as UTF-8. */
@@ -76,6 +78,7 @@ const DEFAULTS = {
   batchBytesMax: 1024 * 1024,
   batchRecordsMax: 10_000,
   queueBytesMax: 64 * 1024 * 1024,
+  compression: "none" as "none" | "gzip",
 };
 
 /** Connects lazily: nothing is sent before the first operation. */

@@ -8,7 +8,8 @@
 // epoch: once that is in the log, the doubtful batch can no longer come in behind it.
 
 import { randomInt } from "node:crypto";
-import type { NewRecord } from "../base/record-batch.ts";
+import { gzipSync } from "node:zlib";
+import { encodeBatch, type NewRecord } from "../base/record-batch.ts";
 import {
   type AppendResponse,
   decodeAppendResponse,
@@ -27,6 +28,7 @@ export interface ProducerOptions {
   readonly batchRecordsMax: number;
   /** Bytes of appends that wait before more are refused. */
   readonly queueBytesMax: number;
+  readonly compression: "none" | "gzip";
 }
 
 export interface AppendOptions {
@@ -267,7 +269,10 @@ export class Producer {
 
   #encode(records: readonly NewRecord[], expectedEndOffset: number | null): Buffer {
     const [producerId, epoch, sequence] = [this.#id, this.#epoch, this.#sequence];
-    return encodeAppendRequest({ records, producerId, epoch, sequence, expectedEndOffset });
+    const gzip = this.#options.compression === "gzip" ? packed(records) : null;
+    const request = { producerId, epoch, sequence, expectedEndOffset };
+    if (gzip === null) return encodeAppendRequest({ records, gzip, ...request });
+    return encodeAppendRequest({ records: [], gzip, ...request });
   }
 
   #endInDoubt(error: CairnError): CairnError {
@@ -286,6 +291,17 @@ export class Producer {
 /** Refusals for something in the records: other appends in the same batch may be fine. */
 function isAboutRecords(error: CairnError): boolean {
   return error.code === "record-too-large" || error.code === "malformed";
+}
+
+/** Below this a gzip header costs more than it saves. */
+const PACKED_BYTES_MIN = 256;
+
+/** A gzip stream of the batch; null when the batch is smaller as it is. */
+function packed(records: readonly NewRecord[]): Uint8Array | null {
+  const plain = encodeBatch(records);
+  if (plain.length < PACKED_BYTES_MIN) return null;
+  const gzip = gzipSync(plain, { level: 1 });
+  return gzip.length < plain.length ? gzip : null;
 }
 
 function inDoubt(error: CairnError): CairnError {

@@ -2,9 +2,15 @@
 // it breaks or stalls. Owns order and back-pressure; whoever iterates sees each offset once,
 // ascending.
 
+import { gunzipSync } from "node:zlib";
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import type { RecordHeader } from "../base/record-batch.ts";
-import { decodeReadResponse, encodeReadRequest, recordsOfBatch } from "../proto/cairn-read.ts";
+import {
+  decodeReadResponse,
+  encodeReadRequest,
+  type ReadBatch,
+  recordsOfBatch,
+} from "../proto/cairn-read.ts";
 import { Malformed } from "../proto/fields.ts";
 import type { Channel } from "./channel.ts";
 import { CairnError, remedyOf } from "./errors.ts";
@@ -109,6 +115,22 @@ async function* streamFrom(
   }
 }
 
+/** What a gzip stream from a server may unpack to: above any batch that a server takes. */
+const UNPACKED_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** Its body is empty, and so malformed, when it is no gzip stream. */
+function unpacked(batch: ReadBatch): ReadBatch {
+  try {
+    return {
+      ...batch,
+      codec: 0,
+      body: gunzipSync(batch.body, { maxOutputLength: UNPACKED_BYTES_MAX }),
+    };
+  } catch {
+    return { ...batch, codec: 0, body: new Uint8Array(0) };
+  }
+}
+
 /** What came in from a stream, handed over in batches: one promise for many records. */
 class Arrivals {
   readonly #call: ClientReadableStream<Buffer>;
@@ -143,7 +165,7 @@ class Arrivals {
     const response = decodeReadResponse(bytes);
     if (response instanceof Malformed) return response;
     for (const batch of response.batches) {
-      const views = recordsOfBatch(batch);
+      const views = recordsOfBatch(batch.codec === 0 ? batch : unpacked(batch));
       if (views instanceof Malformed) return views;
       for (const { offsetDelta, timestampDelta, value, key, headers } of views) {
         this.#records.push({

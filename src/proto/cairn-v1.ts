@@ -16,6 +16,8 @@ import { headersLength, putHeaders, readHeader } from "./record-headers.ts";
 
 export interface AppendRequest {
   readonly records: readonly NewRecord[];
+  /** A gzip stream of an encoded RecordBatch, instead of records; null without. */
+  readonly gzip: Uint8Array | null;
   readonly producerId: number;
   readonly epoch: number;
   readonly sequence: number;
@@ -33,12 +35,14 @@ const APPEND_PRODUCER = 0x10;
 const APPEND_EPOCH = 0x18;
 const APPEND_SEQUENCE = 0x20;
 const APPEND_EXPECTED = 0x28;
+const APPEND_GZIP = 0x3a;
 const APPEND_FIELDS = [
   APPEND_RECORDS,
   APPEND_PRODUCER,
   APPEND_EPOCH,
   APPEND_SEQUENCE,
   APPEND_EXPECTED,
+  APPEND_GZIP,
 ];
 const RECORD_VALUE = 0x0a;
 const RECORD_KEY = 0x12;
@@ -59,10 +63,11 @@ const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 export function encodeAppendRequest(request: AppendRequest): Buffer {
   const lengths = request.records.map(recordLength);
-  const expected = request.expectedEndOffset;
+  const { expectedEndOffset: expected, gzip } = request;
   let total = uintLength(request.producerId) + uintLength(request.epoch);
   total += uintLength(request.sequence) + (expected === null ? 0 : 1 + varintLength(expected));
   for (const length of lengths) total += bytesLength(length);
+  if (gzip !== null) total += bytesLength(gzip.length);
   const bytes = Buffer.allocUnsafe(total);
   let at = 0;
   for (const [ordinal, record] of request.records.entries()) {
@@ -74,8 +79,9 @@ export function encodeAppendRequest(request: AppendRequest): Buffer {
   at = putUint(bytes, at, APPEND_SEQUENCE, request.sequence);
   if (expected !== null) {
     bytes[at] = APPEND_EXPECTED;
-    putVarint(bytes, at + 1, expected);
+    at = putVarint(bytes, at + 1, expected);
   }
+  if (gzip !== null) putBytes(bytes, at, APPEND_GZIP, gzip);
   return bytes;
 }
 
@@ -101,6 +107,7 @@ export function decodeAppendRequest(bytes: Uint8Array): AppendRequest | Malforme
   let epoch = 0;
   let sequence = 0;
   let expectedEndOffset: number | null = null;
+  let gzip: Uint8Array | null = null;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === APPEND_RECORDS) {
       const record = readRecord(reader);
@@ -111,9 +118,10 @@ export function decodeAppendRequest(bytes: Uint8Array): AppendRequest | Malforme
     } else if (tag === APPEND_PRODUCER) producerId = reader.uint();
     else if (tag === APPEND_EPOCH) epoch = reader.uint32();
     else if (tag === APPEND_SEQUENCE) sequence = reader.uint();
+    else if (tag === APPEND_GZIP) gzip = reader.bytes();
     else expectedEndOffset = reader.uint();
   }
-  return reader.malformed ?? { records, producerId, epoch, sequence, expectedEndOffset };
+  return reader.malformed ?? { records, gzip, producerId, epoch, sequence, expectedEndOffset };
 }
 
 function tooMany(what: string): string {

@@ -6,22 +6,14 @@ import { assert } from "../base/assert.ts";
 import type { Answer, ClientRequest, MemberInfo } from "../base/client.ts";
 import type { Draft } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import {
-  after,
-  type Instant,
-  isCount,
-  type Micros,
-  millis,
-  NEVER,
-  type Offset,
-  type RequestId,
-} from "../base/ids.ts";
-import { draftOf, type NewRecord } from "../base/record-batch.ts";
+import { after, type Instant, type Micros, millis, NEVER, type Offset } from "../base/ids.ts";
 import type { NodeHost } from "../node/ports.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
 import type { Clients } from "../ports/clients.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Packing } from "../ports/packing.ts";
 import { Access, type Action } from "./access.ts";
+import { type AppendRequest, BatchAdmission, isDraft } from "./batch-admission.ts";
 import { type Batches, BatchReads, type BatchSink, type ReadRequest } from "./batch-reads.ts";
 import type { Caller } from "./caller.ts";
 import { InFlight, type Respond } from "./in-flight.ts";
@@ -64,15 +56,7 @@ export const DEFAULT_LOG_SERVICE_OPTIONS: LogServiceOptions = {
   anonymousSubject: null,
 };
 
-export interface AppendRequest {
-  readonly records: readonly NewRecord[];
-  /** 0: not idempotent; epoch and sequence are 0 then. */
-  readonly producerId: number;
-  readonly epoch: number;
-  readonly sequence: number;
-  readonly expectedEndOffset: number | null;
-}
-
+export type { AppendRequest } from "./batch-admission.ts";
 export type Faulted = { readonly kind: "fault"; readonly fault: Fault };
 export type Appended = Extract<Answer, { kind: "appended" }>;
 export type Tail = Extract<Answer, { kind: "tail" }>;
@@ -85,24 +69,25 @@ export interface ConsumeSink {
   write(records: readonly ConsumedRecord[]): Promise<void> | null;
 }
 
-/** 48 bits: what every client can draw at random without a 64-bit integer. */
-const PRODUCER_ID_MAX = 2 ** 48 - 1;
-const EPOCH_MAX = 0xffff_ffff;
-
 export class LogService implements Clients {
   readonly #options: LogServiceOptions;
   readonly #access: Access;
   readonly #clock: Pick<Clock, "now" | "wall">;
   readonly #inFlight: InFlight;
   readonly #batchReads: BatchReads;
+  readonly #admission: BatchAdmission;
+  readonly #packing: Packing;
   #host: NodeHost | null = null;
 
   constructor(
     options: LogServiceOptions,
     authorizer: Authorizer,
     clock: Pick<Clock, "now" | "wall">,
+    packing: Packing,
   ) {
     this.#options = options;
+    this.#packing = packing;
+    this.#admission = new BatchAdmission(options, packing);
     this.#access = new Access(authorizer, options.anonymousSubject);
     this.#clock = clock;
     this.#inFlight = new InFlight(options);
@@ -176,15 +161,8 @@ export class LogService implements Clients {
   ): ProduceStream<AppendRequest, Appended> | Fault {
     const refused = this.refusal(caller, "produce");
     if (refused !== null) return refused;
-    const append = (request: AppendRequest, respond: Respond) => {
-      const fault = this.#misuse(request);
-      if (fault !== null) {
-        respond({ kind: "fault", requestId: 0 as RequestId, fault });
-        return;
-      }
-      const draft = draftOf(request.records, this.#clock.wall(), request);
-      this.#append(null, draft, request.expectedEndOffset as Offset | null, respond);
-    };
+    const append = (request: AppendRequest, respond: Respond) =>
+      this.#appendBatch(null, request, respond);
     const answered = (appended: Appended) => appended;
     const stream = new ProduceStream(this.#options.produceWindowMax, append, answered, sink);
     caller.whenGone(() => stream.abandon());
@@ -193,11 +171,9 @@ export class LogService implements Clients {
 
   /** A batch as one entry, all or nothing. The bytes are copied. */
   append(caller: Caller, request: AppendRequest): Promise<Appended | Faulted> {
-    const fault = this.refusal(caller, "produce") ?? this.#misuse(request);
-    if (fault !== null) return Promise.resolve({ kind: "fault", fault });
-    const draft = draftOf(request.records, this.#clock.wall(), request);
-    const expectedEndOffset = request.expectedEndOffset as Offset | null;
-    return this.#appended((respond) => this.#append(caller, draft, expectedEndOffset, respond));
+    const refused = this.refusal(caller, "produce");
+    if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
+    return this.#appended((respond) => this.#appendBatch(caller, request, respond));
   }
 
   /** The linearizable end of the log. */
@@ -229,7 +205,7 @@ export class LogService implements Clients {
     const answer = await this.#fetch(caller, offset, 1, false);
     if (answer.kind !== "fetched") return faulted(answer);
     for (const entry of answer.entries) {
-      const records = recordsOf(entry, offset);
+      const records = recordsOf(entry, offset, this.#packing);
       if (!Array.isArray(records)) return { kind: "fault", fault: records };
       const record = records[0];
       if (record !== undefined) return { kind: "consumed", record };
@@ -253,7 +229,7 @@ export class LogService implements Clients {
       const answer = await this.#fetch(caller, from, this.#options.fetchBytesMax, true);
       if (answer.kind !== "fetched") return faulted(answer).fault;
       for (const entry of answer.entries) {
-        const records = recordsOf(entry, from);
+        const records = recordsOf(entry, from, this.#packing);
         if (!Array.isArray(records)) return records;
         from = entry.offset + entry.count;
         const stalled = sink.write(records);
@@ -272,22 +248,25 @@ export class LogService implements Clients {
   }
 
   #produceOne(caller: Caller | null, value: Uint8Array, respond: Respond): void {
-    const { recordBytesMax } = this.#options;
-    if (value.length > recordBytesMax) {
-      const fault = tooLarge(value.length, recordBytesMax);
-      respond({ kind: "fault", requestId: 0 as RequestId, fault });
-      return;
-    }
-    this.#append(caller, draftOf([{ value }], this.#clock.wall()), null, respond);
+    this.#append(caller, this.#admission.single(value, this.#clock.wall()), null, respond);
+  }
+
+  #appendBatch(caller: Caller | null, request: AppendRequest, respond: Respond): void {
+    const admitted = this.#admission.draft(request, this.#clock.wall());
+    this.#append(caller, admitted, request.expectedEndOffset as Offset | null, respond);
   }
 
   #append(
     caller: Caller | null,
-    draft: Draft,
+    draft: Draft | Fault,
     expectedEndOffset: Offset | null,
     respond: Respond,
   ): void {
     const requestId = this.#inFlight.nextId();
+    if (!isDraft(draft)) {
+      respond({ kind: "fault", requestId, fault: draft });
+      return;
+    }
     const request: ClientRequest = { kind: "append", requestId, draft, expectedEndOffset };
     this.#ask(caller, request, this.#deadline(), respond);
   }
@@ -340,28 +319,6 @@ export class LogService implements Clients {
     });
   }
 
-  #misuse(request: AppendRequest): Fault | null {
-    const { records, producerId, epoch, sequence } = request;
-    if (records.length === 0) return malformed("records: at least one is needed");
-    if (producerId === 0 && (epoch !== 0 || sequence !== 0)) {
-      return malformed("epoch and sequence need a producer_id");
-    }
-    if (producerId > PRODUCER_ID_MAX) return malformed("producer_id: above 2^48-1");
-    if (epoch > EPOCH_MAX) return malformed("epoch: above 2^32-1");
-    if (!isCount(sequence + records.length)) return malformed("sequence: above 2^53-1");
-    let total = 0;
-    for (const record of records) {
-      const bytes = recordBytes(record);
-      if (bytes > this.#options.recordBytesMax)
-        return tooLarge(bytes, this.#options.recordBytesMax);
-      total += bytes;
-    }
-    const { batchBytesMax } = this.#options;
-    if (total > batchBytesMax)
-      return malformed(`a batch of ${total} bytes, above ${batchBytesMax}`);
-    return null;
-  }
-
   #deadline(): Instant {
     return after(this.#clock.now(), this.#options.requestTimeout);
   }
@@ -370,18 +327,4 @@ export class LogService implements Clients {
 function faulted(answer: Answer): Faulted {
   assert(answer.kind === "fault", "the node answers what it was asked", answer.kind);
   return answer;
-}
-
-function malformed(what: string): Fault {
-  return { code: "malformed", what };
-}
-
-function tooLarge(bytes: number, bytesMax: number): Fault {
-  return { code: "record-too-large", bytes, bytesMax };
-}
-
-function recordBytes(record: NewRecord): number {
-  let bytes = record.value.length + (record.key?.length ?? 0);
-  for (const { name, value } of record.headers ?? []) bytes += name.length + value.length;
-  return bytes;
 }

@@ -108,6 +108,20 @@ describe("a client", () => {
     ]);
   });
 
+  test("packs batches that gain by it, and reads them back as they were", async () => {
+    await startServer("n1");
+    const client = clientOf({ compression: "gzip" });
+    const values = Array.from({ length: 50 }, (_, at) => `a line like any other, number ${at}`);
+    await client.append(values.map((value) => ({ value, key: "k" })));
+    await client.append([{ value: "short" }]);
+    expect(cluster.entries.map(({ codec }) => codec)).toEqual([1, 0]);
+    const read: string[] = [];
+    for await (const { value, key } of client.read()) {
+      read.push(`${Buffer.from(key ?? [])}${Buffer.from(value)}`);
+    }
+    expect(read).toEqual([...values.map((value) => `k${value}`), "short"]);
+  });
+
   test("joins appends that wait into one batch and answers each with its own offset", async () => {
     const server = await startServer("n1");
     const client = clientOf();

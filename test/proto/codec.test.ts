@@ -13,6 +13,7 @@ import {
   recordsOfBatch,
 } from "../../src/proto/cairn-read.ts";
 import {
+  type AppendRequest,
   decodeAppendRequest,
   decodeAppendResponse,
   decodeCheckTailResponse,
@@ -58,6 +59,7 @@ const newRecords: fc.Arbitrary<NewRecord> = fc.record(
 );
 const appendRequests = fc.record({
   records: fc.array(newRecords, { minLength: 1, maxLength: 5 }),
+  gzip: fc.option(blobs, { nil: null }),
   producerId: offsets,
   epoch: fc.nat(0xffff),
   sequence: offsets,
@@ -199,15 +201,22 @@ describe("cairn.v1", () => {
         expect(read["epoch"] ?? 0).toBe(request.epoch);
         expect(read["sequence"] ?? 0).toBe(request.sequence);
         expect(read["expectedEndOffset"] ?? null).toBe(request.expectedEndOffset);
-        const { expectedEndOffset, ...rest } = request;
+        const { expectedEndOffset, gzip, ...rest } = request;
+        expect("gzip" in read ? plain(read["gzip"] as Uint8Array) : null).toEqual(
+          gzip === null ? null : plain(gzip),
+        );
         const theirs = theirBytes("cairn.v1.AppendRequest", {
           ...rest,
+          ...(gzip === null ? {} : { gzip }),
           ...(expectedEndOffset === null ? {} : { expectedEndOffset }),
         });
         const decoded = decodeAppendRequest(theirs);
         if (decoded instanceof Malformed) throw new Error(decoded.what);
         expect(decoded.records.map(plainRecord)).toEqual(want);
-        expect({ ...decoded, records: [] }).toEqual({ ...request, records: [] });
+        const numbers = (of: AppendRequest) => {
+          return { ...of, records: [], gzip: of.gzip === null ? null : plain(of.gzip) };
+        };
+        expect(numbers({ ...decoded, records: [] })).toEqual(numbers(request));
       }),
     );
   });

@@ -2,6 +2,7 @@
 // the end, the bounds, and the stream made of reads.
 
 import { beforeEach, describe, expect, test } from "vitest";
+import { GZIP_PACKING } from "../../src/adapters/gzip-packing.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { Instant, NodeId, WallMs } from "../../src/base/ids.ts";
 import { millis } from "../../src/base/ids.ts";
@@ -29,6 +30,7 @@ beforeEach(() => {
     DEFAULT_LOG_SERVICE_OPTIONS,
     { allows: (subject, _object, action) => subject === "root" && action !== "describe" },
     { now: () => now, wall: () => 1_700_000_000_000 as WallMs },
+    GZIP_PACKING,
   );
   node = new MemoryNode(cluster, "n1", service);
   cluster.members.push(
@@ -41,7 +43,7 @@ beforeEach(() => {
 
 async function append(...texts: string[]): Promise<void> {
   const records = texts.map((text) => ({ value: bytes(text) }));
-  const none = { producerId: 0, epoch: 0, sequence: 0, expectedEndOffset: null };
+  const none = { gzip: null, producerId: 0, epoch: 0, sequence: 0, expectedEndOffset: null };
   await service.append(root(), { records, ...none });
 }
 

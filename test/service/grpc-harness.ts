@@ -2,6 +2,7 @@
 
 import { createServer, type Server, type Socket } from "node:net";
 import { GrpcServer, type GrpcServerOptions } from "../../src/adapters/grpc-server.ts";
+import { GZIP_PACKING } from "../../src/adapters/gzip-packing.ts";
 import type { Instant, NodeId, WallMs } from "../../src/base/ids.ts";
 import type { Notice } from "../../src/base/notice.ts";
 import type { Authorizer } from "../../src/ports/authorizer.ts";
@@ -48,7 +49,12 @@ export class TestServer {
       anonymousSubject: "root",
       ...options.service,
     };
-    this.service = new LogService(serviceOptions, options.authorizer ?? EVERYBODY, clock);
+    this.service = new LogService(
+      serviceOptions,
+      options.authorizer ?? EVERYBODY,
+      clock,
+      GZIP_PACKING,
+    );
     this.node = new MemoryNode(cluster, name, this.service);
     this.service.attach(this.node);
     this.grpc = new GrpcServer(this.service, {

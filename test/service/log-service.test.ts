@@ -1,9 +1,13 @@
 // The service over a node in memory, without gRPC: access before work, order and back-pressure of
 // streams, cancellation, deadlines and bounds. Time is the test's.
 
+import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
+import { GZIP_PACKING } from "../../src/adapters/gzip-packing.ts";
+import { bodyOf } from "../../src/base/entry.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { Instant, Micros, NodeId, Offset, WallMs } from "../../src/base/ids.ts";
+import { encodeBatch, type NewRecord } from "../../src/base/record-batch.ts";
 import { Caller } from "../../src/service/caller.ts";
 import {
   type AppendRequest,
@@ -43,6 +47,7 @@ class Desk {
       { ...DEFAULT_LOG_SERVICE_OPTIONS, ...options },
       authorizer,
       clock,
+      GZIP_PACKING,
     );
     this.node = new MemoryNode(this.cluster, "n1", this.service);
     this.cluster.members.push({ id: "n1" as NodeId, address: "127.0.0.1:8400" });
@@ -60,6 +65,7 @@ const root = () => new Caller("root");
 const nobody = () => new Caller("nobody");
 const batch = (texts: string[], rest: Partial<AppendRequest> = {}): AppendRequest => ({
   records: texts.map((value) => ({ value: bytes(value) })),
+  gzip: null,
   producerId: 0,
   epoch: 0,
   sequence: 0,
@@ -105,6 +111,42 @@ describe("root", () => {
     expect(first).toMatchObject({ offset: 1, duplicate: false });
     expect(again).toMatchObject({ offset: 1, duplicate: true });
     expect(desk.cluster.texts).toEqual(["before", "a", "b"]);
+  });
+
+  test("reads back one by one what came packed, and has it stored as it came", async () => {
+    const texts = ["alpha", "beta", "gamma"];
+    const plain = encodeBatch(texts.map((value) => ({ value: bytes(value) })));
+    const gzip = gzipSync(plain);
+    const appended = await desk.service.append(root(), batch([], { gzip }));
+    expect(appended).toMatchObject({ kind: "appended", offset: 0 });
+    const [entry] = desk.cluster.entries;
+    expect(entry).toMatchObject({ codec: 1, count: 3, rawLength: plain.length });
+    expect(Buffer.from(entry === undefined ? [] : bodyOf(entry))).toEqual(gzip);
+    for (const [offset, value] of texts.entries()) {
+      const read = await desk.service.consume(root(), offset);
+      if (read.kind === "fault") throw new Error(read.fault.code);
+      expect(text(read.record.value)).toBe(value);
+    }
+  });
+
+  const packed = (records: NewRecord[]) => gzipSync(encodeBatch(records));
+  const zeros = (length: number) => ({ value: new Uint8Array(length) });
+  test.each([
+    ["bytes that are no gzip stream", bytes("plain"), "malformed"],
+    ["a gzip stream that is cut", packed([zeros(100)]).subarray(0, 20), "malformed"],
+    ["a gzip stream of something else", gzipSync(bytes("something else")), "malformed"],
+    ["a small stream that unpacks to more than a batch", gzipSync(Buffer.alloc(9e6)), "malformed"],
+    ["a record above the limit inside", packed([zeros(2_000_000)]), "record-too-large"],
+  ])("is refused %s", async (_what, gzip, code) => {
+    const fault = faultOf(await desk.service.append(root(), batch([], { gzip })));
+    expect([fault?.code, desk.node.offered.length]).toEqual([code, 0]);
+  });
+
+  test("is refused a batch that is both plain and packed", async () => {
+    const fault = faultOf(
+      await desk.service.append(root(), batch(["a"], { gzip: packed([zeros(1)]) })),
+    );
+    expect(fault?.code).toBe("malformed");
   });
 
   test("appends at an expected end, and only there", async () => {
@@ -506,7 +548,7 @@ describe("a request in flight", () => {
     const authorizer = { allows: () => true };
     const clock = { now: () => 0 as Instant, wall: () => 0 as WallMs };
     const options = { ...DEFAULT_LOG_SERVICE_OPTIONS, requestTimeout: 1 as Micros };
-    const early = new LogService(options, authorizer, clock);
+    const early = new LogService(options, authorizer, clock, GZIP_PACKING);
     const refused = await early.produce(root(), bytes("x"));
     expect(faultOf(refused)).toEqual({ code: "not-serving", state: "opening" });
   });
