@@ -1,5 +1,5 @@
-// Opens gzip streams with Node's zlib, bounded: a small stream that holds too much is refused before
-// it takes the memory.
+// Opens gzip streams with Node's zlib, bounded: a stream that holds too much is refused before it
+// takes the memory.
 
 import { gunzipSync } from "node:zlib";
 import type { Packing } from "../ports/packing.ts";

@@ -56,7 +56,6 @@ export const DEFAULT_LOG_SERVICE_OPTIONS: LogServiceOptions = {
   anonymousSubject: null,
 };
 
-export type { AppendRequest } from "./batch-admission.ts";
 export type Faulted = { readonly kind: "fault"; readonly fault: Fault };
 export type Appended = Extract<Answer, { kind: "appended" }>;
 export type Tail = Extract<Answer, { kind: "tail" }>;

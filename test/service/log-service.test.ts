@@ -8,9 +8,9 @@ import { bodyOf } from "../../src/base/entry.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { Instant, Micros, NodeId, Offset, WallMs } from "../../src/base/ids.ts";
 import { encodeBatch, type NewRecord } from "../../src/base/record-batch.ts";
+import type { AppendRequest } from "../../src/service/batch-admission.ts";
 import { Caller } from "../../src/service/caller.ts";
 import {
-  type AppendRequest,
   DEFAULT_LOG_SERVICE_OPTIONS,
   LogService,
   type LogServiceOptions,
