@@ -33,6 +33,11 @@ export type OpId = Brand<number, "OpId">;
 export type RequestId = Brand<number, "RequestId">;
 /** Names one connection at one node; given by the network port, never reused within a run. */
 export type LinkId = Brand<number, "LinkId">;
+/**
+ * Names one TCP connection of gossip at one node, never reused within a run. The machine takes odd
+ * numbers for what it dials (1, 3, 5...), its host even ones for what it accepted (2, 4, 6...).
+ */
+export type StreamId = Brand<number, "StreamId">;
 
 /** The instant that never comes: the deadline of a machine that waits for nothing. */
 export const NEVER = Number.MAX_SAFE_INTEGER as Instant;

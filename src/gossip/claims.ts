@@ -9,10 +9,10 @@
 //
 // Owns no table, no timers, and no opinion about ourselves (membership.ts refutes those).
 
+import type { Address } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import type { NodeId } from "../base/ids.ts";
 import type {
-  Address,
   Alive,
   Dead,
   Incarnation,

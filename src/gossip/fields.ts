@@ -2,12 +2,12 @@
 // and remember the first thing that no correct member sends. Owns these checks; which fields a
 // message has is told by the codecs.
 
+import type { Address } from "../base/address.ts";
+import { canonicalIp } from "../base/address.ts";
 import { EMPTY_BYTES, type FrozenBytes, freeze } from "../base/bytes.ts";
 import { isCount, type NodeId } from "../base/ids.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
-import { canonicalIp } from "./addresses.ts";
 import {
-  type Address,
   type Incarnation,
   type LamportTime,
   META_BYTES_MAX,

@@ -2,10 +2,10 @@
 // message as it is. Owns these forms; compounds and wrappers are packet-codec.ts, push/pulls are
 // stream-codec.ts.
 
+import type { Address } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import { type Fields, readOnlyFields } from "./fields.ts";
 import type {
-  Address,
   Alive,
   IndirectPing,
   PacketMessage,

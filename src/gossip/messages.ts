@@ -3,16 +3,9 @@
 // serf-codec.ts. A value of these types is one that a decoder let through: names are UTF-8 of 1 to
 // NAME_BYTES_MAX bytes, metas at most META_BYTES_MAX, versions six bytes that make sense.
 
+import type { Address } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import type { Brand, NodeId } from "../base/ids.ts";
-
-/** Where a member hears packets and streams: the same port for both. */
-export interface Address {
-  /** 4 bytes of IPv4, or 16 of IPv6 that are not a mapped IPv4: each address has one form. */
-  readonly ip: FrozenBytes;
-  /** 0 .. 65535. */
-  readonly port: number;
-}
 
 /** A member's own count of what it says about itself, 0 .. 2^32-1; only its owner raises it. */
 export type Incarnation = Brand<number, "Incarnation">;

@@ -2,17 +2,13 @@
 // back, what it is made of and what it shows. Types only; the messages between members are
 // messages.ts. `Gossip implements Machine<GossipEvent, GossipOutput>` is gossip.ts.
 
+import type { Address } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
-import type { Brand, Instant, Micros, NodeId } from "../base/ids.ts";
+import type { Brand, Instant, Micros, NodeId, StreamId } from "../base/ids.ts";
 import type { Notice } from "../base/notice.ts";
 import type { Prng } from "../base/prng.ts";
-import type { Address, Incarnation, LamportTime, Versions } from "./messages.ts";
+import type { Incarnation, LamportTime, Versions } from "./messages.ts";
 
-/**
- * Names one TCP connection, never reused within a run. The machine takes odd numbers for what it
- * dials (1, 3, 5...), its host even ones for what it accepted (2, 4, 6...).
- */
-export type StreamId = Brand<number, "StreamId">;
 /** Names one request to the machine; given by whoever asks, answered exactly once. */
 export type GossipRequestId = Brand<number, "GossipRequestId">;
 

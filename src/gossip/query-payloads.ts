@@ -2,11 +2,11 @@
 // payloads of Serf's own queries (name conflicts, keys). Owns the bytes; who answers what is the
 // machine's business.
 
+import type { Address } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import type { NodeId } from "../base/ids.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
 import { asName, readOnlyFields } from "./fields.ts";
-import type { Address } from "./messages.ts";
 import { type MsgpackValue, MsgpackWriter, readMsgpack } from "./msgpack.ts";
 import type { Tags } from "./protocol.ts";
 

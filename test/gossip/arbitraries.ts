@@ -1,10 +1,10 @@
 // Drawn messages: everything that members may say, inside the limits that messages.ts names.
 import fc from "fast-check";
+import type { Address } from "../../src/base/address.ts";
+import { canonicalIp } from "../../src/base/address.ts";
 import { type FrozenBytes, freeze } from "../../src/base/bytes.ts";
 import type { NodeId } from "../../src/base/ids.ts";
-import { canonicalIp } from "../../src/gossip/addresses.ts";
 import {
-  type Address,
   type EventSlot,
   type Incarnation,
   type LamportTime,

@@ -1,11 +1,11 @@
 // The golden bytes of stock agents (vectors.json) as a test reads them: hex to bytes, and decoded
 // messages to the notation of the file, so that a vector is compared as a whole.
 import { readFileSync } from "node:fs";
+import type { Address } from "../../src/base/address.ts";
 import { type FrozenBytes, freeze } from "../../src/base/bytes.ts";
 import { type Coordinate, decodeCoordinate } from "../../src/gossip/coordinate.ts";
 import { encodeVersions } from "../../src/gossip/message-codec.ts";
 import type {
-  Address,
   PacketMessage,
   PushPull,
   SerfMessage,

@@ -1,14 +1,14 @@
 // Addresses: written forms, the one form of each, and back.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { freeze } from "../../src/base/bytes.ts";
 import {
   canonicalIp,
   describeAddress,
   describeIp,
   parseIp,
   sameAddress,
-} from "../../src/gossip/addresses.ts";
+} from "../../src/base/address.ts";
+import { freeze } from "../../src/base/bytes.ts";
 
 const hexOf = (bytes: Uint8Array | null): string | null =>
   bytes === null ? null : [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");

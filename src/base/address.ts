@@ -1,8 +1,15 @@
-// Addresses as text and as keys: the one form of each, so that equal addresses compare equal. Owns
-// no names: what DNS says about a host is the adapter's business.
+// Where a member is, as bytes, as text and as a key: the one form of each, so that equal addresses
+// compare equal. Owns no names: what DNS says about a host is the adapter's business.
 
-import { type FrozenBytes, freeze } from "../base/bytes.ts";
-import type { Address } from "./messages.ts";
+import { equalBytes, type FrozenBytes, freeze } from "./bytes.ts";
+
+/** Where a member hears packets and streams: the same port for both. */
+export interface Address {
+  /** 4 bytes of IPv4, or 16 of IPv6 that are not a mapped IPv4: each address has one form. */
+  readonly ip: FrozenBytes;
+  /** 0 .. 65535. */
+  readonly port: number;
+}
 
 const IPV4_BYTES = 4;
 const IPV6_BYTES = 16;
@@ -20,9 +27,7 @@ export function canonicalIp(bytes: FrozenBytes): FrozenBytes | null {
 
 /** True when both are the same place. */
 export function sameAddress(a: Address, b: Address): boolean {
-  return (
-    a.port === b.port && a.ip.length === b.ip.length && a.ip.every((byte, at) => byte === b.ip[at])
-  );
+  return a.port === b.port && equalBytes(a.ip, b.ip);
 }
 
 /** `127.0.0.1:7946` or `[2001:db8:0:0:0:0:0:1]:7946`: for people, and a key of maps. */
