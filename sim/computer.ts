@@ -263,8 +263,12 @@ function nameOf(place: number): NodeId {
 export function membersOf(nodes: number): MemberAddress[] {
   return Array.from({ length: nodes }, (_, place) => {
     const id = nameOf(place);
-    return { id, address: `${id}.sim:1` };
+    return { id, address: addressOf(id) };
   });
+}
+
+function addressOf(name: NodeId): string {
+  return `${name}.sim:1`;
 }
 
 function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress[]): NodeOptions {
@@ -280,6 +284,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     ...bounds,
     name,
     clusterId: CLUSTER_ID,
+    address: addressOf(name),
     members,
     electionTimeoutMin: millis(electionTimeoutMinMs),
     electionTimeoutMax: millis(electionTimeoutMaxMs),

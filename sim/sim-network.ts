@@ -8,7 +8,7 @@ import { assert } from "../src/base/assert.ts";
 import { concat, type FrozenBytes, freeze } from "../src/base/bytes.ts";
 import type { LinkId, NodeId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
-import { peerIdentity } from "../src/node/links.ts";
+import { peerIdentity } from "../src/node/identity.ts";
 import type { Lane, Network, NetworkInbox } from "../src/ports/network.ts";
 import { FrameRules, type FrameVerdict } from "./frame-rules.ts";
 import { FrameCorrupter } from "./network-corrupter.ts";

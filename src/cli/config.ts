@@ -29,6 +29,8 @@ export interface AgentConfig {
   readonly dataDir: string;
   readonly nodeName: string;
   readonly clusterId: string;
+  /** Where the others dial this node: its place in the list, else where it listens. */
+  readonly address: string;
   /** This node among them, sorted by id. */
   readonly members: readonly PeerAddress[];
   /** Whether an empty data directory may become a cluster's first (`--bootstrap`, or a list). */
@@ -240,7 +242,7 @@ function fitTogether(gathered: Gathered): AgentConfig | null {
 
 type Place = Pick<
   AgentConfig,
-  "nodeName" | "clusterId" | "members" | "mayCreate" | "listenHost" | "listenPort"
+  "nodeName" | "clusterId" | "address" | "members" | "mayCreate" | "listenHost" | "listenPort"
 >;
 
 /** Who this node is, who the others are, and where it listens. */
@@ -276,6 +278,7 @@ function fitMembers(gathered: Gathered): Place | null {
   return {
     nodeName,
     clusterId: clusterId ?? clusterIdOf(`members ${members.map(({ id }) => id).join(" ")}`),
+    address: own?.address ?? `${host}:${listenPort}`,
     members,
     mayCreate: bootstrap || listed !== undefined,
     listenHost,

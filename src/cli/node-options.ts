@@ -23,6 +23,7 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
   return {
     name: config.nodeName as NodeId,
     clusterId: config.clusterId,
+    address: config.address,
     members: config.members.map(({ id, address }) => ({ id: id as NodeId, address })),
     electionTimeoutMin: millis(config.electionTimeoutMs),
     electionTimeoutMax: millis(2 * config.electionTimeoutMs),

@@ -1,27 +1,33 @@
-// Links to the other members: dialing and redialing, the hello on each, and who may speak on which.
-// One link a peer and lane is dialed to send on; what peers dialed is only listened to. Owns no
-// bytes of Raft and no socket: it says dial, send, close, and is told opened, frame, closed.
+// Links to other nodes: dialing and redialing, the hello on each, and who may speak on which. A
+// link is bound by its hello to a member, name and instance, at both ends; what is for a member
+// leaves on a link to that very instance, and what comes is delivered as the instance that greeted.
+// One link an address and lane is dialed to send on; what others dialed is only listened to. Whose
+// word counts is Raft's business: whoever proves a name of this cluster may speak, in bounded
+// number. Owns no bytes of Raft and no socket: it says dial, send, close, and is told opened,
+// frame, closed.
 
-import { assert } from "../base/assert.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import {
   after,
   earlier,
   type Instant,
   type LinkId,
+  type MemberId,
   type Micros,
   millis,
-  NEVER,
   type NodeId,
 } from "../base/ids.ts";
+import { memberId, nameOf } from "../base/membership.ts";
 import type { Notice } from "../base/notice.ts";
 import type { Lane } from "../ports/network.ts";
-import type { RaftMessage } from "../raft/protocol.ts";
+import { Callers } from "./callers.ts";
+import { greetingFault, isBound, notBound } from "./identity.ts";
 import type { Dial, LinkClose, LinkSend, MemberAddress } from "./protocol.ts";
 import {
   decodeMessage,
   encodeHello,
   type Hello,
+  type PeerPayload,
   PROTOCOL_MAX,
   PROTOCOL_MIN,
   type Route,
@@ -29,27 +35,25 @@ import {
 } from "./wire.ts";
 
 /** A link whose hello has not come by then is closed. */
-const GREETING_TIME: Micros = millis(5000);
+export const GREETING_TIME: Micros = millis(5000);
 
 const LANES: readonly Lane[] = ["control", "bulk"];
-
-/**
- * The name a member's certificate carries as a DNS SAN, so that a client's certificate, or another
- * member's, can never open a peer link in its name.
- */
-export function peerIdentity(name: NodeId): string {
-  return `${name}.peer.cairn`;
-}
 
 export interface LinksOptions {
   readonly self: NodeId;
   readonly clusterId: string;
   readonly instanceId: string;
-  readonly members: readonly MemberAddress[];
+  /** host:port where this node listens, told in every hello. */
+  readonly address: string;
+  /** Dialed for as long as this node runs, whoever the members are. */
+  readonly contacts: readonly MemberAddress[];
   readonly redialMin: Micros;
   readonly redialMax: Micros;
   readonly bodyBytesMax: number;
+  /** Links that others dialed. */
   readonly acceptedMax: number;
+  /** Addresses dialed only because somebody from there greeted us. */
+  readonly strangersMax: number;
 }
 
 export interface LinksOutput {
@@ -60,91 +64,99 @@ export interface LinksOutput {
 }
 
 export interface Heard {
-  readonly from: NodeId;
-  readonly message: RaftMessage;
+  readonly from: MemberId;
+  readonly payload: PeerPayload;
 }
 
-/** One link we dial to one peer on one lane. */
+/** Who answered at an address this node dials, on a link that is up. */
+export interface Greeting {
+  readonly member: MemberId;
+  readonly address: string;
+  /** See Hello.awaits. */
+  readonly awaits: boolean;
+}
+
+/** One link we dial to one address on one lane. */
 interface Outgoing {
-  readonly peer: MemberAddress;
+  readonly target: MemberAddress;
   readonly lane: Lane;
   readonly route: RouteBytes;
   state: "waiting" | "dialing" | "greeting" | "up";
   link: LinkId | null;
   identity: readonly string[] | null;
+  /** Who answered last; on a link that is up, who hears what is sent on it. */
+  peer: MemberId | null;
+  awaits: boolean;
   /** When to dial again (waiting), or to give up (dialing, greeting). */
   due: Instant;
   backoff: Micros;
 }
 
-/** One link somebody dialed to us. */
-interface Incoming {
-  readonly link: LinkId;
-  readonly identity: readonly string[] | null;
-  /** Null until its hello was accepted. */
-  peer: NodeId | null;
-  lane: Lane | null;
-  greetBy: Instant;
-}
-
 export class Links {
   readonly #options: LinksOptions;
-  readonly #outgoing: Outgoing[] = [];
+  #outgoing: Outgoing[] = [];
   readonly #byLink = new Map<LinkId, Outgoing>();
-  readonly #incoming = new Map<LinkId, Incoming>();
+  readonly #callers: Callers;
+  #members: readonly MemberAddress[] = [];
+  #founder: NodeId | null = null;
+  #isClosed = false;
   #nextLink = 2;
   #output: LinksOutput = { dials: [], sends: [], closes: [], notices: [] };
 
   constructor(options: LinksOptions, now: Instant) {
     this.#options = options;
-    for (const peer of options.members) {
-      if (peer.id === options.self) continue;
-      const { clusterId, self: from } = options;
-      const route = new RouteBytes({ clusterId, from, to: peer.id });
-      for (const lane of LANES) {
-        this.#outgoing.push({
-          peer,
-          lane,
-          route,
-          state: "waiting",
-          link: null,
-          identity: null,
-          due: now,
-          backoff: options.redialMin,
-        });
-      }
-    }
+    this.#callers = new Callers(options.acceptedMax);
+    this.#follow(now);
   }
 
   /** When a link is to be dialed again or given up. */
   get deadline(): Instant {
-    let due = NEVER;
+    let due = this.#callers.deadline;
     for (const outgoing of this.#outgoing) {
       if (outgoing.state !== "up") due = earlier(due, outgoing.due);
     }
-    for (const incoming of this.#incoming.values()) {
-      if (incoming.peer === null) due = earlier(due, incoming.greetBy);
-    }
     return due;
+  }
+
+  /** Everybody who answers where this node dials, each once. */
+  get greetings(): Greeting[] {
+    const up = this.#outgoing.filter(({ state, lane }) => state === "up" && lane === "control");
+    return up.map(({ peer, target, awaits }) => {
+      return { member: peer as MemberId, address: target.address, awaits };
+    });
+  }
+
+  /**
+   * The addresses of a membership are dialed, too, from now on; those of the one before no more.
+   */
+  setMembers(now: Instant, members: readonly MemberAddress[]): void {
+    this.#members = members;
+    this.#follow(now);
+  }
+
+  /**
+   * From now on hellos to this name say that we wait for it to found the cluster; null: no more.
+   */
+  setFounder(founder: NodeId | null): void {
+    this.#founder = founder;
   }
 
   /** Dials what is due and closes what never greeted. */
   ring(now: Instant): void {
     for (const outgoing of this.#outgoing) {
       if (outgoing.state === "up" || outgoing.due > now) continue;
-      if (outgoing.state === "waiting") this.#dial(now, outgoing);
-      else this.#give(now, outgoing, "no hello in time");
+      if (outgoing.state !== "waiting") this.#give(now, outgoing, "no hello in time");
+      else if (this.#isElsewhere(outgoing)) outgoing.due = after(now, this.#options.redialMax);
+      else this.#dial(now, outgoing);
     }
-    for (const incoming of this.#incoming.values()) {
-      if (incoming.peer === null && incoming.greetBy <= now) {
-        this.#refuse(incoming, "no hello in time");
-      }
-    }
+    for (const link of this.#callers.silent(now)) this.#refuse(now, link, "no hello in time");
   }
 
   opened(now: Instant, link: LinkId, dialed: boolean, identity: readonly string[] | null): void {
     if (!dialed) {
-      this.#accept(now, link, identity);
+      const greetBy = after(now, GREETING_TIME);
+      if (this.#callers.maybeAccept({ link, identity, greetBy })) return;
+      this.#output.closes.push({ link, why: "too many links" });
       return;
     }
     const outgoing = this.#byLink.get(link);
@@ -152,22 +164,22 @@ export class Links {
     outgoing.state = "greeting";
     outgoing.identity = identity;
     outgoing.due = after(now, GREETING_TIME);
-    const parts = encodeHello(outgoing.route, this.#hello(outgoing.lane));
+    const parts = encodeHello(outgoing.route, this.#hello(outgoing.target.id, outgoing.lane));
     this.#output.sends.push({ link, parts });
   }
 
   /** Says which peer is out of reach by this, if any. */
-  closed(now: Instant, link: LinkId, why: string): NodeId | null {
-    this.#incoming.delete(link);
+  closed(now: Instant, link: LinkId, why: string): MemberId | null {
+    if (this.#callers.maybeForget(link)) this.#follow(now);
     const outgoing = this.#byLink.get(link);
     if (outgoing === undefined) return null;
     const wasUp = outgoing.state === "up";
     if (wasUp) this.#tell("info", "peer-link-lost", outgoing, { why });
     this.#wait(now, outgoing);
-    return wasUp ? outgoing.peer.id : null;
+    return wasUp ? outgoing.peer : null;
   }
 
-  /** The Raft message in a frame, when whoever sent it may say it. */
+  /** What a frame says, when whoever sent it may say it. */
   frame(now: Instant, link: LinkId, frame: FrozenBytes): Heard | null {
     const decoded = decodeMessage(frame, this.#options.bodyBytesMax);
     const outgoing = this.#byLink.get(link);
@@ -176,36 +188,39 @@ export class Links {
       else if (decoded.kind === "hello") this.#greeted(now, outgoing, decoded.route, decoded.hello);
       return null;
     }
-    const incoming = this.#incoming.get(link);
-    if (incoming === undefined) return null;
+    if (!this.#callers.has(link)) return null;
     if (decoded.kind === "malformed") {
-      this.#refuse(incoming, `malformed: ${decoded.what}`);
+      this.#refuse(now, link, `malformed: ${decoded.what}`);
       return null;
     }
     if (decoded.kind === "hello") {
-      this.#meet(incoming, decoded.route, decoded.hello);
+      this.#meet(now, link, decoded.route, decoded.hello);
       return null;
     }
-    if (incoming.peer === null) {
-      this.#refuse(incoming, "a message came before the hello");
+    const from = this.#callers.peerOf(link);
+    if (from === null) {
+      this.#refuse(now, link, "a message came before the hello");
       return null;
     }
     const strange = this.#strangeRoute(decoded.route);
-    if (strange !== null || decoded.route.from !== incoming.peer) {
-      this.#refuse(incoming, strange ?? `${incoming.peer} spoke as ${decoded.route.from}`);
+    if (strange !== null || decoded.route.from !== nameOf(from)) {
+      this.#refuse(now, link, strange ?? `${nameOf(from)} spoke as ${decoded.route.from}`);
       return null;
     }
-    return { from: incoming.peer, message: decoded.message };
+    return { from, payload: decoded };
   }
 
   /** The link and route to send to a peer on a lane, or null while there is none. */
-  routeTo(to: NodeId, lane: Lane): { readonly link: LinkId; readonly route: RouteBytes } | null {
-    for (const outgoing of this.#outgoing) {
-      if (outgoing.peer.id !== to || outgoing.lane !== lane) continue;
-      if (outgoing.state !== "up" || outgoing.link === null) return null;
-      return { link: outgoing.link, route: outgoing.route };
+  routeTo(to: MemberId, lane: Lane): { readonly link: LinkId; readonly route: RouteBytes } | null {
+    for (const { peer, lane: there, state, link, route } of this.#outgoing) {
+      if (peer === to && there === lane && state === "up" && link !== null) return { link, route };
     }
     return null;
+  }
+
+  /** The member of that name that answered last, on a link that is up; null when none is. */
+  memberNamed(name: NodeId): MemberId | null {
+    return this.greetings.find(({ member }) => nameOf(member) === name)?.member ?? null;
   }
 
   send(link: LinkId, parts: readonly Uint8Array[]): void {
@@ -214,16 +229,12 @@ export class Links {
 
   /** Closes everything; nothing is dialed again. */
   close(): void {
-    for (const outgoing of this.#outgoing) {
-      if (outgoing.link !== null)
-        this.#output.closes.push({ link: outgoing.link, why: "stopping" });
-      outgoing.state = "waiting";
-      outgoing.link = null;
-      outgoing.due = NEVER;
+    this.#isClosed = true;
+    for (const outgoing of this.#outgoing) this.#hangUp(outgoing, "stopping");
+    for (const link of this.#callers.forgetAll()) {
+      this.#output.closes.push({ link, why: "stopping" });
     }
-    for (const link of this.#incoming.keys()) this.#output.closes.push({ link, why: "stopping" });
-    this.#byLink.clear();
-    this.#incoming.clear();
+    this.#outgoing = [];
   }
 
   takeOutput(): LinksOutput | null {
@@ -234,9 +245,74 @@ export class Links {
     return output;
   }
 
-  #hello(lane: Lane): Hello {
-    const { instanceId } = this.#options;
-    return { protocolMin: PROTOCOL_MIN, protocolMax: PROTOCOL_MAX, instanceId, lane, features: 0 };
+  // ---- whom to dial ----
+
+  /** Dials whoever is a contact, a member, or greeted us and is still there; and nobody else. */
+  #follow(now: Instant): void {
+    if (this.#isClosed) return;
+    const { self, contacts, strangersMax } = this.#options;
+    const known = [...contacts, ...this.#members];
+    const strangers = this.#callers.addresses.filter((caller) => !includes(known, caller));
+    const wanted = [...known, ...strangers.slice(0, strangersMax)].filter(({ id, address }) => {
+      return id !== self && address !== "";
+    });
+    this.#outgoing = this.#outgoing.filter((outgoing) => {
+      if (includes(wanted, outgoing.target)) return true;
+      this.#hangUp(outgoing, "no longer a member");
+      return false;
+    });
+    const targets = this.#outgoing.map(({ target }) => target);
+    for (const target of wanted) {
+      if (includes(targets, target)) continue;
+      targets.push(target);
+      this.#outgoing.push(...this.#toward(target, now));
+    }
+  }
+
+  #toward(target: MemberAddress, due: Instant): Outgoing[] {
+    const { clusterId, self: from, redialMin } = this.#options;
+    const route = new RouteBytes({ clusterId, from, to: target.id });
+    return LANES.map((lane) => ({
+      target,
+      lane,
+      route,
+      state: "waiting",
+      link: null,
+      identity: null,
+      peer: null,
+      awaits: false,
+      due,
+      backoff: redialMin,
+    }));
+  }
+
+  /** Whoever answered there last is linked at another address, where it has gone. */
+  #isElsewhere({ peer, lane, target }: Outgoing): boolean {
+    if (peer === null) return false;
+    return this.#outgoing.some((other) => {
+      const isUp = other.state === "up" && other.peer === peer && other.lane === lane;
+      return isUp && other.target !== target;
+    });
+  }
+
+  #hangUp(outgoing: Outgoing, why: string): void {
+    if (outgoing.link === null) return;
+    this.#byLink.delete(outgoing.link);
+    this.#output.closes.push({ link: outgoing.link, why });
+  }
+
+  // ---- links we dialed ----
+
+  #hello(to: NodeId, lane: Lane): Hello {
+    const { instanceId, address } = this.#options;
+    return {
+      protocolMin: PROTOCOL_MIN,
+      protocolMax: PROTOCOL_MAX,
+      instanceId,
+      lane,
+      awaits: this.#founder === to,
+      address,
+    };
   }
 
   #dial(now: Instant, outgoing: Outgoing): void {
@@ -247,7 +323,7 @@ export class Links {
     outgoing.link = link;
     outgoing.due = after(now, GREETING_TIME);
     this.#byLink.set(link, outgoing);
-    const { id: peer, address } = outgoing.peer;
+    const { id: peer, address } = outgoing.target;
     this.#output.dials.push({ link, peer, address, lane: outgoing.lane });
   }
 
@@ -256,6 +332,7 @@ export class Links {
     if (outgoing.link !== null) this.#byLink.delete(outgoing.link);
     outgoing.link = null;
     outgoing.identity = null;
+    outgoing.awaits = false;
     outgoing.state = "waiting";
     outgoing.due = after(now, outgoing.backoff);
     outgoing.backoff = Math.min(outgoing.backoff * 2, this.#options.redialMax) as Micros;
@@ -270,102 +347,79 @@ export class Links {
 
   #greeted(now: Instant, outgoing: Outgoing, route: Route, hello: Hello): void {
     if (outgoing.state !== "greeting") return;
-    const { peer, identity } = outgoing;
-    const strange = this.#strangeRoute(route) ?? this.#strangeHello(hello);
+    const { target, identity } = outgoing;
+    const strange = this.#strangeRoute(route) ?? greetingFault(hello);
     if (strange !== null) this.#give(now, outgoing, strange);
-    else if (route.from !== peer.id) {
-      this.#give(now, outgoing, `${peer.address} answers as ${route.from}, not as ${peer.id}`);
-    } else if (!isBound(identity, peer.id)) {
-      this.#give(now, outgoing, notBound(identity, peer.id));
+    else if (route.from !== target.id) {
+      this.#give(now, outgoing, `${target.address} answers as ${route.from}, not as ${target.id}`);
+    } else if (!isBound(identity, target.id)) {
+      this.#give(now, outgoing, notBound(identity, target.id));
     } else {
+      const peer = memberId(target.id, hello.instanceId);
+      if (outgoing.peer !== null && outgoing.peer !== peer) {
+        this.#tell("warn", "peer-instance-changed", outgoing, { was: outgoing.peer, is: peer });
+      }
       outgoing.state = "up";
+      outgoing.peer = peer;
+      outgoing.awaits = hello.awaits;
       outgoing.backoff = this.#options.redialMin;
       this.#tell("info", "peer-link-up", outgoing, { instance: hello.instanceId });
     }
   }
 
-  #accept(now: Instant, link: LinkId, identity: readonly string[] | null): void {
-    const incoming: Incoming = {
-      link,
-      identity,
-      peer: null,
-      lane: null,
-      greetBy: after(now, GREETING_TIME),
-    };
-    if (this.#incoming.size >= this.#options.acceptedMax) {
-      this.#output.closes.push({ link, why: "too many links" });
-      return;
-    }
-    this.#incoming.set(link, incoming);
-  }
+  // ---- links that others dialed ----
 
   /** A dialer's hello: answered by ours when the dialer is who it says. */
-  #meet(incoming: Incoming, route: Route, hello: Hello): void {
-    const { identity, link } = incoming;
-    const strange = this.#strangeRoute(route) ?? this.#strangeHello(hello);
+  #meet(now: Instant, link: LinkId, route: Route, hello: Hello): void {
+    const identity = this.#callers.identityOf(link);
+    const strange = this.#strangeRoute(route) ?? greetingFault(hello);
     if (strange !== null) {
-      this.#refuse(incoming, strange);
+      this.#refuse(now, link, strange);
       return;
     }
     if (!isBound(identity, route.from)) {
-      this.#refuse(incoming, notBound(identity, route.from));
+      this.#refuse(now, link, notBound(identity, route.from));
       return;
     }
-    for (const other of this.#incoming.values()) {
-      const replaced = other !== incoming && other.peer === route.from && other.lane === hello.lane;
-      if (!replaced) continue;
-      this.#incoming.delete(other.link);
-      this.#output.closes.push({ link: other.link, why: "replaced by a newer link" });
-    }
-    incoming.peer = route.from;
-    incoming.lane = hello.lane;
-    const back = this.#outgoing.find((outgoing) => outgoing.peer.id === route.from);
-    assert(back !== undefined, "a member has a route");
-    this.#output.sends.push({ link, parts: encodeHello(back.route, this.#hello(hello.lane)) });
+    const member = memberId(route.from, hello.instanceId);
+    const caller = { member, lane: hello.lane, address: hello.address };
+    for (const closed of this.#callers.greeted(link, caller)) this.#output.closes.push(closed);
+    this.#follow(now);
+    const { clusterId, self: from } = this.#options;
+    const back = new RouteBytes({ clusterId, from, to: route.from });
+    const parts = encodeHello(back, this.#hello(route.from, hello.lane));
+    this.#output.sends.push({ link, parts });
   }
 
-  #refuse(incoming: Incoming, why: string): void {
-    this.#incoming.delete(incoming.link);
-    this.#output.closes.push({ link: incoming.link, why });
-    const facts = { from: incoming.peer, why };
-    this.#output.notices.push({ level: "warn", what: "peer-link-refused", facts });
+  #refuse(now: Instant, link: LinkId, why: string): void {
+    const from = this.#callers.peerOf(link);
+    this.#callers.maybeForget(link);
+    this.#follow(now);
+    this.#output.closes.push({ link, why });
+    this.#output.notices.push({ level: "warn", what: "peer-link-refused", facts: { from, why } });
   }
 
   /** What is wrong with who speaks to whom, or null. */
   #strangeRoute(route: Route): string | null {
-    const { clusterId, self, members } = this.#options;
+    const { clusterId, self } = this.#options;
     if (route.clusterId !== clusterId) {
       return `${route.from} is of cluster ${route.clusterId}, this is ${clusterId}`;
     }
     if (route.to !== self) return `${route.from} looks for ${route.to}, this is ${self}`;
-    if (route.from === self || !members.some((member) => member.id === route.from)) {
-      return `${route.from} is not a member`;
-    }
-    return null;
-  }
-
-  #strangeHello(hello: Hello): string | null {
-    if (hello.protocolMin <= PROTOCOL_MAX && hello.protocolMax >= PROTOCOL_MIN) return null;
-    const theirs = `${hello.protocolMin} to ${hello.protocolMax}`;
-    return `peer protocol ${theirs} is not spoken here (${PROTOCOL_MIN} to ${PROTOCOL_MAX})`;
+    return route.from === self ? `another node is named ${self}, too` : null;
   }
 
   #tell(
     level: Notice["level"],
     what: string,
-    outgoing: Outgoing,
+    { target, lane }: Outgoing,
     facts: Record<string, string>,
   ): void {
-    const peer = { peer: outgoing.peer.id, address: outgoing.peer.address, lane: outgoing.lane };
+    const peer = { peer: target.id, address: target.address, lane };
     this.#output.notices.push({ level, what, facts: { ...peer, ...facts } });
   }
 }
 
-/** True when the certificate was issued for this member, or the transport knows no certificates. */
-function isBound(identity: readonly string[] | null, name: NodeId): boolean {
-  return identity === null || identity.includes(peerIdentity(name));
-}
-
-function notBound(identity: readonly string[] | null, name: NodeId): string {
-  return `the certificate of ${(identity ?? []).join(", ")} does not speak for ${peerIdentity(name)}`;
+function includes(list: readonly MemberAddress[], { id, address }: MemberAddress): boolean {
+  return list.some((each) => each.id === id && each.address === address);
 }

@@ -25,6 +25,7 @@ import {
   type WallMs,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
+import { nameOf } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
 import { Log } from "../log/log.ts";
@@ -42,6 +43,11 @@ import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts"
 import { Replication } from "./replication.ts";
 import { describeRefusal } from "./status.ts";
 import { hexOf } from "./wire.ts";
+
+/** Accepted links: two for each member, and as many again while links are replaced. */
+const LINKS_ACCEPTED_MAX = 256;
+/** Nodes that are no members and still dialed, because they greeted. */
+const STRANGERS_MAX = 16;
 
 type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
 
@@ -181,14 +187,15 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (this.#phase !== "serving" || this.#links === null) return;
     const heard = this.#links.frame(now, event.link, event.frame);
     if (heard !== null) {
-      this.#consult({ kind: "received", from: heard.from, message: heard.message });
+      const { message } = heard.payload;
+      this.#consult({ kind: "received", from: nameOf(heard.from), message });
     }
   }
 
   #linkClosed(now: Instant, event: Extract<NodeEvent, { kind: "link-closed" }>): void {
     const peer = this.#links?.closed(now, event.link, event.why) ?? null;
     if (peer !== null && this.#phase === "serving") {
-      this.#consult({ kind: "peer-unreachable", peer });
+      this.#consult({ kind: "peer-unreachable", peer: nameOf(peer) });
     }
   }
 
@@ -378,6 +385,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     }
     for (const send of output.sends) this.#performSend(send);
     this.#maybeCheckpoint(raft);
+    this.#state.release(this.#state.committed.index);
     return true;
   }
 
@@ -522,13 +530,11 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   }
 
   #makeLinks(instanceId: string): Links {
-    const { name: self, clusterId, members, redialMin, redialMax, batchBytesMax } = this.#options;
-    const acceptedMax = 8 * members.length;
-    const bodyBytesMax = batchBytesMax;
-    return new Links(
-      { self, clusterId, instanceId, members, redialMin, redialMax, bodyBytesMax, acceptedMax },
-      this.#now,
-    );
+    const { name: self, clusterId, address, redialMin, redialMax } = this.#options;
+    const { members: contacts, batchBytesMax: bodyBytesMax } = this.#options;
+    const bounds = { bodyBytesMax, acceptedMax: LINKS_ACCEPTED_MAX, strangersMax: STRANGERS_MAX };
+    const who = { self, clusterId, instanceId, address, contacts };
+    return new Links({ ...who, ...bounds, redialMin, redialMax }, this.#now);
   }
 
   #becomeRefused(refusal: OpenRefusal): void {

@@ -18,6 +18,8 @@ export interface NodeOptions {
   readonly name: NodeId;
   /** 32 lower-case hex digits. */
   readonly clusterId: string;
+  /** host:port that others dial this node at. */
+  readonly address: string;
   /** All members with their addresses, this node among them. */
   readonly members: readonly MemberAddress[];
   readonly electionTimeoutMin: Micros;

@@ -19,9 +19,15 @@ import { decodeFrame } from "../log/frame.ts";
 import type { Lane } from "../ports/network.ts";
 import type { Conflict, RaftMessage } from "../raft/protocol.ts";
 
-/** The protocol versions this build speaks, oldest and newest. */
-export const PROTOCOL_MIN = 1;
-export const PROTOCOL_MAX = 1;
+/**
+ * The protocol versions this build speaks, oldest and newest. Version 2 counts members by name and
+ * instance, and its hello tells an address; version 1 did neither and is no longer spoken.
+ */
+export const PROTOCOL_MIN = 2;
+export const PROTOCOL_MAX = 2;
+
+/** Feature bit of a hello: the directory is empty, and waits for whom it greets to found. */
+const FEATURE_AWAITS = 1;
 
 /** A name in a peer message: 1 to 255 bytes of UTF-8. */
 export const NAME_BYTES_MAX = 255;
@@ -36,8 +42,13 @@ export interface Hello {
   /** 32 hex digits, random, made with the data directory. */
   readonly instanceId: string;
   readonly lane: Lane;
-  /** Feature bits; a peer ignores those it does not know. */
-  readonly features: number;
+  /**
+   * This directory is empty and knows no membership, and by its own list it is the greeted node's
+   * to found the cluster. Founding rests on it: it is true when it is said, on this link.
+   */
+  readonly awaits: boolean;
+  /** host:port where the sender listens; empty when nobody shall dial it. */
+  readonly address: string;
 }
 
 export interface Route {
@@ -46,11 +57,22 @@ export interface Route {
   readonly to: NodeId;
 }
 
+/** What is said after the hello. */
+export type PeerPayload = {
+  readonly kind: "raft";
+  readonly route: Route;
+  readonly message: RaftMessage;
+};
+
 export type PeerMessage =
   | { readonly kind: "hello"; readonly route: Route; readonly hello: Hello }
-  | { readonly kind: "raft"; readonly route: Route; readonly message: RaftMessage };
+  | PeerPayload;
 
 export type DecodedMessage = PeerMessage | { readonly kind: "malformed"; readonly what: string };
+
+/** Of a hello's fields in every version; since version 2 the address follows. */
+const HELLO_BYTES = 25;
+const ADDRESS_BYTES_MAX = 512;
 
 const HELLO = 1;
 const VOTE_REQUEST = 2;
@@ -80,12 +102,16 @@ export class RouteBytes {
 
 /** A hello as one frame. */
 export function encodeHello(route: RouteBytes, hello: Hello): Uint8Array[] {
-  const { head, view, at } = beginHead(route, HELLO, 25);
+  const address = encodeUtf8(hello.address);
+  assert(address.length <= ADDRESS_BYTES_MAX, "an address is at most 512 bytes");
+  const { head, view, at } = beginHead(route, HELLO, HELLO_BYTES + 2 + address.length);
   view.setUint16(at, hello.protocolMin);
   view.setUint16(at + 2, hello.protocolMax);
   head.set(bytesOfHex(hello.instanceId), at + 4);
   view.setUint8(at + 20, hello.lane === "control" ? 0 : 1);
-  view.setUint32(at + 21, hello.features);
+  view.setUint32(at + 21, hello.awaits ? FEATURE_AWAITS : 0);
+  view.setUint16(at + HELLO_BYTES, address.length);
+  head.set(address, at + HELLO_BYTES + 2);
   return [sealHead(head, view)];
 }
 
@@ -209,15 +235,27 @@ function decodeHello(
   at: number,
   fields: DataView,
 ): DecodedMessage {
-  if (fields.byteLength !== 25) return malformed("hello length");
+  const address = decodeAddress(frame, at, fields);
+  if (address === null) return malformed("hello");
   const hello: Hello = {
     protocolMin: fields.getUint16(0),
     protocolMax: fields.getUint16(2),
     instanceId: hexOf(frame.subarray(at + 4, at + 20)),
     lane: fields.getUint8(20) === 0 ? "control" : "bulk",
-    features: fields.getUint32(21),
+    awaits: (fields.getUint32(21) & FEATURE_AWAITS) !== 0,
+    address,
   };
   return { kind: "hello", route, hello };
+}
+
+/** The address in a hello, which versions above 2 may go on after; version 1 had none. */
+function decodeAddress(frame: FrozenBytes, at: number, fields: DataView): string | null {
+  if (fields.byteLength === HELLO_BYTES) return "";
+  if (fields.byteLength < HELLO_BYTES + 2) return null;
+  const length = fields.getUint16(HELLO_BYTES);
+  const from = HELLO_BYTES + 2;
+  if (length > ADDRESS_BYTES_MAX || from + length > fields.byteLength) return null;
+  return decodeUtf8(frame.subarray(at + from, at + from + length));
 }
 
 /** The message, or what is wrong with it. */

@@ -1,24 +1,56 @@
-// The bytes of a checkpoint's state: version, then every producer by ascending id. Where and when a
-// checkpoint is written is the log's business; its envelope there has the checksum.
+// The bytes of a checkpoint's state: version, membership, start offset, every producer by ascending
+// id, and what a user's machine says of itself. Where and when a checkpoint is written is the log's
+// business; its envelope there has the checksum. Version 1 had producers only, and is still read.
 
 import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "../base/bytes.ts";
 import { isCount, type LogIndex, type Offset, type Term, type WallMs } from "../base/ids.ts";
+import {
+  decodeMembership,
+  encodeMembership,
+  type Membership,
+  NO_MEMBERS,
+} from "../base/membership.ts";
 import type { AcceptedBatch, Producer } from "./producers.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 const HEAD_BYTES = 8; // version u32, producer count u32
+const HEAD_2_BYTES = 24; // since version 2: startOffset, bytes of membership and machine (u32 each)
 const PRODUCER_BYTES = 36; // id, epoch (u32), nextSequence, lastTimestamp, batch count (u32), pad
 const BATCH_BYTES = 36; // sequence, count (u32), index, term, offset
 
-export function encodeCheckpoint(producers: readonly Producer[]): FrozenBytes {
-  let length = HEAD_BYTES;
-  for (const producer of producers)
+/** What a checkpoint holds. */
+export interface Checkpointed {
+  readonly membership: Membership;
+  readonly startOffset: Offset;
+  /** Ascending by id. */
+  readonly producers: readonly Producer[];
+  /** Of the user's machine; empty when there is none. */
+  readonly machine: FrozenBytes;
+}
+
+export function encodeCheckpoint(state: Checkpointed): FrozenBytes {
+  const { producers, machine, startOffset } = state;
+  const membership = encodeMembership(state.membership);
+  const producersAt = HEAD_2_BYTES + membership.length;
+  let length = producersAt + machine.length;
+  for (const producer of producers) {
     length += PRODUCER_BYTES + producer.batches.length * BATCH_BYTES;
+  }
   const bytes = new Uint8Array(length);
   const view = viewOf(bytes);
   view.setUint32(0, VERSION);
   view.setUint32(4, producers.length);
-  let at = HEAD_BYTES;
+  putU64(view, 8, startOffset);
+  view.setUint32(16, membership.length);
+  view.setUint32(20, machine.length);
+  bytes.set(membership, HEAD_2_BYTES);
+  putProducers(view, producersAt, producers);
+  bytes.set(machine, length - machine.length);
+  return freeze(bytes);
+}
+
+function putProducers(view: DataView, from: number, producers: readonly Producer[]): void {
+  let at = from;
   for (const producer of producers) {
     putU64(view, at, producer.id);
     view.setUint32(at + 8, producer.epoch);
@@ -35,24 +67,42 @@ export function encodeCheckpoint(producers: readonly Producer[]): FrozenBytes {
       at += BATCH_BYTES;
     }
   }
-  return freeze(bytes);
 }
 
-/** The producers of a checkpoint; null when the bytes are not one of this version. */
-export function decodeCheckpoint(bytes: FrozenBytes): Producer[] | null {
+/** What a checkpoint holds; null when the bytes are not one of a known version. */
+export function decodeCheckpoint(bytes: FrozenBytes): Checkpointed | null {
   if (bytes.length < HEAD_BYTES) return null;
   const view = viewOf(bytes);
-  if (view.getUint32(0) !== VERSION) return null;
+  const version = view.getUint32(0);
+  if (version === 1) {
+    const producers = producersIn(view, HEAD_BYTES, bytes.length);
+    const machine = bytes.subarray(bytes.length) as FrozenBytes;
+    const startOffset = 0 as Offset;
+    return producers === null ? null : { membership: NO_MEMBERS, startOffset, producers, machine };
+  }
+  if (version !== VERSION || bytes.length < HEAD_2_BYTES) return null;
+  const producersAt = HEAD_2_BYTES + view.getUint32(16);
+  const machineAt = bytes.length - view.getUint32(20);
+  const startOffset = getU64(view, 8) as Offset;
+  if (producersAt > machineAt || !isCount(startOffset)) return null;
+  const membership = decodeMembership(bytes.subarray(HEAD_2_BYTES, producersAt));
+  const producers = producersIn(view, producersAt, machineAt);
+  if (membership === null || producers === null) return null;
+  return { membership, startOffset, producers, machine: bytes.subarray(machineAt) as FrozenBytes };
+}
+
+/** Exactly those in [from, to); null when they do not fill it. */
+function producersIn(view: DataView, from: number, to: number): Producer[] | null {
   const producers: Producer[] = [];
-  let at = HEAD_BYTES;
+  let at = from;
   for (let left = view.getUint32(4); left > 0; left--) {
-    if (at + PRODUCER_BYTES > bytes.length) return null;
+    if (at + PRODUCER_BYTES > to) return null;
     const batchCount = view.getUint32(at + 28);
     const end = at + PRODUCER_BYTES + batchCount * BATCH_BYTES;
-    if (batchCount === 0 || end > bytes.length) return null;
+    if (batchCount === 0 || end > to) return null;
     const batches: AcceptedBatch[] = [];
-    for (let from = at + PRODUCER_BYTES; from < end; from += BATCH_BYTES) {
-      batches.push(decodeBatchPlace(view, from));
+    for (let place = at + PRODUCER_BYTES; place < end; place += BATCH_BYTES) {
+      batches.push(decodeBatchPlace(view, place));
     }
     producers.push({
       id: getU64(view, at),
@@ -63,7 +113,7 @@ export function decodeCheckpoint(bytes: FrozenBytes): Producer[] | null {
     });
     at = end;
   }
-  return at === bytes.length && producers.every(isSound) ? producers : null;
+  return at === to && producers.every(isSound) ? producers : null;
 }
 
 function decodeBatchPlace(view: DataView, at: number): AcceptedBatch {

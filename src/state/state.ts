@@ -1,21 +1,23 @@
-// What the entries of the log mean, on every node: who produced what (producers.ts) and how far it
-// is committed. A function of the log, uncommitted tail included, so that admission is decided
-// once, by the leader, against all that may yet commit; a truncation takes the tail's part back.
-// Knows nothing of terms won or lost, nor of disks: the node tells it what was appended, truncated
-// and committed.
+// What the entries of the log mean, on every node: who produced what (producers.ts), who the
+// members are, what was trimmed, and how far all that is committed. A function of the log,
+// uncommitted tail included, so that admission is decided once, by the leader, against all that may
+// yet commit; a truncation takes the tail's part back. Knows nothing of terms won or lost, nor of
+// disks: the node tells it what was appended, truncated and committed.
 
 import { assert } from "../base/assert.ts";
-import type { FrozenBytes } from "../base/bytes.ts";
+import { EMPTY_BYTES, type FrozenBytes } from "../base/bytes.ts";
 import { brokenLink, type EntryHead, LOG_START, type LogPoint, pointAfter } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import type { LogIndex, Offset } from "../base/ids.ts";
-import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
+import { type Membership, NO_MEMBERS } from "../base/membership.ts";
+import { type Checkpointed, decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import {
   type AcceptedBatch,
   type ProducerStampedHead,
   ProducerTable,
   type ProducerUndo,
 } from "./producers.ts";
+import { Versions } from "./versions.ts";
 
 /** The leader's answer to an append before it is proposed. */
 export type Admission =
@@ -30,35 +32,56 @@ interface TailEntry {
   readonly undo: ProducerUndo | null;
 }
 
+/** The state as of an entry, to be encoded once the user's machine has come there, too. */
+export type StateAt = Omit<Checkpointed, "machine"> & { readonly at: LogPoint };
+
 export class State {
   #producers: ProducerTable;
-  /** Invariant: committed.index + tail.length == end.index. */
+  readonly #memberships: Versions<Membership>;
+  readonly #starts: Versions<Offset>;
+  /** Of the user's machine, in the checkpoint this began with. */
+  readonly restoredMachine: FrozenBytes;
+  /** The place before the first entry of the tail: no version from before it is kept. */
+  #kept: LogPoint;
   #committed: LogPoint;
   #end: LogPoint;
-  /** Everything after `committed`, in order; `#tailFrom` of them are already committed and dead. */
+  /**
+   * Everything after `kept`, in order: committed entries that a checkpoint may still be taken at,
+   * then the uncommitted ones.
+   */
   #tail: TailEntry[] = [];
-  #tailFrom = 0;
+  /** Entries at the front of `#tail` that are released and wait to be cut off. */
+  #released = 0;
 
-  private constructor(producers: ProducerTable, at: LogPoint) {
+  private constructor(producers: ProducerTable, at: LogPoint, from: Checkpointed) {
     this.#producers = producers;
+    this.#memberships = new Versions(from.membership);
+    this.#starts = new Versions(from.startOffset);
+    this.restoredMachine = from.machine;
+    this.#kept = at;
     this.#committed = at;
     this.#end = at;
   }
 
   /** The meaning of an empty log. */
   static empty(producersMax: number): State {
-    return new State(new ProducerTable(producersMax), LOG_START);
+    return new State(new ProducerTable(producersMax), LOG_START, {
+      membership: NO_MEMBERS,
+      startOffset: 0 as Offset,
+      producers: [],
+      machine: EMPTY_BYTES,
+    });
   }
 
   /**
    * The meaning of the log up to `at`; null when the bytes are not a checkpoint of a known version.
    */
   static restore(producersMax: number, at: LogPoint, bytes: FrozenBytes): State | null {
-    const producers = decodeCheckpoint(bytes);
-    if (producers === null) return null;
+    const checkpoint = decodeCheckpoint(bytes);
+    if (checkpoint === null) return null;
     const table = new ProducerTable(producersMax);
-    table.restore(producers);
-    return new State(table, at);
+    table.restore(checkpoint.producers);
+    return new State(table, at, checkpoint);
   }
 
   /** The place after the last committed entry. */
@@ -73,6 +96,20 @@ export class State {
 
   get producerCount(): number {
     return this.#producers.size;
+  }
+
+  /** As of the last entry, committed or not: a membership is in force from its append on. */
+  get membership(): Membership {
+    return this.#memberships.latest;
+  }
+
+  get committedMembership(): Membership {
+    return this.#memberships.at(this.#committed.index);
+  }
+
+  /** Of the first record that readers may have: what is before it was trimmed. */
+  get startOffset(): Offset {
+    return this.#starts.at(this.#committed.index);
   }
 
   /** What an append would meet if it were proposed now; changes nothing. */
@@ -96,6 +133,12 @@ export class State {
     const undo = head.producerId === 0 ? null : this.#producers.accept(head);
     this.#tail.push({ head, undo });
     this.#end = pointAfter(head);
+    const { control } = head;
+    if (control?.kind === "membership") this.#memberships.set(head.index, control.membership);
+    else if (control?.kind === "trim") {
+      const startOffset = Math.max(this.#starts.latest, control.startOffset) as Offset;
+      this.#starts.set(head.index, startOffset);
+    }
   }
 
   /** The log dropped every entry from `fromIndex` on; committed ones are never dropped. */
@@ -106,9 +149,11 @@ export class State {
       assert(dropped !== undefined, "the tail reaches down to what is committed");
       if (dropped.undo !== null) this.#producers.undo(dropped.undo);
       const last = this.#tail.at(-1);
-      const live = this.#tail.length > this.#tailFrom;
-      this.#end = live && last !== undefined ? pointAfter(last.head) : this.#committed;
+      const live = this.#tail.length > this.#released;
+      this.#end = live && last !== undefined ? pointAfter(last.head) : this.#kept;
     }
+    this.#memberships.truncate(fromIndex);
+    this.#starts.truncate(fromIndex);
   }
 
   /** Everything up to `index` is committed; hears each head once, in order. */
@@ -119,25 +164,64 @@ export class State {
       index,
     );
     while (this.#committed.index < index) {
-      const { head } = this.#tail[this.#tailFrom] as TailEntry;
-      this.#tailFrom++;
+      const head = this.#headAfter(this.#committed.index);
       this.#committed = pointAfter(head);
       each(head);
     }
-    // PERF: dead entries are cut off in bulk, so that a commit costs O(1) per entry.
-    if (this.#tailFrom > 1024 || this.#tailFrom === this.#tail.length) {
-      this.#tail.splice(0, this.#tailFrom);
-      this.#tailFrom = 0;
+  }
+
+  /** No checkpoint will be asked for before the committed entry at `index`. */
+  release(index: LogIndex): void {
+    const upTo = Math.min(index, this.#committed.index);
+    while (this.#kept.index < upTo) {
+      this.#kept = pointAfter(this.#headAfter(this.#kept.index));
+      this.#released++;
+    }
+    this.#memberships.release(this.#kept.index);
+    this.#starts.release(this.#kept.index);
+    // PERF: released entries are cut off in bulk, so that a commit costs O(1) per entry.
+    if (this.#released > 1024 || this.#released === this.#tail.length) {
+      this.#tail.splice(0, this.#released);
+      this.#released = 0;
     }
   }
 
-  /** The state as of `committed`, for a checkpoint: equal logs give equal bytes. */
-  encodeCommitted(): FrozenBytes {
+  /** The state as of a committed entry that was not released. */
+  stateAt(index: LogIndex): StateAt {
+    const inReach = index >= this.#kept.index && index <= this.#committed.index;
+    assert(inReach, "a checkpoint is of a committed entry that is still known", index);
     const producers = this.#producers.copy();
-    for (let at = this.#tail.length - 1; at >= this.#tailFrom; at--) {
+    const left = this.#end.index - index;
+    for (let at = this.#tail.length - 1; at >= this.#tail.length - left; at--) {
       const { undo } = this.#tail[at] as TailEntry;
       if (undo !== null) producers.undo(undo);
     }
-    return encodeCheckpoint(producers.sorted());
+    return {
+      at:
+        index === this.#kept.index
+          ? this.#kept
+          : pointAfter(this.#headAfter((index - 1) as LogIndex)),
+      membership: this.#memberships.at(index),
+      startOffset: this.#starts.at(index),
+      producers: producers.sorted(),
+    };
   }
+
+  /** The committed state without a user's machine: equal logs give equal bytes. */
+  encodeCommitted(): FrozenBytes {
+    return encodeStateAt(this.stateAt(this.#committed.index), EMPTY_BYTES);
+  }
+
+  /** The head of the entry that follows `index`, which is at or after `kept`. */
+  #headAfter(index: LogIndex): EntryHead {
+    const entry = this.#tail[this.#released + index - this.#kept.index];
+    assert(entry !== undefined, "the tail reaches from what is kept to the end", index);
+    return entry.head;
+  }
+}
+
+/** The bytes of a checkpoint; `machine` is the user's, as of the same entry, or empty. */
+export function encodeStateAt(state: StateAt, machine: FrozenBytes): FrozenBytes {
+  const { membership, startOffset, producers } = state;
+  return encodeCheckpoint({ membership, startOffset, producers, machine });
 }

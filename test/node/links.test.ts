@@ -13,8 +13,16 @@ import {
   type NodeId,
   type Term,
 } from "../../src/base/ids.ts";
-import { Links, type LinksOutput, peerIdentity } from "../../src/node/links.ts";
-import { encodeHello, encodeRaft, type Hello, RouteBytes } from "../../src/node/wire.ts";
+import { memberId } from "../../src/base/membership.ts";
+import { peerIdentity } from "../../src/node/identity.ts";
+import { Links, type LinksOutput } from "../../src/node/links.ts";
+import {
+  decodeMessage,
+  encodeHello,
+  encodeRaft,
+  type Hello,
+  RouteBytes,
+} from "../../src/node/wire.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 
 const CLUSTER = "00112233445566778899aabbccddeeff";
@@ -25,12 +33,17 @@ const c = "c" as NodeId;
 const at = (ms: number) => millis(ms) as number as Instant;
 
 const HELLO: Hello = {
-  protocolMin: 1,
-  protocolMax: 1,
+  protocolMin: 2,
+  protocolMax: 2,
   instanceId: "0123456789abcdef0123456789abcdef",
   lane: "control",
-  features: 0,
+  awaits: false,
+  address: "",
 };
+
+const OTHER_HELLO: Hello = { ...HELLO, instanceId: "fedcba9876543210fedcba9876543210" };
+const memberB = memberId(b, HELLO.instanceId);
+const otherB = memberId(b, OTHER_HELLO.instanceId);
 
 const VOTE: RaftMessage = {
   kind: "vote-request",
@@ -46,11 +59,13 @@ function linksOfA(): Links {
       self: a,
       clusterId: CLUSTER,
       instanceId: HELLO.instanceId,
-      members: [a, b, c].map((id) => ({ id, address: `${id}:1` })),
+      address: "a:1",
+      contacts: [a, b, c].map((id) => ({ id, address: `${id}:1` })),
       redialMin: millis(10),
       redialMax: millis(40),
       bodyBytesMax: 1000,
       acceptedMax: 4,
+      strangersMax: 1,
     },
     at(0),
   );
@@ -86,10 +101,11 @@ describe("a node with peers", () => {
     const link = dials[0]?.link as LinkId;
     links.opened(at(1), link, true, [peerIdentity(b)]);
     expect(take(links).sends.map((send) => send.link)).toEqual([link]);
-    expect(links.routeTo(b, "control")).toBeNull();
+    expect(links.routeTo(memberB, "control")).toBeNull();
     links.frame(at(2), link, helloOf(b, a));
-    expect(links.routeTo(b, "control")?.link).toBe(link);
-    expect(links.routeTo(b, "bulk")).toBeNull();
+    expect(links.routeTo(memberB, "control")?.link).toBe(link);
+    expect(links.routeTo(memberB, "bulk")).toBeNull();
+    expect(links.routeTo(otherB, "control")).toBeNull();
   });
 
   test("redials later after each failure, up to a bound, and soon again after a success", () => {
@@ -136,13 +152,16 @@ describe("an accepted link", () => {
     const link = accept(links, 1, ["b", peerIdentity(b)]);
     expect(links.frame(at(1), link, helloOf(b, a))).toBeNull();
     expect(take(links).sends.map((send) => send.link)).toEqual([link]);
-    expect(links.frame(at(1), link, voteOf(b, a))).toEqual({ from: b, message: VOTE });
+    expect(links.frame(at(1), link, voteOf(b, a))).toMatchObject({
+      from: memberB,
+      payload: { kind: "raft", message: VOTE },
+    });
   });
 
   const refusals: [string, readonly string[] | null, () => ReturnType<typeof helloOf>, RegExp][] = [
     ["of another cluster", null, () => helloOf(b, a, HELLO, OTHER_CLUSTER), /ffff.*this is 0011/],
     ["meant for somebody else", null, () => helloOf(b, c), /b looks for c, this is a/],
-    ["of a stranger", null, () => helloOf("z" as NodeId, a), /z is not a member/],
+    ["of a second node of its name", null, () => helloOf(a, a), /another node is named a/],
     ["of a client's certificate", ["root"], () => helloOf(b, a), /root does not speak for b/],
     ["of another member's certificate", [peerIdentity(c)], () => helloOf(b, a), /does not speak/],
     [
@@ -156,6 +175,12 @@ describe("an accepted link", () => {
       null,
       () => helloOf(b, a, { ...HELLO, protocolMin: 7, protocolMax: 9 }),
       /protocol 7 to 9/,
+    ],
+    [
+      "of a protocol that is no longer spoken",
+      null,
+      () => helloOf(b, a, { ...HELLO, protocolMin: 1, protocolMax: 1 }),
+      /protocol 1 to 1 is not spoken here/,
     ],
     ["before its hello", null, () => voteOf(b, a), /before the hello/],
     ["of garbage", null, () => freeze(new Uint8Array([1, 2, 3])), /malformed/],
@@ -188,7 +213,19 @@ describe("an accepted link", () => {
     take(links);
     links.frame(at(2), newer, helloOf(b, a));
     expect(take(links).closes).toEqual([{ link: older, why: "replaced by a newer link" }]);
-    expect(links.frame(at(3), newer, voteOf(b, a))?.from).toBe(b);
+    expect(links.frame(at(3), newer, voteOf(b, a))?.from).toBe(memberB);
+  });
+
+  test("of a wiped node is another member's, and ends what it was before", () => {
+    const links = linksOfA();
+    const former = accept(links, 1, null);
+    links.frame(at(1), former, helloOf(b, a));
+    const wiped = accept(links, 3, null);
+    take(links);
+    links.frame(at(2), wiped, helloOf(b, a, OTHER_HELLO));
+    expect(take(links).closes).toEqual([{ link: former, why: `replaced by ${otherB}` }]);
+    expect(links.frame(at(3), former, voteOf(b, a))).toBeNull();
+    expect(links.frame(at(3), wiped, voteOf(b, a))?.from).toBe(otherB);
   });
 
   test("over the bound is closed at once", () => {
@@ -197,6 +234,117 @@ describe("an accepted link", () => {
     take(links);
     accept(links, 9, null);
     expect(take(links).closes).toEqual([{ link: 9, why: "too many links" }]);
+  });
+});
+
+describe("a stranger that proves its name", () => {
+  const z = "z" as NodeId;
+  const hello = { ...HELLO, address: "z:1" };
+
+  test("is heard, and dialed where it says it listens, until it is gone", () => {
+    const links = linksOfA();
+    links.ring(at(0));
+    const link = accept(links, 1, [peerIdentity(z)]);
+    take(links);
+    links.frame(at(1), link, helloOf(z, a, hello));
+    links.ring(at(1));
+    const { dials } = take(links);
+    expect(dials.map(({ peer, address }) => `${peer} ${address}`)).toEqual(["z z:1", "z z:1"]);
+    const member = memberId(z, HELLO.instanceId);
+    expect(links.frame(at(1), link, voteOf(z, a))?.from).toBe(member);
+    links.closed(at(2), link, "reset");
+    expect(take(links).closes.map(({ why }) => why)).toEqual([
+      "no longer a member",
+      "no longer a member",
+    ]);
+  });
+
+  test("is heard and not dialed when too many are", () => {
+    const links = linksOfA();
+    links.ring(at(0));
+    for (const [place, name] of ["x", "y"].entries()) {
+      const from = name as NodeId;
+      const link = accept(links, 1 + 2 * place, null);
+      links.frame(at(1), link, helloOf(from, a, { ...HELLO, address: `${name}:1` }));
+      expect(links.frame(at(1), link, voteOf(from, a))?.from).toBe(
+        memberId(from, HELLO.instanceId),
+      );
+    }
+    take(links);
+    links.ring(at(1));
+    expect(new Set(take(links).dials.map(({ peer }) => peer))).toEqual(new Set(["x"]));
+  });
+});
+
+describe("an address that is dialed", () => {
+  /** Dials all there is to dial, and answers b's links as `hello` says. */
+  function answer(links: Links, ms: number, hello: Hello): void {
+    links.ring(at(ms));
+    for (const { link, peer } of take(links).dials) {
+      if (peer !== b) continue;
+      links.opened(at(ms), link, true, null);
+      const { lane } = link % 4 === 2 ? { lane: "control" as const } : { lane: "bulk" as const };
+      links.frame(at(ms), link, helloOf(b, a, { ...hello, lane }));
+    }
+    take(links);
+  }
+
+  test("where a wiped node answers reaches that one, and no longer what it was", () => {
+    const links = linksOfA();
+    answer(links, 0, HELLO);
+    const { link } = links.routeTo(memberB, "control") ?? {};
+    expect(links.closed(at(1), link as LinkId, "reset")).toBe(memberB);
+    links.ring(at(11));
+    const again = take(links).dials.find(({ peer }) => peer === b)?.link as LinkId;
+    links.opened(at(11), again, true, null);
+    links.frame(at(11), again, helloOf(b, a, OTHER_HELLO));
+    expect(links.routeTo(memberB, "control")).toBeNull();
+    expect(links.routeTo(otherB, "control")?.link).toBe(again);
+    expect(take(links).notices.map(({ what }) => what)).toContain("peer-instance-changed");
+  });
+
+  test("of a new membership is dialed from then on, and one that is in none no more", () => {
+    const links = linksOfA();
+    links.ring(at(0));
+    take(links);
+    links.setMembers(at(1), [{ id: "d" as NodeId, address: "d:1" }]);
+    links.ring(at(1));
+    expect(new Set(take(links).dials.map(({ address }) => address))).toEqual(new Set(["d:1"]));
+    links.setMembers(at(2), []);
+    expect(take(links).closes.length).toBe(2);
+  });
+
+  test("that a member has left for another is left alone while the member is linked there", () => {
+    const links = linksOfA();
+    answer(links, 0, HELLO);
+    links.setMembers(at(1), [{ id: b, address: "b:2" }]);
+    const former = links.routeTo(memberB, "control")?.link as LinkId;
+    answer(links, 1, HELLO);
+    links.closed(at(2), former, "replaced by a newer link");
+    expect(links.routeTo(memberB, "control")).not.toBeNull();
+    links.ring(at(30));
+    expect(
+      take(links).dials.filter(({ peer, address }) => peer === b && address === "b:1"),
+    ).toEqual([]);
+  });
+});
+
+describe("a hello", () => {
+  test("says to the founder alone that its sender waits for it, and only while it does", () => {
+    const links = linksOfA();
+    const said = (link: number, from: NodeId) => {
+      accept(links, link, null);
+      take(links);
+      links.frame(at(1), link as LinkId, helloOf(from, a));
+      const [send] = take(links).sends;
+      const decoded = decodeMessage(freeze(concat(send?.parts ?? [])), 0);
+      return decoded.kind === "hello" && decoded.hello.awaits;
+    };
+    links.setFounder(b);
+    expect(said(1, b)).toBe(true);
+    expect(said(3, c)).toBe(false);
+    links.setFounder(null);
+    expect(said(5, b)).toBe(false);
   });
 });
 

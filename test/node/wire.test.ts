@@ -163,13 +163,14 @@ describe("a peer message", () => {
   });
 });
 
-test("a hello carries versions, instance, lane and features", () => {
+test("a hello carries versions, instance, lane, address and whether its sender waits", () => {
   const hello = {
     protocolMin: 1,
     protocolMax: 3,
     instanceId: "ffeeddccbbaa99887766554433221100",
     lane: "bulk" as const,
-    features: 5,
+    awaits: true,
+    address: "10.0.0.7:8400",
   };
   const frame = freeze(concat(encodeHello(route, hello)));
   expect(decodeMessage(frame, 0)).toEqual({ kind: "hello", route: route.route, hello });

@@ -3,10 +3,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { freeze } from "../../src/base/bytes.ts";
+import type { Control } from "../../src/base/control.ts";
 import { type EntryHead, LOG_START } from "../../src/base/entry.ts";
-import type { LogIndex, Offset, Term, WallMs } from "../../src/base/ids.ts";
+import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
+import { memberId, membershipOf, NO_MEMBERS } from "../../src/base/membership.ts";
+import { bytesOfHex } from "../../src/node/wire.ts";
 import { BATCHES_REMEMBERED, PRODUCER_IDLE_MS } from "../../src/state/producers.ts";
-import { State } from "../../src/state/state.ts";
+import { encodeStateAt, State } from "../../src/state/state.ts";
 
 interface Wish {
   readonly producerId: number;
@@ -163,6 +167,9 @@ const walk = fc.array(
       arbitrary: fc.record({ kind: fc.constant("truncate" as const), drop: fc.nat(6) }),
     },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("commit" as const), up: fc.nat(6) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("release" as const), up: fc.nat(6) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("trim" as const), to: fc.nat(40) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("members" as const), who: fc.nat(3) }) },
   ),
   { maxLength: 60 },
 );
@@ -185,6 +192,13 @@ test("a state that walked any way equals one that only heard what stayed in the 
           state.append(head);
           log.push(head);
           used.set(step.producerId, { epoch, next: head.sequence + head.count });
+        } else if (step.kind === "trim" || step.kind === "members") {
+          const head = { ...next(state, { producerId: 0, count: 0 }), control: controlOf(step) };
+          state.append(head);
+          log.push(head);
+        } else if (step.kind === "release") {
+          const at = state.committed.index - step.up;
+          if (at >= 0) state.release(at as LogIndex);
         } else if (step.kind === "commit") {
           const to = Math.min(state.committed.index + step.up, state.end.index);
           state.commit(to as LogIndex, ignore);
@@ -208,6 +222,83 @@ test("a state that walked any way equals one that only heard what stayed in the 
     }),
     { numRuns: 300 },
   );
+});
+
+const member = (name: string, instance = "1") => {
+  return { id: memberId(name as NodeId, instance.repeat(32)), address: `${name}:1` };
+};
+
+function controlOf(step: { kind: "trim"; to: number } | { kind: "members"; who: number }): Control {
+  if (step.kind === "trim") return { kind: "trim", startOffset: step.to as Offset };
+  const voters = ["a", "b", "c", "d"].slice(0, step.who + 1).map((name) => member(name));
+  return { kind: "membership", membership: membershipOf(voters) };
+}
+
+const enter = (state: State, control: Control) => {
+  state.append({ ...next(state, { producerId: 0, count: 0 }), control });
+};
+
+describe("a membership", () => {
+  const first = membershipOf([member("a")]);
+  const second = membershipOf([member("a"), member("b")]);
+
+  test("is in force from its append on, committed or not, and no more once it is truncated", () => {
+    const state = State.empty(10);
+    expect(state.membership).toEqual(NO_MEMBERS);
+    enter(state, { kind: "membership", membership: first });
+    enter(state, { kind: "membership", membership: second });
+    state.commit(1 as LogIndex, ignore);
+    expect(state.membership).toEqual(second);
+    expect(state.committedMembership).toEqual(first);
+    state.truncate(2 as LogIndex);
+    expect(state.membership).toEqual(first);
+  });
+
+  test("is in a checkpoint as it was at that entry, whatever came after", () => {
+    const state = State.empty(10);
+    enter(state, { kind: "membership", membership: first });
+    append(state, { producerId: 7 });
+    enter(state, { kind: "membership", membership: second });
+    enter(state, { kind: "trim", startOffset: 1 as Offset });
+    append(state, { producerId: 7, sequence: 1 });
+    state.commit(4 as LogIndex, ignore);
+    state.release(2 as LogIndex);
+    const then = state.stateAt(2 as LogIndex);
+    expect(then).toMatchObject({
+      membership: first,
+      startOffset: 0,
+      at: { index: 2, endOffset: 1 },
+    });
+    const machine = freeze(new Uint8Array([1, 2, 3]));
+    const restored = State.restore(10, then.at, encodeStateAt(then, machine));
+    expect(restored?.membership).toEqual(first);
+    expect(restored?.restoredMachine).toEqual(machine);
+    expect(restored && admit(restored, { producerId: 7 })).toMatchObject({ kind: "duplicate" });
+    expect(restored && admit(restored, { producerId: 7, sequence: 1 }).kind).toBe("new");
+  });
+});
+
+test("what was trimmed is gone once the trim is committed, and never comes back", () => {
+  const state = State.empty(10);
+  append(state, { producerId: 7, count: 9 });
+  enter(state, { kind: "trim", startOffset: 5 as Offset });
+  enter(state, { kind: "trim", startOffset: 3 as Offset });
+  state.commit(1 as LogIndex, ignore);
+  expect(state.startOffset).toBe(0);
+  state.commit(3 as LogIndex, ignore);
+  expect(state.startOffset).toBe(5);
+});
+
+test("a checkpoint of version 1 is read: it had producers and nothing else", () => {
+  const producer = "00000000000000070000000200000000000000050000000000000064000000010000000000";
+  const batch = "000000000000000000000005000000000000000300000000000000010000000000000000";
+  const bytes = bytesOfHex(`0000000100000001${producer.slice(0, 72)}${batch}`);
+  const state = State.restore(10, LOG_START, freeze(bytes));
+  expect(state?.membership).toEqual(NO_MEMBERS);
+  expect(state && admit(state, { producerId: 7, epoch: 2, count: 5 })).toMatchObject({
+    kind: "duplicate",
+    batch: { index: 3, offset: 0 },
+  });
 });
 
 test("a checkpoint of another version or of broken bytes is not restored", () => {
