@@ -360,7 +360,7 @@ export const LINK_MUTANTS: readonly Mutant[] = [
     properties: ["recovers-after-healing"],
     file: "src/node/links.ts",
     find: "outgoing.due = after(now, GREETING_TIME);\n    const parts",
-    replace: "outgoing.due = NEVER;\n    const parts",
+    replace: "outgoing.due = Number.MAX_SAFE_INTEGER as Instant;\n    const parts",
     knownSeed: 65,
   },
   {
@@ -369,7 +369,7 @@ export const LINK_MUTANTS: readonly Mutant[] = [
     properties: ["recovers-after-healing"],
     file: "src/node/links.ts",
     find: "outgoing.due = after(now, GREETING_TIME);\n    this.#byLink",
-    replace: "outgoing.due = NEVER;\n    this.#byLink",
+    replace: "outgoing.due = Number.MAX_SAFE_INTEGER as Instant;\n    this.#byLink",
     knownSeed: 1,
   },
   {
@@ -378,7 +378,7 @@ export const LINK_MUTANTS: readonly Mutant[] = [
     properties: ["recovers-after-healing"],
     file: "src/node/links.ts",
     find: 'if (wasUp) this.#tell("info", "peer-link-lost", outgoing, { why });',
-    replace: "if (wasUp) return outgoing.peer.id;",
+    replace: "if (wasUp) return outgoing.peer;",
     knownSeed: 1,
   },
 ];
