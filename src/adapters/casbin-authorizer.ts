@@ -19,42 +19,86 @@ export class PolicyError extends Error {
 
 /**
  * The seeds' model, grown: a policy's object `*` still means everything, other objects may end in
- * `*`. The seeds' policies keep their meaning.
+ * `*`, and subjects may have roles. The seeds' policies keep their meaning.
  */
-export const DEFAULT_MODEL: string = `[request_definition]
+export const DEFAULT_MODEL: string = `# How a request (subject, object, action) is held against the policy.
+
+[request_definition]
 r = sub, obj, act
 
 [policy_definition]
 p = sub, obj, act
 
+# A subject may stand for others: "g, ann, role:writer" in the policy.
+[role_definition]
+g = _, _
+
+# Allowed when one rule says so; nothing is allowed by default.
 [policy_effect]
 e = some(where (p.eft == allow))
 
+# The object * in the policy means every object, and cursor/* those that begin with cursor/.
 [matchers]
-m = r.sub == p.sub && (p.obj == "*" || keyMatch(r.obj, p.obj)) && r.act == p.act
+m = g(r.sub, p.sub) && (p.obj == "*" || keyMatch(r.obj, p.obj)) && r.act == p.act
 `;
 
 /** The seeds' policy: root may do both, nobody else anything. */
-export const DEFAULT_POLICY = `p, root, *, produce
+export const DEFAULT_POLICY = `# Who may do what: p, SUBJECT, OBJECT, ACTION.
+# SUBJECT: the common name of a client's certificate, or a role given below.
+# OBJECT:  * is the log and everything else.
+# ACTION:  produce, consume, describe (implied by either), admin.
+
+p, root, *, produce
 p, root, *, consume
+
+# Roles; no certificate of cairn certs can bear a name with a colon.
+# p, role:reader, *, consume
+# g, ann, role:reader
 `;
 
 /** Decisions remembered; when full, the oldest goes. */
 const DECISIONS_MAX = 10_000;
 
+/** A line of the policy that means something. */
+export interface PolicyLine {
+  readonly line: number;
+  /** Without what stands around it. */
+  readonly text: string;
+  readonly fields: readonly string[];
+}
+
+/** A decision, and the line that made it, when one did. */
+export interface Explained {
+  readonly isAllowed: boolean;
+  readonly by: PolicyLine | null;
+}
+
 export class CasbinAuthorizer implements Authorizer {
   readonly #enforcer: Enforcer;
+  readonly #lines: readonly PolicyLine[];
   readonly #decisions = new Map<string, boolean>();
 
-  constructor(enforcer: Enforcer) {
+  constructor(enforcer: Enforcer, lines: readonly PolicyLine[]) {
     this.#enforcer = enforcer;
+    this.#lines = lines;
   }
 
   /** Lines of the policy that mean something. */
   get ruleCount(): number {
-    const model = this.#enforcer.getModel().model;
-    const definitions = [...(model.get("p")?.values() ?? []), ...(model.get("g")?.values() ?? [])];
-    return definitions.reduce((count, { policy }) => count + policy.length, 0);
+    return this.#lines.length;
+  }
+
+  /** As `allows`, for people: not remembered, and slower. */
+  explain(subject: string, object: string, action: string): Explained {
+    const isAllowed = this.#decide(subject, object, action);
+    try {
+      const [, rule] = this.#enforcer.enforceExSync(subject, object, action);
+      const by =
+        rule.length === 0 ? undefined : this.#lines.find(({ fields }) => same(fields, rule));
+      return { isAllowed, by: by ?? null };
+    } catch {
+      return { isAllowed, by: null };
+    }
   }
 
   allows(subject: string, object: string, action: string): boolean {
@@ -81,13 +125,17 @@ export class CasbinAuthorizer implements Authorizer {
   }
 }
 
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((field, at) => field === b[at]);
+}
+
 /** Reads both texts and proves that they work together; throws PolicyError when they do not. */
 export async function openCasbinAuthorizer(
   model: NamedText,
   policy: NamedText,
 ): Promise<CasbinAuthorizer> {
   const parsed = readModel(model);
-  await checkPolicy(parsed, policy);
+  const lines = await readPolicy(parsed, policy);
   try {
     const enforcer = await newEnforcer(parsed, new StringAdapter(policy.text));
     // A matcher is compiled at its first use, and looks at all its parts only for what a policy
@@ -95,7 +143,7 @@ export async function openCasbinAuthorizer(
     const [subject = "", object = "", action = ""] =
       enforcer.getModel().getPolicy("p", "p")[0] ?? [];
     enforcer.enforceSync(subject, object, action);
-    return new CasbinAuthorizer(enforcer);
+    return new CasbinAuthorizer(enforcer, lines);
   } catch (error) {
     throw new PolicyError(`${model.file}: its matcher does not work: ${messageOf(error)}`);
   }
@@ -131,17 +179,23 @@ function readModel({ file, text }: NamedText): Model {
  * Casbin itself takes misspelt, short and long lines in silence: each would be a right that nobody
  * has. So each line is read by Casbin's own parser, alone, and what came of it is looked at.
  */
-async function checkPolicy(model: Model, { file, text }: NamedText): Promise<void> {
-  for (const [at, line] of text.split(/\r?\n/).entries()) {
-    const trimmed = line.trim();
+async function readPolicy(model: Model, { file, text }: NamedText): Promise<PolicyLine[]> {
+  const lines: PolicyLine[] = [];
+  for (const [at, whole] of text.split(/\r?\n/).entries()) {
+    const trimmed = whole.trim();
     if (trimmed === "" || trimmed.startsWith("#")) continue;
-    const fault = await faultOfLine(model, trimmed);
-    if (fault !== null) throw new PolicyError(`${file}:${at + 1}: ${fault}: ${trimmed}`);
+    const fields = await fieldsOfLine(model, trimmed);
+    if (typeof fields === "string") {
+      throw new PolicyError(`${file}:${at + 1}: ${fields}: ${trimmed}`);
+    }
+    lines.push({ line: at + 1, text: trimmed, fields });
   }
   model.clearPolicy();
+  return lines;
 }
 
-async function faultOfLine(model: Model, line: string): Promise<string | null> {
+/** The fields after the first; what is wrong with the line when something is. */
+async function fieldsOfLine(model: Model, line: string): Promise<readonly string[] | string> {
   model.clearPolicy();
   try {
     await new StringAdapter(line).loadPolicy(model);
@@ -151,7 +205,7 @@ async function faultOfLine(model: Model, line: string): Promise<string | null> {
   for (const section of ["p", "g"]) {
     for (const [kind, definition] of model.model.get(section) ?? []) {
       const fields = definition.policy[0];
-      if (fields !== undefined) return faultOfFields(kind, fields, definition);
+      if (fields !== undefined) return faultOfFields(kind, fields, definition) ?? fields;
     }
   }
   return "the model defines no such line, it begins with p in most models";

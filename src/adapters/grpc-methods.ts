@@ -1,16 +1,7 @@
 // The methods of log.v1.Log and cairn.v1.Log as grpc-js calls them: bytes to requests, answers to
 // bytes, cancellation and back-pressure passed on. Decides nothing; the service does.
 
-import type {
-  handleBidiStreamingCall,
-  handleServerStreamingCall,
-  handleUnaryCall,
-  MethodDefinition,
-  ServerUnaryCall,
-  ServerWritableStream,
-  ServiceDefinition,
-  UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { sendUnaryData } from "@grpc/grpc-js";
 import type { Fault } from "../base/faults.ts";
 import { decodeReadRequest, encodeReadResponse } from "../proto/cairn-read.ts";
 import {
@@ -27,60 +18,21 @@ import {
   encodeGetServersResponse,
   encodeProduceResponse,
 } from "../proto/log-v1.ts";
-import type { Action } from "../service/access.ts";
-import { Caller } from "../service/caller.ts";
+import type { Caller } from "../service/caller.ts";
 import type { Faulted, LogService } from "../service/log-service.ts";
 import { type ProduceSink, ProduceStream } from "../service/produce-stream.ts";
+import type {
+  DuplexCall,
+  ServedMethod,
+  ServedMethods,
+  UnaryCall,
+  WritableCall,
+} from "./grpc-gate.ts";
 import { grpcStatusOf } from "./grpc-status.ts";
-import { subjectOf } from "./subject.ts";
 
-type Method = MethodDefinition<Buffer, Buffer>;
-type WritableCall = ServerWritableStream<Buffer, Buffer>;
-/** What all kinds of calls have. */
-interface AnyCall {
-  getAuthContext(): ReturnType<ServerUnaryCall<Buffer, Buffer>["getAuthContext"]>;
-  on(event: "cancelled", listener: () => void): unknown;
-}
-
-/** Messages pass grpc-js as bytes, so that what cannot be decoded is answered by our own table. */
-function method(path: string, requestStream: boolean, responseStream: boolean): Method {
-  const asIs = (bytes: Buffer) => bytes;
-  return {
-    path,
-    requestStream,
-    responseStream,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-  };
-}
-
-export const LOG_V1: ServiceDefinition = {
-  Produce: method("/log.v1.Log/Produce", false, false),
-  Consume: method("/log.v1.Log/Consume", false, false),
-  ConsumeStream: method("/log.v1.Log/ConsumeStream", false, true),
-  ProduceStream: method("/log.v1.Log/ProduceStream", true, true),
-  GetServers: method("/log.v1.Log/GetServers", false, false),
-  // One of the seeds calls it so; the bytes are the same.
-  GetServer: method("/log.v1.Log/GetServer", false, false),
-};
-
-export const CAIRN_V1: ServiceDefinition = {
-  Append: method("/cairn.v1.Log/Append", false, false),
-  AppendStream: method("/cairn.v1.Log/AppendStream", true, true),
-  Read: method("/cairn.v1.Log/Read", false, false),
-  ReadStream: method("/cairn.v1.Log/ReadStream", false, true),
-  CheckTail: method("/cairn.v1.Log/CheckTail", false, false),
-};
-
-export function logV1Methods(service: LogService): UntypedServiceImplementation {
+export function logV1Methods(service: LogService): ServedMethods {
   const getServers = unary(
-    service,
-    {
-      action: "describe",
-      decode: (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
-    },
+    (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
     async (caller) => service.getServers(caller),
     ({ servers }) =>
       encodeGetServersResponse(
@@ -88,86 +40,52 @@ export function logV1Methods(service: LogService): UntypedServiceImplementation 
       ),
   );
   return {
-    Produce: unary(
-      service,
-      { action: "produce", decode: decodeProduceRequest },
+    "/log.v1.Log/Produce": unary(
+      decodeProduceRequest,
       (caller, value) => service.produce(caller, value),
       ({ offset }) => encodeProduceResponse(offset),
     ),
-    Consume: unary(
-      service,
-      { action: "consume", decode: decodeConsumeRequest },
+    "/log.v1.Log/Consume": unary(
+      decodeConsumeRequest,
       (caller, offset) => service.consume(caller, offset),
       ({ record }) => encodeConsumeResponse(record),
     ),
-    ConsumeStream: consumeStream(service),
-    ProduceStream: produceStream(service),
-    GetServers: getServers,
-    GetServer: getServers,
+    "/log.v1.Log/ConsumeStream": consumeStream(service),
+    "/log.v1.Log/ProduceStream": produceStream(service),
+    "/log.v1.Log/GetServers": getServers,
+    // One of the seeds calls it so; the bytes are the same.
+    "/log.v1.Log/GetServer": getServers,
   };
 }
 
-export function cairnV1Methods(service: LogService): UntypedServiceImplementation {
+export function cairnV1Methods(service: LogService): ServedMethods {
   return {
-    Append: unary(
-      service,
-      { action: "produce", decode: decodeAppendRequest },
+    "/cairn.v1.Log/Append": unary(
+      decodeAppendRequest,
       (caller, request) => service.append(caller, request),
       encodeAppendResponse,
     ),
-    AppendStream: inOrder(
+    "/cairn.v1.Log/AppendStream": inOrder(
       (caller, sink) => service.appendStream(caller, sink),
       decodeAppendRequest,
       encodeAppendResponse,
     ),
-    Read: unary(
-      service,
-      { action: "consume", decode: decodeReadRequest },
+    "/cairn.v1.Log/Read": unary(
+      decodeReadRequest,
       (caller, request) => service.read(caller, request),
       encodeReadResponse,
     ),
-    ReadStream: readStream(service),
-    CheckTail: unary(
-      service,
-      {
-        action: "describe",
-        decode: (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
-      },
+    "/cairn.v1.Log/ReadStream": readStream(service),
+    "/cairn.v1.Log/CheckTail": unary(
+      (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
       (caller) => service.checkTail(caller),
       ({ endOffset }) => encodeCheckTailResponse(endOffset),
     ),
   };
 }
 
-/** Who calls, from the certificate that the TLS layer verified; see tls-door.ts on its cost. */
-function callerOf(call: AnyCall): Caller {
-  const caller = new Caller(subjectOf(call.getAuthContext().sslPeerCertificate));
-  call.on("cancelled", () => caller.leave());
-  return caller;
-}
-
 function malformed({ what }: Malformed): Fault {
   return { code: "malformed", what };
-}
-
-/** A method before its answer: what it needs the right to, and how its request is read. */
-interface Entrance<Request> {
-  readonly action: Action;
-  readonly decode: (bytes: Buffer) => Request | Malformed;
-}
-
-/** The request, decoded only for those who may make it; else the fault to answer with. */
-function admit<Request>(
-  service: LogService,
-  caller: Caller,
-  bytes: Buffer,
-  { action, decode }: Entrance<Request>,
-): { readonly request: Request } | Faulted {
-  const refused = service.refusal(caller, action);
-  if (refused !== null) return { kind: "fault", fault: refused };
-  const request = decode(bytes);
-  if (request instanceof Malformed) return { kind: "fault", fault: malformed(request) };
-  return { request };
 }
 
 /**
@@ -175,21 +93,20 @@ function admit<Request>(
  * than throwing into grpc-js, which would answer UNKNOWN and go on.
  */
 function unary<Request, Answer>(
-  service: LogService,
-  entrance: Entrance<Request>,
+  decode: (bytes: Buffer) => Request | Malformed,
   run: (caller: Caller, request: Request) => Promise<Answer | Faulted>,
   encode: (answer: Answer) => Buffer,
-): handleUnaryCall<Buffer, Buffer> {
-  return (call, respond) => {
-    const answer = async () => {
-      const caller = callerOf(call);
-      const admitted = admit(service, caller, call.request, entrance);
-      const answered = isFaulted(admitted) ? admitted : await run(caller, admitted.request);
-      if (isFaulted(answered)) respond(grpcStatusOf(answered.fault));
-      else respond(null, encode(answered));
-    };
-    void answer();
+): ServedMethod {
+  const serve = async (caller: Caller, call: UnaryCall, respond: sendUnaryData<Buffer>) => {
+    const request = decode(call.request);
+    const answer =
+      request instanceof Malformed
+        ? ({ kind: "fault", fault: malformed(request) } as const)
+        : await run(caller, request);
+    if (isFaulted(answer)) respond(grpcStatusOf(answer.fault));
+    else respond(null, encode(answer));
   };
+  return { kind: "unary", serve: (...call) => void serve(...call) };
 }
 
 function isFaulted<Answer>(answer: Answer | Faulted): answer is Faulted {
@@ -198,45 +115,32 @@ function isFaulted<Answer>(answer: Answer | Faulted): answer is Faulted {
 
 /** A stream of answers to one request. `run` ends with null where the stream ends in order. */
 function serverStream<Request>(
-  service: LogService,
-  entrance: Entrance<Request>,
+  decode: (bytes: Buffer) => Request | Malformed,
   run: (caller: Caller, request: Request, call: WritableCall) => Promise<Fault | null>,
-): handleServerStreamingCall<Buffer, Buffer> {
-  return (call) => {
-    const stream = async () => {
-      const caller = callerOf(call);
-      const admitted = admit(service, caller, call.request, entrance);
-      const fault = isFaulted(admitted)
-        ? admitted.fault
-        : await run(caller, admitted.request, call);
-      if (call.cancelled) return;
-      if (fault === null) call.end();
-      else call.emit("error", grpcStatusOf(fault));
-    };
-    void stream();
+): ServedMethod {
+  const serve = async (caller: Caller, call: WritableCall) => {
+    const request = decode(call.request);
+    const fault =
+      request instanceof Malformed ? malformed(request) : await run(caller, request, call);
+    if (call.cancelled) return;
+    if (fault === null) call.end();
+    else call.emit("error", grpcStatusOf(fault));
   };
+  return { kind: "server-stream", serve: (...call) => void serve(...call) };
 }
 
-function consumeStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
-  return serverStream(
-    service,
-    { action: "consume", decode: decodeConsumeRequest },
-    (caller, offset, call) => {
-      const writer = new StreamWriter(call, encodeConsumeResponse);
-      return service.consumeStream(caller, offset, writer);
-    },
-  );
+function consumeStream(service: LogService): ServedMethod {
+  return serverStream(decodeConsumeRequest, (caller, offset, call) => {
+    const writer = new StreamWriter(call, encodeConsumeResponse);
+    return service.consumeStream(caller, offset, writer);
+  });
 }
 
-function readStream(service: LogService): handleServerStreamingCall<Buffer, Buffer> {
-  return serverStream(
-    service,
-    { action: "consume", decode: decodeReadRequest },
-    (caller, request, call) => {
-      const writer = new StreamWriter(call, encodeReadResponse);
-      return service.readStream(caller, request, { write: (batches) => writer.write([batches]) });
-    },
-  );
+function readStream(service: LogService): ServedMethod {
+  return serverStream(decodeReadRequest, (caller, request, call) => {
+    const writer = new StreamWriter(call, encodeReadResponse);
+    return service.readStream(caller, request, { write: (batches) => writer.write([batches]) });
+  });
 }
 
 /** grpc-js counts the messages that wait to be sent; long ones are counted here, in bytes. */
@@ -309,7 +213,7 @@ class StreamWriter<Message> {
   }
 }
 
-function produceStream(service: LogService): handleBidiStreamingCall<Buffer, Buffer> {
+function produceStream(service: LogService): ServedMethod {
   return inOrder(
     (caller, sink) => service.produceStream(caller, sink),
     decodeProduceRequest,
@@ -322,10 +226,10 @@ function inOrder<Request, Response>(
   open: (caller: Caller, sink: ProduceSink<Response>) => ProduceStream<Request, Response> | Fault,
   decode: (bytes: Buffer) => Request | Malformed,
   encode: (response: Response) => Buffer,
-): handleBidiStreamingCall<Buffer, Buffer> {
-  return (call) => {
+): ServedMethod {
+  const serve = (caller: Caller, call: DuplexCall) => {
     const fail = (fault: Fault) => void call.emit("error", grpcStatusOf(fault));
-    const opened = open(callerOf(call), {
+    const opened = open(caller, {
       produced: (response) => call.write(encode(response)),
       resume: () => call.resume(),
       ended: (fault) => {
@@ -346,4 +250,5 @@ function inOrder<Request, Response>(
     });
     call.on("end", () => opened.finish());
   };
+  return { kind: "duplex", serve };
 }

@@ -8,7 +8,8 @@ import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-j
 import { assert } from "../base/assert.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { LogService } from "../service/log-service.ts";
-import { CAIRN_V1, cairnV1Methods, LOG_V1, logV1Methods } from "./grpc-methods.ts";
+import { serveMethods } from "./grpc-gate.ts";
+import { cairnV1Methods, logV1Methods } from "./grpc-methods.ts";
 import { Refusals } from "./refusals.ts";
 import { type ServerTls, TlsDoor } from "./tls-door.ts";
 
@@ -35,6 +36,8 @@ const QUIET_LOOKS = 6;
 const LOOK_EVERY_MS = 50;
 
 export class GrpcServer {
+  /** Every path that is served. */
+  readonly methods: readonly string[];
   readonly #service: LogService;
   readonly #options: GrpcServerOptions;
   readonly #server: Server;
@@ -56,8 +59,9 @@ export class GrpcServer {
       "grpc.keepalive_timeout_ms": KEEPALIVE_ANSWER_MS,
       "grpc.enable_channelz": 0,
     });
-    this.#server.addService(LOG_V1, logV1Methods(service));
-    this.#server.addService(CAIRN_V1, cairnV1Methods(service));
+    const methods = { ...logV1Methods(service), ...cairnV1Methods(service) };
+    serveMethods(this.#server, service, methods);
+    this.methods = Object.keys(methods);
     // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the
     // same.
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());

@@ -9,13 +9,17 @@ import { ERROR_DOMAIN, type StatusAnswer, statusOf } from "../service/status.ts"
 /** Where the leader is, on answers that say "not here". */
 export const LEADER_TRAILER = "cairn-leader";
 
+/** A call's id: as the caller gives it, and on answers that the audit speaks of. */
+export const REQUEST_ID = "x-request-id";
+
 /** A plain object, no Error: nobody reads the stack of an expected failure. */
-export function grpcStatusOf(fault: Fault): StatusObject {
+export function grpcStatusOf(fault: Fault, requestId: string | null = null): StatusObject {
   const answer = statusOf(fault);
   const { code, message } = answer;
   const metadata = new Metadata();
   const details = encodeRpcStatus({ code, message, details: detailsOf(answer) });
   metadata.set(STATUS_DETAILS_TRAILER, details);
+  if (requestId !== null) metadata.set(REQUEST_ID, requestId);
   const { leaderAddress } = answer;
   if (leaderAddress !== null && isHeaderText(leaderAddress)) {
     metadata.set(LEADER_TRAILER, leaderAddress);

@@ -27,7 +27,7 @@ export interface CertificateUser {
   replaceCertificates(pems: TlsPems): void;
 }
 
-interface AccessRules {
+export interface AccessRules {
   readonly model: NamedText;
   readonly policy: NamedText;
   readonly casbin: CasbinAuthorizer;
@@ -152,9 +152,12 @@ function describePems({ cert, ca }: TlsPems): string {
   return `${name} until ${notAfter}, ${authorities} authorities`;
 }
 
-async function openRules(config: AgentConfig): Promise<AccessRules> {
-  const model = readText("acl-model-file", config.aclModelFile, DEFAULT_MODEL);
-  const policy = readText("acl-policy-file", config.aclPolicyFile, DEFAULT_POLICY);
+/** Throws CommandError naming the file, and the line where there is one. */
+export async function openRules(
+  config: Pick<AgentConfig, "aclModelFile" | "aclPolicyFile">,
+): Promise<AccessRules> {
+  const model = readText("model", config.aclModelFile, DEFAULT_MODEL);
+  const policy = readText("policy", config.aclPolicyFile, DEFAULT_POLICY);
   try {
     return { model, policy, casbin: await openCasbinAuthorizer(model, policy) };
   } catch (error) {
@@ -163,12 +166,12 @@ async function openRules(config: AgentConfig): Promise<AccessRules> {
 }
 
 /** A file's text under its name, or the built-in one. */
-export function readText(key: string, file: string | null, builtIn: string): NamedText {
-  if (file === null) return { file: `built-in ${key}`, text: builtIn };
+function readText(what: "model" | "policy", file: string | null, builtIn: string): NamedText {
+  if (file === null) return { file: `built-in ${what}`, text: builtIn };
   try {
     return { file, text: readFileSync(file, "utf8") };
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new CommandError(`${key}: cannot read ${file}: ${why}`, EXIT.usage);
+    throw new CommandError(`acl-${what}-file: cannot read ${file}: ${why}`, EXIT.usage);
   }
 }

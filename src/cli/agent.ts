@@ -92,12 +92,12 @@ class Agent {
       sendBytesMax: SEND_BYTES_MAX,
       telemetry,
     });
-    this.#service = new LogService(
-      serviceOptionsOf(config),
-      security.authorizer,
-      this.#clock,
-      GZIP_PACKING,
-    );
+    this.#service = new LogService(serviceOptionsOf(config), {
+      authorizer: security.authorizer,
+      clock: this.#clock,
+      packing: GZIP_PACKING,
+      telemetry,
+    });
     this.#grpc = new GrpcServer(this.#service, {
       tls: security.serverTls,
       messageBytesMax: batchBytesMax(config) + 1024 * 1024,

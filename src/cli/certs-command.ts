@@ -19,7 +19,7 @@ import {
   openAuthority,
 } from "./certs.ts";
 import { CommandError, EXIT } from "./exit.ts";
-import { certificatesOf, type Expiry, expiryOf, SOON_DAYS } from "./expiry.ts";
+import { certificatesOf, type Expiry, expiryOf } from "./expiry.ts";
 import { Output, paint } from "./terminal.ts";
 
 export interface CertsFlags {
@@ -117,7 +117,7 @@ interface Shown extends Expiry {
 
 /** Lists certificates; throws CommandError, for scripts, when one has ended or soon will. */
 export async function runCertsShow(files: readonly string[], flags: CertsFlags): Promise<void> {
-  const within = daysOf("--within", flags.within, SOON_DAYS);
+  const within = flags.within === undefined ? null : daysOf("--within", flags.within, 0);
   const named = files.length > 0 ? files : pemFilesIn(flags.dir);
   const shown = named.flatMap((file) => showFile(file, within));
   const output = new Output();
@@ -147,7 +147,7 @@ function pemFilesIn(directory: string): string[] {
   return found.toSorted().map((name) => path.join(directory, name));
 }
 
-function showFile(file: string, within: number): Shown[] {
+function showFile(file: string, within: number | null): Shown[] {
   let pem: string;
   try {
     pem = readFileSync(file, "utf8");

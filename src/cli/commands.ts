@@ -41,6 +41,7 @@ ${EXIT_CODES}`,
   addConsume(root);
   addMembers(root);
   addCerts(root);
+  addAcl(root);
   addSim(root, program);
   root
     .command("version")
@@ -260,6 +261,39 @@ function addNodeCerts(certs: Command, common: (command: Command) => Command): vo
     brief: "make NAME-peer.pem and its key, for peers only",
     example: "cairn certs peer n1",
   }).action(async (name, flags) => (await import("./certs-command.ts")).runCertsPeer(name, flags));
+}
+
+function addAcl(root: Command): void {
+  const acl = root
+    .command("acl")
+    .summary("write access rules, and ask them who may do what")
+    .description("Write access rules to begin with, and ask them who may do what.");
+  acl
+    .command("init")
+    .summary("write model.conf, policy.csv")
+    .description("Write model.conf and policy.csv, with comments; what exists is not replaced.")
+    .option("--dir <DIR>", "where", ".")
+    .option("--json", "the file names as one JSON object")
+    .addHelpText("after", "\nExample:\n  cairn acl init --dir /etc/cairn")
+    .action(async (flags) => (await import("./acl-command.ts")).runAclInit(flags));
+  acl
+    .command("test <SUBJECT> <ACTION> [OBJECT]")
+    .summary("may SUBJECT, by which rule")
+    .description("Say whether SUBJECT may do ACTION to OBJECT [*], and which rule says so.")
+    .option("--acl-model-file <FILE>", "as the agent's [the built-in model]")
+    .option("--acl-policy-file <FILE>", "as the agent's [the built-in policy]")
+    .option("--json", "one JSON object")
+    .addHelpText(
+      "after",
+      `
+Exit codes: 0 allowed, 1 denied, 64 wrong flags or rules.
+
+Example:
+  cairn acl test ann produce --acl-policy-file policy.csv`,
+    )
+    .action(async (subject, action, object, flags) =>
+      (await import("./acl-command.ts")).runAclTest([subject, action, object], flags),
+    );
 }
 
 function addSim(root: Command, program: Program): void {

@@ -4,8 +4,8 @@
 import { X509Certificate } from "node:crypto";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** "Soon" is this long before the end, but never more than a third of a certificate's life. */
-export const SOON_DAYS = 30;
+/** "Soon" is this long before the end, but no more than a third of a certificate's life. */
+const SOON_DAYS = 30;
 
 export interface Expiry {
   /** Its common name, or its whole subject when it has none. */
@@ -28,11 +28,16 @@ export function certificatesOf(pem: string): readonly X509Certificate[] | null {
   }
 }
 
-/** `now` in milliseconds since 1970. */
-export function expiryOf(certificate: X509Certificate, now: number, soonDays = SOON_DAYS): Expiry {
+/** `now` in milliseconds since 1970; `soonDays` where somebody said how soon is soon. */
+export function expiryOf(
+  certificate: X509Certificate,
+  now: number,
+  soonDays: number | null = null,
+): Expiry {
   const begins = Date.parse(certificate.validFrom);
   const ends = Date.parse(certificate.validTo);
-  const soonMs = Math.min(soonDays * DAY_MS, (ends - begins) / 3);
+  const third = (ends - begins) / 3;
+  const soonMs = soonDays === null ? Math.min(SOON_DAYS * DAY_MS, third) : soonDays * DAY_MS;
   const state = ends <= now ? "expired" : ends - now <= soonMs ? "expires-soon" : "valid";
   return {
     name: commonNameOf(certificate),

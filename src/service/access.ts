@@ -1,5 +1,6 @@
-// Who may do what, decided before any work is done for a request. Owns the actions and which of
-// them a request needs; the policy is the authorizer's.
+// Who may do what, decided before any work is done for a request. Owns the one table from each way
+// in to what it needs, the actions, and the audit line for each denial and each admin act; the
+// policy is the authorizer's.
 //
 // Decided here: the seeds authorize Produce and Consume and let every certificate call GetServers.
 // We let Casbin decide that one too, without asking anybody to change a policy: who may produce or
@@ -8,35 +9,124 @@
 
 import type { Fault } from "../base/faults.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import type { Caller } from "./caller.ts";
 
-export type Action = "produce" | "consume" | "describe";
+export const ACTIONS = ["produce", "consume", "describe", "admin"] as const;
+export type Action = (typeof ACTIONS)[number];
 
-/** The seeds ask for this literal object; prefixes and names come with a log that has parts. */
-const WHOLE_LOG = "*";
+/** What a caller needs the right to. */
+export interface Need {
+  readonly object: string;
+  readonly action: Action;
+}
+
+/**
+ * The seeds ask for this literal object, and it is the log. Other objects are names of parts such
+ * as `cursor/NAME`: a policy's `*` means them too, its `cursor/*` means those that begin so.
+ */
+export const WHOLE_LOG = "*";
+
+export const PRODUCE: Need = { object: WHOLE_LOG, action: "produce" };
+export const CONSUME: Need = { object: WHOLE_LOG, action: "consume" };
+export const DESCRIBE: Need = { object: WHOLE_LOG, action: "describe" };
+
+/** Each way in by its name, a gRPC path or a REST method and route. What is missing is refused. */
+export type AccessTable = Readonly<Record<string, Need>>;
+
+export const ACCESS: AccessTable = {
+  "/log.v1.Log/Produce": PRODUCE,
+  "/log.v1.Log/Consume": CONSUME,
+  "/log.v1.Log/ConsumeStream": CONSUME,
+  "/log.v1.Log/ProduceStream": PRODUCE,
+  "/log.v1.Log/GetServers": DESCRIBE,
+  "/log.v1.Log/GetServer": DESCRIBE,
+  "/cairn.v1.Log/Append": PRODUCE,
+  "/cairn.v1.Log/AppendStream": PRODUCE,
+  "/cairn.v1.Log/Read": CONSUME,
+  "/cairn.v1.Log/ReadStream": CONSUME,
+  "/cairn.v1.Log/CheckTail": DESCRIBE,
+};
 
 const IMPLIED_BY: Readonly<Record<Action, readonly Action[]>> = {
   produce: ["produce"],
   consume: ["consume"],
   describe: ["describe", "produce", "consume"],
+  admin: ["admin"],
 };
+
+/** The actions of which any one is enough for `action`; an action that nothing asks for itself. */
+export function sufficientFor(action: string): readonly string[] {
+  return ACTIONS.some((known) => known === action) ? IMPLIED_BY[action as Action] : [action];
+}
 
 export class Access {
   readonly #authorizer: Authorizer;
+  readonly #telemetry: Telemetry;
   readonly #anonymous: string | null;
+  readonly #table: AccessTable;
 
   /** `anonymous` is the subject of connections without TLS; null refuses them. */
-  constructor(authorizer: Authorizer, anonymous: string | null) {
+  constructor(
+    authorizer: Authorizer,
+    telemetry: Telemetry,
+    anonymous: string | null,
+    table: AccessTable = ACCESS,
+  ) {
     this.#authorizer = authorizer;
+    this.#telemetry = telemetry;
     this.#anonymous = anonymous;
+    this.#table = table;
   }
 
-  /** Null when the subject may; else what to answer. */
-  refusal(subject: string | null, action: Action): Fault | null {
-    const who = subject ?? this.#anonymous;
-    if (who === null) return { code: "unauthenticated", what: "no transport security being used" };
-    for (const sufficient of IMPLIED_BY[action]) {
-      if (this.#authorizer.allows(who, WHOLE_LOG, sufficient)) return null;
+  /** Null when the caller may come in this way; else what to answer. */
+  refusalOfMethod(caller: Caller, method: string): Fault | null {
+    // Not `table[method]`: "constructor" is no method of ours.
+    const need = Object.hasOwn(this.#table, method) ? this.#table[method] : undefined;
+    if (need !== undefined) {
+      const refused = this.refusal(caller, need);
+      if (refused === null && need.action === "admin") this.#tell(caller, "admin-act", need);
+      return refused;
     }
-    return { code: "permission-denied", subject: who, action, object: WHOLE_LOG };
+    const unknown = { object: method, action: "call" };
+    return this.#unauthenticated(caller, unknown) ?? this.#denied(caller, unknown);
+  }
+
+  /** Null when the caller may do this; else what to answer. */
+  refusal(caller: Caller, need: Need): Fault | null {
+    const fault = this.#unauthenticated(caller, need);
+    if (fault !== null) return fault;
+    const subject = this.#subjectOf(caller) ?? "";
+    for (const sufficient of IMPLIED_BY[need.action]) {
+      if (this.#authorizer.allows(subject, need.object, sufficient)) return null;
+    }
+    return this.#denied(caller, need);
+  }
+
+  #unauthenticated(caller: Caller, need: { object: string; action: string }): Fault | null {
+    if (this.#subjectOf(caller) !== null) return null;
+    this.#tell(caller, "denied", need);
+    const what = caller.origin.isSecure
+      ? "the certificate names no subject: it needs one common name, or one URI as its only name"
+      : "no transport security being used";
+    return { code: "unauthenticated", what };
+  }
+
+  #denied(caller: Caller, need: { object: string; action: string }): Fault {
+    this.#tell(caller, "denied", need);
+    const { object, action } = need;
+    return { code: "permission-denied", subject: this.#subjectOf(caller) ?? "", action, object };
+  }
+
+  /** Without TLS everybody is the anonymous subject; a certificate without a subject is nobody. */
+  #subjectOf({ subject, origin }: Caller): string | null {
+    return subject ?? (origin.isSecure ? null : this.#anonymous);
+  }
+
+  #tell(caller: Caller, what: "denied" | "admin-act", need: { object: string; action: string }) {
+    const { method, peer, requestId } = caller.origin;
+    const subject = this.#subjectOf(caller);
+    const facts = { subject, method, object: need.object, action: need.action, peer, requestId };
+    this.#telemetry.notice({ level: what === "denied" ? "warn" : "info", what, facts });
   }
 }

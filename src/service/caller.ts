@@ -1,14 +1,30 @@
-// One call as the service sees it: who asks, and word that they no longer care. Made by whatever
-// carries the calls; owns no transport.
+// One call as the service sees it: who asks, from where, and word that they no longer care. Made by
+// whatever carries the calls; owns no transport.
+
+/** Where a call came from, for the audit; read only when there is something to tell. */
+export interface CallOrigin {
+  /** As in the table of access.ts. */
+  readonly method: string;
+  /** The other end's address, or null where there is none. */
+  readonly peer: string | null;
+  /** The caller's own id for the call, or one that was drawn for it. */
+  readonly requestId: string | null;
+  /** A certificate was verified, whether or not it names a subject. */
+  readonly isSecure: boolean;
+}
+
+const INSIDE: CallOrigin = { method: "", peer: null, requestId: null, isSecure: false };
 
 export class Caller {
-  /** The verified certificate's common name; null when nobody verified one. */
+  /** The verified certificate's subject; null when nobody verified one, or it names none. */
   readonly subject: string | null;
+  readonly origin: CallOrigin;
   #gone = false;
   #onGone: (() => void) | null = null;
 
-  constructor(subject: string | null) {
+  constructor(subject: string | null, origin: CallOrigin = INSIDE) {
     this.subject = subject;
+    this.origin = origin;
   }
 
   /** The call was cancelled, its deadline passed or its connection broke. */

@@ -12,7 +12,8 @@ import type { Authorizer } from "../ports/authorizer.ts";
 import type { Clients } from "../ports/clients.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Packing } from "../ports/packing.ts";
-import { Access, type Action } from "./access.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import { Access, CONSUME, DESCRIBE, PRODUCE } from "./access.ts";
 import { type AppendRequest, BatchAdmission, isDraft } from "./batch-admission.ts";
 import { type Batches, BatchReads, type BatchSink, type ReadRequest } from "./batch-reads.ts";
 import type { Caller } from "./caller.ts";
@@ -68,6 +69,14 @@ export interface ConsumeSink {
   write(records: readonly ConsumedRecord[]): Promise<void> | null;
 }
 
+export interface LogServicePorts {
+  readonly authorizer: Authorizer;
+  readonly clock: Pick<Clock, "now" | "wall">;
+  readonly packing: Packing;
+  /** Hears of denials and admin acts. */
+  readonly telemetry: Telemetry;
+}
+
 export class LogService implements Clients {
   readonly #options: LogServiceOptions;
   readonly #access: Access;
@@ -80,14 +89,12 @@ export class LogService implements Clients {
 
   constructor(
     options: LogServiceOptions,
-    authorizer: Authorizer,
-    clock: Pick<Clock, "now" | "wall">,
-    packing: Packing,
+    { authorizer, clock, packing, telemetry }: LogServicePorts,
   ) {
     this.#options = options;
     this.#packing = packing;
     this.#admission = new BatchAdmission(options, packing);
-    this.#access = new Access(authorizer, options.anonymousSubject);
+    this.#access = new Access(authorizer, telemetry, options.anonymousSubject);
     this.#clock = clock;
     this.#inFlight = new InFlight(options);
     this.#batchReads = new BatchReads(options, {
@@ -125,16 +132,17 @@ export class LogService implements Clients {
   }
 
   /**
-   * Null when the caller may do this; else what to answer. Every request is checked for itself:
-   * this is for a transport, that must not even decode what a stranger sent.
+   * Null when the caller may come in by this method of the access table; else what to answer. Every
+   * request is checked for itself too: this is for a transport, which must not even decode what a
+   * stranger sent.
    */
-  refusal(caller: Caller, action: Action): Fault | null {
-    return this.#access.refusal(caller.subject, action);
+  refusal(caller: Caller, method: string): Fault | null {
+    return this.#access.refusalOfMethod(caller, method);
   }
 
   /** One record, not idempotent. `value` is copied. */
   produce(caller: Caller, value: Uint8Array): Promise<Appended | Faulted> {
-    const refused = this.refusal(caller, "produce");
+    const refused = this.#access.refusal(caller, PRODUCE);
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
     return this.#appended((respond) => this.#produceOne(caller, value, respond));
   }
@@ -144,13 +152,8 @@ export class LogService implements Clients {
     caller: Caller,
     sink: ProduceSink<Offset>,
   ): ProduceStream<Uint8Array, Offset> | Fault {
-    const refused = this.refusal(caller, "produce");
-    if (refused !== null) return refused;
     const append = (value: Uint8Array, respond: Respond) => this.#produceOne(null, value, respond);
-    const answered = ({ offset }: Appended) => offset;
-    const stream = new ProduceStream(this.#options.produceWindowMax, append, answered, sink);
-    caller.whenGone(() => stream.abandon());
-    return stream;
+    return this.#stream(caller, append, ({ offset }) => offset, sink);
   }
 
   /** Opens a stream of batches; a fault when the caller may not. */
@@ -158,47 +161,61 @@ export class LogService implements Clients {
     caller: Caller,
     sink: ProduceSink<Appended>,
   ): ProduceStream<AppendRequest, Appended> | Fault {
-    const refused = this.refusal(caller, "produce");
-    if (refused !== null) return refused;
     const append = (request: AppendRequest, respond: Respond) =>
       this.#appendBatch(null, request, respond);
-    const answered = (appended: Appended) => appended;
-    const stream = new ProduceStream(this.#options.produceWindowMax, append, answered, sink);
+    return this.#stream(caller, append, (appended) => appended, sink);
+  }
+
+  #stream<Request, Response>(
+    caller: Caller,
+    append: (request: Request, respond: Respond) => void,
+    answered: (appended: Appended) => Response,
+    sink: ProduceSink<Response>,
+  ): ProduceStream<Request, Response> | Fault {
+    const refused = this.#access.refusal(caller, PRODUCE);
+    if (refused !== null) return refused;
+    const allowed = (request: Request, respond: Respond) => {
+      // Once more for each: a stream outlives a change of the rules.
+      const fault = this.#access.refusal(caller, PRODUCE);
+      if (fault === null) append(request, respond);
+      else respond({ kind: "fault", requestId: this.#inFlight.nextId(), fault });
+    };
+    const stream = new ProduceStream(this.#options.produceWindowMax, allowed, answered, sink);
     caller.whenGone(() => stream.abandon());
     return stream;
   }
 
   /** A batch as one entry, all or nothing. The bytes are copied. */
   append(caller: Caller, request: AppendRequest): Promise<Appended | Faulted> {
-    const refused = this.refusal(caller, "produce");
+    const refused = this.#access.refusal(caller, PRODUCE);
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
     return this.#appended((respond) => this.#appendBatch(caller, request, respond));
   }
 
   /** The linearizable end of the log. */
   checkTail(caller: Caller): Promise<Tail | Faulted> {
-    const refused = this.refusal(caller, "describe");
+    const refused = this.#access.refusal(caller, DESCRIBE);
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
     return this.#tail(caller);
   }
 
   /** Batches from a place on, as they lie in the log. */
   read(caller: Caller, request: ReadRequest): Promise<Batches | Faulted> {
-    const refused = this.refusal(caller, "consume");
+    const refused = this.#access.refusal(caller, CONSUME);
     if (refused !== null) return Promise.resolve({ kind: "fault", fault: refused });
     return this.#batchReads.read(caller, request);
   }
 
   /** The same without end; answers null at the end that was asked for, else with what ended it. */
   readStream(caller: Caller, request: ReadRequest, sink: BatchSink): Promise<Fault | null> {
-    const refused = this.refusal(caller, "consume");
+    const refused = this.#access.refusal(caller, CONSUME);
     if (refused !== null) return Promise.resolve(refused);
     return this.#batchReads.stream(caller, request, sink);
   }
 
   /** One committed record of this node's own log. */
   async consume(caller: Caller, offset: number): Promise<Consumed | Faulted> {
-    const refused = this.refusal(caller, "consume");
+    const refused = this.#access.refusal(caller, CONSUME);
     if (refused !== null) return { kind: "fault", fault: refused };
     // One byte: the entry that holds the offset, and no other.
     const answer = await this.#fetch(caller, offset, 1, false);
@@ -221,7 +238,7 @@ export class LogService implements Clients {
    * memory. Ends with the fault that ended it, "cancelled" when the caller left.
    */
   async consumeStream(caller: Caller, offset: number, sink: ConsumeSink): Promise<Fault> {
-    const refused = this.refusal(caller, "consume");
+    const refused = this.#access.refusal(caller, CONSUME);
     if (refused !== null) return refused;
     let from = offset;
     while (!caller.isGone) {
@@ -241,7 +258,7 @@ export class LogService implements Clients {
 
   /** The members as this node knows them. */
   getServers(caller: Caller): Servers | Faulted {
-    const refused = this.refusal(caller, "describe");
+    const refused = this.#access.refusal(caller, DESCRIBE);
     if (refused !== null) return { kind: "fault", fault: refused };
     return { kind: "servers", servers: this.#host?.status().members ?? [] };
   }
@@ -297,7 +314,11 @@ export class LogService implements Clients {
       const requestId = this.#inFlight.nextId();
       const from = offset as Offset;
       const until = deadline ?? (wait ? NEVER : this.#deadline());
-      this.#ask(caller, { kind: "fetch", requestId, from, bytesMax, wait }, until, resolve);
+      this.#ask(caller, { kind: "fetch", requestId, from, bytesMax, wait }, until, (answer) => {
+        // Once more before each answer: a stream outlives a change of the rules.
+        const fault = answer.kind === "fetched" ? this.#access.refusal(caller, CONSUME) : null;
+        resolve(fault === null ? answer : { kind: "fault", requestId, fault });
+      });
     });
   }
 

@@ -47,14 +47,24 @@ describe("help", () => {
     const lines = written().trimEnd().split("\n");
     expect(lines.length).toBeLessThanOrEqual(40);
     for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(80);
-    const isGroup = path.join(" ") === "certs" || path.join(" ") === "version";
+    const isGroup = ["certs", "acl", "version"].includes(path.join(" "));
     if (!isGroup) expect(written()).toMatch(/^Example/m);
   });
 
   test("lists every command with one line", async () => {
     const { program, written } = withOutput();
     await expect(program.parseAsync(["--help"], { from: "user" })).rejects.toThrow();
-    for (const name of ["agent", "dev", "demo", "produce", "consume", "members", "certs", "sim"]) {
+    for (const name of [
+      "agent",
+      "dev",
+      "demo",
+      "produce",
+      "consume",
+      "members",
+      "certs",
+      "acl",
+      "sim",
+    ]) {
       expect(written()).toMatch(new RegExp(`^  ${name}[ \\[].{20,}$`, "m"));
     }
     expect(written()).toContain("Exit codes: 0 done, 1 failed, 64 wrong");

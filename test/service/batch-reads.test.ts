@@ -26,12 +26,14 @@ let node: MemoryNode;
 beforeEach(() => {
   now = 0 as Instant;
   cluster = new MemoryCluster();
-  service = new LogService(
-    DEFAULT_LOG_SERVICE_OPTIONS,
-    { allows: (subject, _object, action) => subject === "root" && action !== "describe" },
-    { now: () => now, wall: () => 1_700_000_000_000 as WallMs },
-    GZIP_PACKING,
-  );
+  service = new LogService(DEFAULT_LOG_SERVICE_OPTIONS, {
+    authorizer: {
+      allows: (subject, _object, action) => subject === "root" && action !== "describe",
+    },
+    clock: { now: () => now, wall: () => 1_700_000_000_000 as WallMs },
+    packing: GZIP_PACKING,
+    telemetry: { notice: () => {} },
+  });
   node = new MemoryNode(cluster, "n1", service);
   cluster.members.push(
     { id: "n1" as NodeId, address: "h:1" },

@@ -64,10 +64,47 @@ describe("Casbin", () => {
     expect(authorizer.allows("ann", "*", "consume")).toBe(false);
   });
 
-  test("knows roles when the model does", async () => {
-    const authorizer = await open("p, writer, *, produce\ng, ann, writer\n", RBAC_MODEL);
+  test.each([
+    ["the default model", DEFAULT_MODEL],
+    ["a model of one's own", RBAC_MODEL],
+  ])("knows roles with %s", async (_name, model) => {
+    const authorizer = await open("p, writer, *, produce\ng, ann, writer\n", model);
     expect(authorizer.allows("ann", "*", "produce")).toBe(true);
     expect(authorizer.allows("bob", "*", "produce")).toBe(false);
+  });
+
+  test("knows roles of roles with the default model, and no role by its name alone", async () => {
+    const authorizer = await open("p, role:a, *, admin\ng, role:b, role:a\ng, ann, role:b\n");
+    const may = (subject: string) => authorizer.allows(subject, "cursor/x", "admin");
+    expect([may("ann"), may("bob"), may("role:c"), may("a")]).toEqual([true, false, false, false]);
+  });
+
+  test("names the line that decided", async () => {
+    const policy = `# who\n\n  p, ann , cursor/*, consume\np, role:w, *, produce\ng, bob, role:w\n`;
+    const authorizer = await open(policy);
+    expect(authorizer.ruleCount).toBe(3);
+    expect(authorizer.explain("ann", "cursor/7", "consume")).toEqual({
+      isAllowed: true,
+      by: { line: 3, text: "p, ann , cursor/*, consume", fields: ["ann", "cursor/*", "consume"] },
+    });
+    expect(authorizer.explain("bob", "*", "produce")).toMatchObject({
+      isAllowed: true,
+      by: { line: 4 },
+    });
+    expect(authorizer.explain("bob", "*", "consume")).toEqual({ isAllowed: false, by: null });
+  });
+
+  test("names the line that denies, where the model knows such lines", async () => {
+    const model = SEED_MODEL.replace("p = sub, obj, act", "p = sub, obj, act, eft").replace(
+      "some(where (p.eft == allow))",
+      "some(where (p.eft == allow)) && !some(where (p.eft == deny))",
+    );
+    const policy = "p, ann, *, produce, allow\np, ann, *, produce, deny\n";
+    const authorizer = await open(policy, model);
+    expect(authorizer.explain("ann", "*", "produce")).toMatchObject({
+      isAllowed: false,
+      by: { line: 2 },
+    });
   });
 
   test("gives the same answer again, also after more questions than it remembers", async () => {
@@ -93,7 +130,7 @@ describe("Casbin", () => {
     ],
     ["p, root, *, produce, allow\n", /^policy\.csv:1: 4 fields after p/],
     ["# fine\n\nq, root, *, produce\n", /^policy\.csv:3: the model defines no such line/],
-    ["g, ann, writer\n", /^policy\.csv:1: the model defines no such line/],
+    ["p, root, *, produce\ng, ann\n", /^policy\.csv:2: 1 fields after g, the model needs 2/],
     ["p, root, , produce\n", /^policy\.csv:1: field 2 after p is empty/],
     ['p, "root, *, produce\n', /^policy\.csv:1: /],
   ])("refuses the policy %j and names its line", async (policy, message) => {

@@ -49,12 +49,10 @@ export class TestServer {
       anonymousSubject: "root",
       ...options.service,
     };
-    this.service = new LogService(
-      serviceOptions,
-      options.authorizer ?? EVERYBODY,
-      clock,
-      GZIP_PACKING,
-    );
+    const telemetry = { notice: (notice: Notice) => void this.notices.push(notice) };
+    const authorizer = options.authorizer ?? EVERYBODY;
+    const ports = { authorizer, clock, packing: GZIP_PACKING, telemetry };
+    this.service = new LogService(serviceOptions, ports);
     this.node = new MemoryNode(cluster, name, this.service);
     this.service.attach(this.node);
     this.grpc = new GrpcServer(this.service, {
@@ -63,7 +61,7 @@ export class TestServer {
       connectionsMax: 100,
       callsMax: 1000,
       handshakeMsMax: 10_000,
-      telemetry: { notice: (notice) => this.notices.push(notice) },
+      telemetry,
       ...options.grpc,
     });
     this.#listener = listener;

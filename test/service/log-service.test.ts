@@ -7,6 +7,7 @@ import { GZIP_PACKING } from "../../src/adapters/gzip-packing.ts";
 import { bodyOf } from "../../src/base/entry.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { Instant, Micros, NodeId, Offset, WallMs } from "../../src/base/ids.ts";
+import type { Notice } from "../../src/base/notice.ts";
 import { encodeBatch, type NewRecord } from "../../src/base/record-batch.ts";
 import type { AppendRequest } from "../../src/service/batch-admission.ts";
 import { Caller } from "../../src/service/caller.ts";
@@ -30,24 +31,24 @@ const settle = async () => {
 class Desk {
   now = 0 as Instant;
   readonly asked: string[] = [];
+  readonly rights = new Set(["root produce", "root consume", "watcher describe", "reader consume"]);
+  readonly notices: Notice[] = [];
+  readonly telemetry = { notice: (notice: Notice) => void this.notices.push(notice) };
   readonly cluster = new MemoryCluster();
   readonly service: LogService;
   readonly node: MemoryNode;
 
   constructor(options: Partial<LogServiceOptions> = {}) {
-    const rights = new Set(["root produce", "root consume", "watcher describe", "reader consume"]);
     const authorizer = {
       allows: (subject: string, object: string, action: string) => {
         this.asked.push(`${subject} ${object} ${action}`);
-        return object === "*" && rights.has(`${subject} ${action}`);
+        return object === "*" && this.rights.has(`${subject} ${action}`);
       },
     };
     const clock = { now: () => this.now, wall: () => 1_700_000_000_000 as WallMs };
     this.service = new LogService(
       { ...DEFAULT_LOG_SERVICE_OPTIONS, ...options },
-      authorizer,
-      clock,
-      GZIP_PACKING,
+      { authorizer, clock, packing: GZIP_PACKING, telemetry: this.telemetry },
     );
     this.node = new MemoryNode(this.cluster, "n1", this.service);
     this.cluster.members.push({ id: "n1" as NodeId, address: "127.0.0.1:8400" });
@@ -268,6 +269,43 @@ describe("somebody without the right", () => {
   test("is the anonymous subject where there is one", async () => {
     desk = new Desk({ anonymousSubject: "root" });
     expect(await desk.service.produce(new Caller(null), bytes("x"))).toMatchObject({ offset: 0 });
+  });
+});
+
+describe("a stream whose subject loses the right", () => {
+  test("of consumed records ends before the next part, with permission denied", async () => {
+    desk = new Desk({ fetchBytesMax: 1 });
+    await desk.service.append(root(), batch(["a"]));
+    await desk.service.append(root(), batch(["b"]));
+    const seen: string[] = [];
+    const sink = {
+      write: (records: readonly ConsumedRecord[]) => {
+        seen.push(...records.map(({ value }) => text(value)));
+        desk.rights.delete("root consume");
+        return null;
+      },
+    };
+    const end = await desk.service.consumeStream(root(), 0, sink);
+    expect([seen, end.code]).toEqual([["a"], "permission-denied"]);
+    expect(desk.notices).toHaveLength(1);
+  });
+
+  test("of produced records takes no further one", async () => {
+    const ended: (Fault | null)[] = [];
+    const sink = {
+      produced: () => true,
+      resume: () => {},
+      ended: (f: Fault | null) => ended.push(f),
+    };
+    const stream = desk.service.produceStream(root(), sink);
+    if (!(stream instanceof ProduceStream)) throw new Error(stream.code);
+    stream.push(bytes("a"));
+    await settle();
+    desk.rights.delete("root produce");
+    stream.push(bytes("b"));
+    await settle();
+    expect(ended).toMatchObject([{ code: "permission-denied" }]);
+    expect(desk.cluster.texts).toEqual(["a"]);
   });
 });
 
@@ -548,7 +586,12 @@ describe("a request in flight", () => {
     const authorizer = { allows: () => true };
     const clock = { now: () => 0 as Instant, wall: () => 0 as WallMs };
     const options = { ...DEFAULT_LOG_SERVICE_OPTIONS, requestTimeout: 1 as Micros };
-    const early = new LogService(options, authorizer, clock, GZIP_PACKING);
+    const early = new LogService(options, {
+      authorizer,
+      clock,
+      packing: GZIP_PACKING,
+      telemetry: desk.telemetry,
+    });
     const refused = await early.produce(root(), bytes("x"));
     expect(faultOf(refused)).toEqual({ code: "not-serving", state: "opening" });
   });
