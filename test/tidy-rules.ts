@@ -68,6 +68,7 @@ export const entryPoints = [
   "src/main.ts",
   "src/cairn.ts",
   "src/client/client.ts",
+  "src/client/resolver.ts",
   "sim/main.ts",
   "sim/sim.ts",
   // The child process of a hunt.
