@@ -33,9 +33,10 @@ let server: TestServer;
 /** Installs the tarball beside the dependencies that this repository has, without a network. */
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "cairn-package-"));
-  const options = { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] } as const;
   const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", home];
-  const [report] = JSON.parse(execFileSync("npm", pack, options)) as { filename: string }[];
+  const [report] = JSON.parse(execFileSync("npm", pack, { cwd: root, encoding: "utf8" })) as {
+    filename: string;
+  }[];
   execFileSync("tar", ["xzf", join(home, report?.filename ?? ""), "-C", home]);
   packed = join(home, "node_modules", "cairnlog");
   mkdirSync(join(home, "node_modules"));
