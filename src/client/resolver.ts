@@ -1,15 +1,15 @@
-// `cairn:///host:port[,host:port...]` as a target for any grpc-js client: finds the cluster's servers,
-// sends what only the leader does to the leader, and spreads reads over the followers. This is the
-// one file on grpc-js's experimental API, which may change with any minor version (package.json pins
-// it); the client library (client.ts) does without it and also retries.
+// `cairn:///host:port[,host:port...]` as a target for any grpc-js client: finds the cluster's
+// servers, sends what only the leader does to the leader, and spreads reads over the followers.
+// This is the one file on grpc-js's experimental API, which may change with any minor version
+// (package.json pins it); the client library (client.ts) does without it and also retries.
 //
 //   import { registerCairnResolver, resolverOptions } from "cairnlog/resolver";
 //   registerCairnResolver();
 //   new LogClient("cairn:///10.0.0.1:8400", credentials, resolverOptions(pems));
 //
-// grpc-js gives a picker no method names and endpoints no attributes. The resolver therefore sends a
-// config selector along, which names the method as pick information, and the leader's address as an
-// attribute, which arrives among the balancer's channel options.
+// grpc-js gives a picker no method names and endpoints no attributes. The resolver therefore sends
+// a config selector along, which names the method as pick information, and the leader's address as
+// an attribute, which arrives among the balancer's channel options.
 
 import {
   type ChannelOptions,

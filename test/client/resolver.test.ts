@@ -1,5 +1,5 @@
-// The `cairn:` resolver and picker against servers on loopback, driven by a stock grpc-js client: the
-// contract of the one file that stands on grpc-js's experimental API.
+// The `cairn:` resolver and picker against servers on loopback, driven by a stock grpc-js client:
+// the contract of the one file that stands on grpc-js's experimental API.
 
 import { ChannelCredentials, Client, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
