@@ -5,15 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { FileDisk } from "../../src/adapters/file-disk.ts";
+import { GossipSockets } from "../../src/adapters/gossip-sockets.ts";
 import { chooseIndex, type IndexKind } from "../../src/adapters/index-maps.ts";
 import { OsClock } from "../../src/adapters/os-clock.ts";
 import type { PeerCertificates } from "../../src/adapters/peer-links.ts";
+import { parseIp } from "../../src/base/address.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { memberSubject, TestAuthority } from "../adapters/certificates.ts";
 import { INDEX_KINDS } from "../adapters/index-kinds.ts";
 import { FRAME_BYTES_MAX, listenAsPeer, nextRound } from "../adapters/peer-end.ts";
 import { clockContract } from "./clock.contract.ts";
 import { type DiskUnderTest, diskContract } from "./disk.contract.ts";
+import { gossipNetworkContract } from "./gossip-network.contract.ts";
 import { type NetworkUnderTest, networkContract } from "./network.contract.ts";
 
 clockContract("OsClock", () => {
@@ -80,3 +83,28 @@ const authority = await TestAuthority.make();
 networkContract("PeerLinks with mutual TLS", () =>
   makeNetwork((name) => authority.issue(memberSubject(name))),
 );
+
+for (const host of ["127.0.0.1", "::1"]) {
+  gossipNetworkContract(`GossipSockets on ${host}`, async () => {
+    const ip = parseIp(host);
+    if (ip === null) throw new Error(host);
+    const telemetry = { notice: () => undefined };
+    const openEnd = (acceptedMax: number) =>
+      GossipSockets.open({ bind: { ip, port: 0 }, telemetry, acceptedMax });
+    const [a, b, narrow, gone] = await Promise.all([8, 8, 2, 8].map(openEnd));
+    if (a === undefined || b === undefined || narrow === undefined || gone === undefined) {
+      throw new Error("no four ends");
+    }
+    await gone.shut();
+    return {
+      a,
+      b,
+      narrow,
+      nobody: gone.address,
+      drive: nextRound,
+      close: async () => {
+        await Promise.all([a.shut(), b.shut(), narrow.shut()]);
+      },
+    };
+  });
+}

@@ -3,12 +3,16 @@
 
 import { SimClock, SimWall } from "../../sim/sim-clock.ts";
 import { SimDisk } from "../../sim/sim-disk.ts";
+import { SimGossipNetwork } from "../../sim/sim-gossip-network.ts";
 import { SimNetwork } from "../../sim/sim-network.ts";
 import { Timeline } from "../../sim/timeline.ts";
+import type { Address } from "../../src/base/address.ts";
+import { freeze } from "../../src/base/bytes.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { clockContract } from "./clock.contract.ts";
 import { type DiskUnderTest, diskContract } from "./disk.contract.ts";
+import { gossipNetworkContract } from "./gossip-network.contract.ts";
 import { type NetworkUnderTest, networkContract } from "./network.contract.ts";
 
 /** Rounds without any event after which a test is waiting for what will never happen. */
@@ -92,6 +96,29 @@ networkContract("SimNetwork", async (): Promise<NetworkUnderTest> => {
     b: plug("b"),
     nobody: { name: "nobody" as NodeId, address: "nobody:1" },
     frameBytesMax: 1_000_000,
+    drive: driver(timeline),
+    close: async () => undefined,
+  };
+});
+
+gossipNetworkContract("SimGossipNetwork", async () => {
+  const timeline = new Timeline();
+  const profile = {
+    delayMinMicros: 200,
+    delayMeanMicros: 800,
+    dropPerMille: 0,
+    duplicatePerMille: 0,
+    dialFailPerMille: 0,
+  };
+  const network = new SimGossipNetwork(timeline, profile, new Prng("gossip network"));
+  const addressOf = (host: number): Address => {
+    return { ip: freeze(Uint8Array.of(10, 0, 0, host)), port: 7946 };
+  };
+  return {
+    a: network.plug(addressOf(1)),
+    b: network.plug(addressOf(2)),
+    narrow: network.plug(addressOf(3), { acceptedMax: 2 }),
+    nobody: addressOf(9),
     drive: driver(timeline),
     close: async () => undefined,
   };
