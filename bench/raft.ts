@@ -14,6 +14,7 @@ import {
   type WallMs,
   type WriteId,
 } from "../src/base/ids.ts";
+import { membershipOf } from "../src/base/membership.ts";
 import { Prng } from "../src/base/prng.ts";
 import { sealFrame } from "../src/log/frame.ts";
 import type { RaftEvent, RaftMessage, RaftOutput, Send } from "../src/raft/protocol.ts";
@@ -86,7 +87,7 @@ class Host {
       },
       {
         hardState: { term: 0 as Term, votedFor: null },
-        membership: { voters: NAMES, learners: [] },
+        membership: membershipOf(NAMES.map((id) => ({ id, address: "" }))),
         base: LOG_START,
         termRuns: [],
         tail: [],
@@ -109,6 +110,7 @@ class Host {
 
   messageOf(send: Send): RaftMessage {
     if (send.kind === "message") return send.message;
+    if (send.kind === "snapshot") throw new Error("nothing is trimmed here");
     const { term, prevIndex, prevTerm, lastIndex, commitIndex, round } = send;
     const entries = this.#entries(prevIndex, lastIndex);
     return { kind: "append-request", term, prevIndex, prevTerm, commitIndex, round, entries };

@@ -20,8 +20,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     breaks: "A leader counts its own copy of an entry before its disk has synced it.",
     properties: ["commit-durable-quorum"],
     file: "src/raft/leader.ts",
-    find: "this.#reachedByVoters(journal.durableIndex, ",
-    replace: "this.#reachedByVoters(tail.lastIndex, ",
+    find: "this.#peers.reachedByQuorum(journal.durableIndex, ",
+    replace: "this.#peers.reachedByQuorum(tail.lastIndex, ",
     knownSeed: 1,
   },
   {
@@ -85,11 +85,11 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     breaks: "A late append makes a follower drop the entries behind it, although they match.",
     properties: ["commit-durable-quorum", "promise-append", "keeps-running"],
     file: "src/raft/follower.ts",
-    find: "if (verified > this.#verifiedIndex) this.#verifiedIndex = verified;",
+    find: "this.#verify(verified);",
     replace: `if (entries.length > 0 && verified < server.tail.lastIndex) {
       server.truncate((verified + 1) as LogIndex);
     }
-    if (verified > this.#verifiedIndex) this.#verifiedIndex = verified;`,
+    this.#verify(verified);`,
     knownSeed: 1,
   },
   {
@@ -207,8 +207,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     breaks: "The refusal of a former leader echoes its round, which its next leadership may count.",
     properties: ["stale-read", "commit-durable-quorum", "peers-make-sense"],
     file: "src/raft/raft.ts",
-    find: "return this.#refuseFormerLeader(from);",
-    replace: `{
+    find: "if (request.term < this.term) return this.#refuseFormerLeader(from);",
+    replace: `if (request.term < this.term) {
       const { term, server } = { term: this.term, server: this.#server };
       const [round, matchIndex] = [request.round, NO_INDEX];
       server.sendWhenDurable(from, { kind: "append-reply", term, round, matchIndex, conflict: null });

@@ -113,6 +113,8 @@ export function isVoterIn({ voters, outgoing }: Membership, id: MemberId): boole
 export function brokenMembership(membership: Membership): string | null {
   const { voters, outgoing, learners, learnersNext, members } = membership;
   if (members.length > MEMBERS_MAX) return `more than ${MEMBERS_MAX} members`;
+  const broken = members.map(brokenMember).find((what) => what !== null);
+  if (broken !== undefined) return broken;
   for (const ids of [voters, outgoing, learners, learnersNext, members.map(({ id }) => id)]) {
     for (let at = 1; at < ids.length; at++) {
       if ((ids[at - 1] as MemberId) >= (ids[at] as MemberId)) return "a member twice, or unsorted";
@@ -131,6 +133,15 @@ export function brokenMembership(membership: Membership): string | null {
   return null;
 }
 
+function brokenMember({ id, address }: Member): string | null {
+  const length = encodeUtf8(id).length;
+  if (length === 0 || length > MEMBER_ID_BYTES_MAX) {
+    return `a member's id of ${length} bytes: it has 1 to ${MEMBER_ID_BYTES_MAX}`;
+  }
+  if (encodeUtf8(address).length <= ADDRESS_BYTES_MAX) return null;
+  return `an address of more than ${ADDRESS_BYTES_MAX} bytes`;
+}
+
 /** The body of a membership entry; equal memberships give equal bytes. */
 export function encodeMembership(membership: Membership): FrozenBytes {
   assert(brokenMembership(membership) === null, "a membership's rules hold when it is written");
@@ -146,8 +157,6 @@ export function encodeMembership(membership: Membership): FrozenBytes {
   view.setUint16(1, parts.length);
   let at = 3;
   for (const { roles, id, address } of parts) {
-    assert(id.length > 0 && id.length <= MEMBER_ID_BYTES_MAX, "a member's id is 1 to 255 bytes");
-    assert(address.length <= ADDRESS_BYTES_MAX, "an address is at most 512 bytes");
     view.setUint8(at, roles);
     view.setUint16(at + 1, id.length);
     bytes.set(id, at + 3);

@@ -25,7 +25,7 @@ import {
   type WallMs,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
-import { nameOf } from "../base/membership.ts";
+import { membershipOf, nameOf } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
 import { Log } from "../log/log.ts";
@@ -495,7 +495,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     const { hardState, tail } = opened;
     const { index: baseIndex } = base;
     const termRuns = opened.termRuns.filter(({ firstIndex }) => firstIndex <= baseIndex);
-    const membership = { voters: this.#options.members.map(({ id }) => id), learners: [] };
+    const membership = membershipOf(this.#options.members);
     const restored = { hardState, membership, base, termRuns, tail };
     this.#raft = new Raft(this.#raftOptions(), restored, this.#now);
     this.#links = this.#makeLinks(opened.identity.instanceId);

@@ -2,6 +2,7 @@
 // takes both. Owns what waits for the log; a message whose moment has passed is dropped, as a
 // network might.
 
+import { assert } from "../base/assert.ts";
 import type { LogIndex, NodeId } from "../base/ids.ts";
 import type { LogEvent, LogRead } from "../log/protocol.ts";
 import type { Lane } from "../ports/network.ts";
@@ -33,6 +34,7 @@ export class Replication {
       if (route !== null) this.#links.send(route.link, encodeRaft(route.route, send.message));
       return null;
     }
+    assert(send.kind !== "snapshot", "nothing is trimmed, so nobody needs a checkpoint", send.to);
     if (this.#routeTo(send.to, "bulk") === null) return null;
     const readId = this.#nextReadId--;
     this.#reading.set(readId, send);

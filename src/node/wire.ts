@@ -79,6 +79,9 @@ const VOTE_REQUEST = 2;
 const VOTE_REPLY = 3;
 const APPEND_REQUEST = 4;
 const APPEND_REPLY = 5;
+const TIMEOUT_NOW = 6;
+const READ_REQUEST = 7;
+const READ_REPLY = 8;
 
 /** The route of all messages from one node to one peer, encoded once. */
 export class RouteBytes {
@@ -127,7 +130,7 @@ export function encodeRaft(
       putU64(view, at, message.term);
       putU64(view, at + 8, message.lastIndex);
       putU64(view, at + 16, message.lastTerm);
-      view.setUint8(at + 24, message.preVote ? 1 : 0);
+      view.setUint8(at + 24, (message.preVote ? 1 : 0) | (message.transfer ? 2 : 0));
       return [sealHead(head, view)];
     }
     case "vote-reply": {
@@ -157,6 +160,26 @@ export function encodeRaft(
       putU64(view, at + 25, message.conflict?.prevIndex ?? 0);
       putU64(view, at + 33, message.conflict?.hintIndex ?? 0);
       putU64(view, at + 41, message.conflict?.hintTerm ?? 0);
+      return [sealHead(head, view)];
+    }
+    case "timeout-now": {
+      const { head, view, at } = beginHead(route, TIMEOUT_NOW, 16);
+      putU64(view, at, message.term);
+      putU64(view, at + 8, message.lastIndex);
+      return [sealHead(head, view)];
+    }
+    case "read-request": {
+      const { head, view, at } = beginHead(route, READ_REQUEST, 16);
+      putU64(view, at, message.term);
+      putU64(view, at + 8, message.sequence);
+      return [sealHead(head, view)];
+    }
+    case "read-reply": {
+      const { head, view, at } = beginHead(route, READ_REPLY, 25);
+      putU64(view, at, message.term);
+      putU64(view, at + 8, message.sequence);
+      view.setUint8(at + 16, message.readIndex === null ? 0 : 1);
+      putU64(view, at + 17, message.readIndex ?? 0);
       return [sealHead(head, view)];
     }
   }
@@ -271,6 +294,9 @@ function decodeRaft(
   if (type === VOTE_REQUEST) return decodeVoteRequest(fields) ?? "vote-request";
   if (type === VOTE_REPLY) return decodeVoteReply(fields) ?? "vote-reply";
   if (type === APPEND_REPLY) return decodeAppendReply(fields) ?? "append-reply";
+  if (type === TIMEOUT_NOW) return decodeTimeoutNow(fields) ?? "timeout-now";
+  if (type === READ_REQUEST) return decodeReadRequest(fields) ?? "read-request";
+  if (type === READ_REPLY) return decodeReadReply(fields) ?? "read-reply";
   if (!isAppend) return `message type ${type}`;
   return decodeAppendRequest(fields, frame, headLength, bodyBytesMax);
 }
@@ -281,7 +307,9 @@ function decodeVoteRequest(fields: DataView): RaftMessage | null {
   const lastIndex = getU64(fields, 8) as LogIndex;
   const lastTerm = getU64(fields, 16) as Term;
   if (!isCount(term) || !isCount(lastIndex) || !isCount(lastTerm)) return null;
-  return { kind: "vote-request", term, lastIndex, lastTerm, preVote: fields.getUint8(24) === 1 };
+  const flags = fields.getUint8(24);
+  const [preVote, transfer] = [(flags & 1) !== 0, (flags & 2) !== 0];
+  return { kind: "vote-request", term, lastIndex, lastTerm, preVote, transfer };
 }
 
 function decodeVoteReply(fields: DataView): RaftMessage | null {
@@ -309,6 +337,32 @@ function decodeAppendReply(fields: DataView): RaftMessage | null {
   const { prevIndex, hintIndex, hintTerm } = conflict;
   if (!isCount(prevIndex) || !isCount(hintIndex) || !isCount(hintTerm)) return null;
   return { kind: "append-reply", term, round, matchIndex, conflict };
+}
+
+function decodeTimeoutNow(fields: DataView): RaftMessage | null {
+  if (fields.byteLength !== 16) return null;
+  const term = getU64(fields, 0) as Term;
+  const lastIndex = getU64(fields, 8) as LogIndex;
+  if (!isCount(term) || !isCount(lastIndex)) return null;
+  return { kind: "timeout-now", term, lastIndex };
+}
+
+function decodeReadRequest(fields: DataView): RaftMessage | null {
+  if (fields.byteLength !== 16) return null;
+  const term = getU64(fields, 0) as Term;
+  const sequence = getU64(fields, 8);
+  if (!isCount(term) || !isCount(sequence)) return null;
+  return { kind: "read-request", term, sequence };
+}
+
+function decodeReadReply(fields: DataView): RaftMessage | null {
+  if (fields.byteLength !== 25) return null;
+  const term = getU64(fields, 0) as Term;
+  const sequence = getU64(fields, 8);
+  const readIndex = getU64(fields, 17) as LogIndex;
+  if (!isCount(term) || !isCount(sequence) || !isCount(readIndex)) return null;
+  const hasIndex = fields.getUint8(16) === 1;
+  return { kind: "read-reply", term, sequence, readIndex: hasIndex ? readIndex : null };
 }
 
 function decodeAppendRequest(

@@ -1,15 +1,15 @@
 // The follower (paper, section 5.3): hears one leader a term, makes its log equal to the leader's,
 // and acknowledges what is both verified to match and durable. Elections are called by raft.ts.
 
-import { brokenLink, type Entry } from "../base/entry.ts";
+import { brokenLink, type Entry, type Snapshot } from "../base/entry.ts";
 import {
   after,
   type Instant,
   type LogIndex,
+  type MemberId,
   type Micros,
   NEVER,
   NO_INDEX,
-  type NodeId,
 } from "../base/ids.ts";
 import type { Conflict, RaftMessage } from "./protocol.ts";
 import type { Server } from "./server.ts";
@@ -22,7 +22,7 @@ export class Follower {
   /** Drawn once: the timeout is an instant that contact moves, never a new chance. */
   readonly #timeout: Micros;
   #deadline: Instant;
-  #leader: NodeId | null = null;
+  #leader: MemberId | null = null;
   /** When a live leader was last heard, or might have been: see `hearsLeader`. */
   #heardAt: Instant | null;
 
@@ -44,13 +44,13 @@ export class Follower {
     this.#heardAt = heardAt;
   }
 
-  get leader(): NodeId | null {
+  get leader(): MemberId | null {
     return this.#leader;
   }
 
   /** When to call an election; a learner never does. */
   get deadline(): Instant {
-    return this.#server.isVoter ? this.#deadline : NEVER;
+    return this.#server.configuration.isVoter ? this.#deadline : NEVER;
   }
 
   /**
@@ -67,7 +67,7 @@ export class Follower {
    * AppendEntries of this term. Answers, or says what is wrong with a request that no correct
    * leader sends; such a one is no contact and leaves the log as it is.
    */
-  appendRequested(now: Instant, from: NodeId, request: AppendRequest): string | null {
+  appendRequested(now: Instant, from: MemberId, request: AppendRequest): string | null {
     if (this.#leader !== null && this.#leader !== from) return "a second leader in this term";
     const { tail, commitIndex } = this.#server;
     const matches = this.#matches(request);
@@ -85,15 +85,50 @@ export class Follower {
     return null;
   }
 
+  /**
+   * A snapshot of this term's leader, all of it. It never takes anything back, and whatever of the
+   * log agrees with it stays (paper, section 7).
+   */
+  snapshotReceived(now: Instant, from: MemberId, round: number, snapshot: Snapshot): string | null {
+    if (this.#leader !== null && this.#leader !== from) return "a second leader in this term";
+    const server = this.#server;
+    const { at } = snapshot;
+    const here = server.tail.termAt(at.index);
+    const isKnown = at.index <= server.commitIndex;
+    if (isKnown && here !== null && here !== at.term) return "denies a committed entry";
+    this.#hear(now, from, round);
+    if (isKnown) {
+      // The leader has every committed entry, so its log equals ours up to there.
+      this.#verify(server.commitIndex);
+    } else if (here === at.term) {
+      this.#verify(at.index);
+      server.maybeCommit(at.index);
+    } else {
+      server.install(snapshot);
+      this.#verify(at.index);
+    }
+    if (this.#verifiedIndex <= server.journal.durableIndex) this.#ackIsDue = true;
+    return null;
+  }
+
   /** More is durable: acknowledges what waited for it. */
   persisted(): void {
     if (this.#matchIndex() > this.#ackedIndex) this.#ackIsDue = true;
   }
 
-  /** One acknowledgement speaks for everything heard since the last; made when it may leave. */
-  flush(): void {
-    const { journal, outbox, term } = this.#server;
-    if (!this.#ackIsDue || this.#leader === null || !journal.isHardStateDurable) return;
+  /**
+   * One acknowledgement speaks for everything heard since the last; made when it may leave. And
+   * one request for all the reads that wait.
+   */
+  flush(now: Instant): void {
+    const { journal, outbox, term, reads } = this.#server;
+    if (this.#leader === null || !journal.isHardStateDurable) return;
+    const sequence = reads.maybeAsk(now, term);
+    if (sequence !== null) {
+      const message: RaftMessage = { kind: "read-request", term, sequence };
+      outbox.send({ kind: "message", to: this.#leader, message });
+    }
+    if (!this.#ackIsDue) return;
     this.#ackIsDue = false;
     this.#ackedIndex = this.#matchIndex();
     const message: RaftMessage = {
@@ -106,7 +141,11 @@ export class Follower {
     outbox.send({ kind: "message", to: this.#leader, message });
   }
 
-  #hear(now: Instant, leader: NodeId, round: number): void {
+  #verify(index: LogIndex): void {
+    if (index > this.#verifiedIndex) this.#verifiedIndex = index;
+  }
+
+  #hear(now: Instant, leader: MemberId, round: number): void {
     this.#leader = leader;
     this.#heardAt = now;
     this.#deadline = after(now, this.#timeout);
@@ -144,14 +183,14 @@ export class Follower {
     for (let at = fresh; at < entries.length; at++) server.append(entries[at] as Entry);
 
     const verified = (prevIndex + entries.length) as LogIndex;
-    if (verified > this.#verifiedIndex) this.#verifiedIndex = verified;
+    this.#verify(verified);
     // Not our last index: what lies behind `verified` may be another leader's.
     server.maybeCommit(Math.min(commitIndex, verified) as LogIndex);
     // A heartbeat is answered at once, however busy the disk is; entries when they are durable.
     if (entries.length === 0 || verified <= server.journal.durableIndex) this.#ackIsDue = true;
   }
 
-  #refuse(from: NodeId, { prevIndex, prevTerm, round }: AppendRequest): void {
+  #refuse(from: MemberId, { prevIndex, prevTerm, round }: AppendRequest): void {
     const { tail, term } = this.#server;
     const hint = tail.lastAtMost(prevIndex, prevTerm);
     const conflict: Conflict = { prevIndex, hintIndex: hint.index, hintTerm: hint.term };

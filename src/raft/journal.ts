@@ -3,7 +3,7 @@
 // for it (outbox.ts holds messages, the roles count acknowledgements).
 
 import { assert } from "../base/assert.ts";
-import type { Entry, HardState, LogWrite } from "../base/entry.ts";
+import type { Entry, HardState, LogWrite, Snapshot } from "../base/entry.ts";
 import type { LogIndex, WriteId } from "../base/ids.ts";
 
 const NO_WRITE = 0 as WriteId;
@@ -24,6 +24,7 @@ export class Journal {
   /** Where the disk's log ends after all taken writes and #truncateFrom. */
   #diskEnd: LogIndex;
   #truncateFrom: LogIndex | null = null;
+  #install: Snapshot | null = null;
   /** Invariant: follows #diskEnd without a gap. */
   #entries: Entry[] = [];
 
@@ -102,8 +103,19 @@ export class Journal {
     } else {
       this.#entries.length = from - this.#diskEnd - 1;
     }
-    if (this.#durableIndex > lastKept) this.#durableIndex = lastKept;
-    for (const write of this.#pending) if (write.lastIndex > lastKept) write.lastIndex = lastKept;
+    this.#lowerDurable(lastKept);
+  }
+
+  /**
+   * Replaces the log by `snapshot`. Until that is durable a crash brings back the old log, of which
+   * only what is committed, up to `commitIndex`, agrees with the new one.
+   */
+  install(snapshot: Snapshot, commitIndex: LogIndex): void {
+    this.#install = snapshot;
+    this.#truncateFrom = null;
+    this.#diskEnd = snapshot.at.index;
+    this.#entries = [];
+    this.#lowerDurable(commitIndex);
   }
 
   /** Everything not yet handed out, as one write; null when there is nothing. */
@@ -111,15 +123,19 @@ export class Journal {
     const entries = this.#entries;
     const truncateFrom = this.#truncateFrom;
     const hardState = this.#hardStateIsTaken ? null : this.#hardState;
-    if (hardState === null && truncateFrom === null && entries.length === 0) return null;
+    const install = this.#install;
+    const isTruncated = truncateFrom !== null || install !== null;
+    if (hardState === null && !isTruncated && entries.length === 0) return null;
     const writeId = this.#nextWrite();
     this.#diskEnd = entries.at(-1)?.index ?? this.#diskEnd;
     this.#pending.push({ writeId, lastIndex: this.#diskEnd });
     this.#lastTaken = writeId;
     this.#hardStateIsTaken = true;
     this.#truncateFrom = null;
+    this.#install = null;
     this.#entries = [];
-    return { writeId, hardState, truncateFrom, entries };
+    if (install === null) return { writeId, hardState, truncateFrom, entries };
+    return { writeId, hardState, install, truncateFrom, entries };
   }
 
   /** The disk has confirmed all writes up to and with `writeId`. */
@@ -132,6 +148,12 @@ export class Journal {
       if (write.lastIndex > this.#durableIndex) this.#durableIndex = write.lastIndex;
     }
     if (writeId > this.#confirmed) this.#confirmed = writeId;
+  }
+
+  /** What lies behind `lastKept` on disk is not the log's any more, whoever confirms it. */
+  #lowerDurable(lastKept: LogIndex): void {
+    if (this.#durableIndex > lastKept) this.#durableIndex = lastKept;
+    for (const write of this.#pending) if (write.lastIndex > lastKept) write.lastIndex = lastKept;
   }
 
   #nextWrite(): WriteId {

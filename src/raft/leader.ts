@@ -4,6 +4,7 @@
 
 import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES, type FrozenBytes } from "../base/bytes.ts";
+import { controlDraft } from "../base/control.ts";
 import { type Draft, type Entry, FRAME_HEADER_BYTES } from "../base/entry.ts";
 import {
   after,
@@ -11,18 +12,21 @@ import {
   type Instant,
   isCount,
   type LogIndex,
+  type MemberId,
   NEVER,
-  NO_INDEX,
-  NO_TERM,
-  type NodeId,
   type Term,
   type WallMs,
 } from "../base/ids.ts";
-import { Progress } from "./progress.ts";
-import type { PeerStatus, RaftMessage, Verdict } from "./protocol.ts";
-import { reachedByMajority } from "./quorum.ts";
-import { Reads } from "./reads.ts";
+import { isJoint, type Membership } from "../base/membership.ts";
+import { changeTo, leaveJoint } from "./membership-change.ts";
+import { Peers } from "./peers.ts";
+import type { Progress } from "./progress.ts";
+import type { MembershipTarget, PeerStatus, RaftMessage, Refusal, Verdict } from "./protocol.ts";
+import type { WaitingRead } from "./read-queue.ts";
+import { type Asker, Reads } from "./reads.ts";
+import { Replication } from "./replication.ts";
 import type { Server } from "./server.ts";
+import type { Tally } from "./tally.ts";
 
 export type AppendReply = Extract<RaftMessage, { kind: "append-reply" }>;
 type Committed = Extract<Verdict, { kind: "committed" }>;
@@ -46,44 +50,49 @@ const NOOP: Draft = {
 
 export class Leader {
   readonly kind = "leader";
-  readonly leader: NodeId;
+  readonly leader: MemberId;
   readonly #server: Server;
   /** Stamped on every entry: the term it was elected for, whatever else is learned later. */
   readonly #term: Term;
   readonly #firstIndex: LogIndex;
-  readonly #peers: ReadonlyMap<NodeId, Progress>;
+  readonly #peers: Peers;
+  readonly #replication: Replication;
   readonly #reads = new Reads();
   /** Verdicts written when their entry was appended, kept back until it is committed; ascending. */
   #pending: Committed[] = [];
-  /** Counts heartbeat rounds; an answer that echoes it was given after the round began. */
-  #round = 0;
+  /** Who asked for the joint change under way; answered with the entry that leaves it. */
+  #changeId: number | null = null;
   #roundIsDue = true;
   #nextHeartbeat: Instant;
+  /** The round in which the successor was last told to stand. */
+  #toldRound = 0;
 
-  /** Just elected: `server` is in its term, and all of that is durable. */
-  constructor(server: Server, now: Instant) {
-    assert(server.votedFor === server.self, "a leader has voted for itself");
+  /** Just elected by `votes`: `server` is in its term, and all of that is durable. */
+  constructor(server: Server, votes: Tally<"vote">, now: Instant) {
+    assert(votes.hasGranted(server.self), "a leader has voted for itself");
     assert(server.journal.isHardStateDurable, "a leader's term is durable before it leads");
     this.leader = server.self;
     this.#server = server;
     this.#term = server.term;
     this.#firstIndex = (server.tail.lastIndex + 1) as LogIndex;
     this.#nextHeartbeat = now;
-    const { appendsInFlightMax } = server.options;
-    this.#peers = new Map(
-      server.peers.map((id) => [id, new Progress(id, this.#firstIndex, now, appendsInFlightMax)]),
-    );
+    this.#peers = new Peers(server, this.#firstIndex, now);
+    this.#replication = new Replication(server, this.#peers);
     this.#append(NOOP);
   }
 
-  /** The next heartbeat, or the end of patience with a silent quorum. */
+  /** The next heartbeat, the end of patience with a silent quorum, or a reader's deadline. */
   get deadline(): Instant {
     const heartbeat = this.#peers.size > 0 ? this.#nextHeartbeat : NEVER;
-    return earlier(heartbeat, this.#quorumDeadline());
+    return earlier(earlier(heartbeat, this.#reads.deadline), this.#quorumDeadline());
   }
 
   status(): PeerStatus[] {
-    return [...this.#peers.values()].map((peer) => peer.status());
+    return this.#peers.status();
+  }
+
+  tracks(peer: MemberId): boolean {
+    return this.#peers.get(peer) !== undefined;
   }
 
   hearsLeader(): boolean {
@@ -100,46 +109,104 @@ export class Leader {
 
   timePassed(now: Instant): void {
     if (now >= this.#nextHeartbeat) this.#roundIsDue = true;
+    this.#peers.timePassed(now);
+    for (const { readId } of this.#reads.takeLate(now)) {
+      this.#server.outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
+    }
   }
 
   propose(proposalId: number, draft: Draft): void {
-    const { tail, commitIndex, options, outbox } = this.#server;
+    const { tail, commitIndex, options, transfers } = this.#server;
     const uncommitted = tail.bytesBetween(commitIndex, tail.lastIndex);
     // A draft larger than the bound may go alone, or it could never go.
     if (uncommitted > 0 && uncommitted + draft.bytes.length > options.uncommittedBytesMax) {
-      const { leader } = this;
-      outbox.verdict({ kind: "refused", proposalId, why: "overloaded", leader });
-      return;
+      this.#refuse(proposalId, "overloaded");
+    } else if (transfers.current !== null) {
+      this.#refuse(proposalId, "transferring");
+    } else {
+      this.#answerWhenCommitted(proposalId, this.#append(draft));
     }
-    const { index, term, offset } = this.#append(draft);
-    this.#pending.push({ kind: "committed", proposalId, index, term, offset });
   }
 
-  requestRead(readId: number): void {
-    if (this.#reads.waiting < this.#server.options.readsWaitingMax) this.#reads.add(readId);
-    else this.#server.outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
+  /**
+   * Changes who decides (paper, section 6; thesis 4.1): one change at a time, and none before an
+   * entry of our own term is committed. Without that, two leaders could take two first steps that
+   * do not overlap (Ongaro, raft-dev 2015).
+   */
+  proposeMembership(now: Instant, proposalId: number, target: MembershipTarget): void {
+    const { configuration, commitIndex, transfers } = this.#server;
+    const refuse = (why: Refusal, what?: string): void => this.#refuse(proposalId, why, what);
+    if (transfers.current !== null) refuse("transferring");
+    else if (commitIndex < this.#firstIndex) refuse("not-ready");
+    else if (configuration.isChanging) refuse("change-in-progress");
+    else {
+      const change = changeTo(configuration.effective, target);
+      const behind = this.#learnerBehind(now, target);
+      if (change.kind === "invalid") refuse("invalid", change.what);
+      else if (behind !== null) refuse("not-caught-up", behind);
+      else this.#change(now, proposalId, change.membership);
+    }
+  }
+
+  /** The answer is given with the final configuration, which a joint one is not. */
+  #change(now: Instant, proposalId: number, membership: Membership): void {
+    const entry = this.#appendMembership(now, membership);
+    if (isJoint(membership)) this.#changeId = proposalId;
+    else this.#answerWhenCommitted(proposalId, entry);
+  }
+
+  /** Begins to hand leadership over (thesis 3.10); null lets the longest log decide. */
+  requestTransfer(now: Instant, transferId: number, wanted: MemberId | null): void {
+    const { transfers, membership, outbox, self } = this.#server;
+    const to = wanted ?? this.#peers.mostCaughtUp();
+    if (transfers.current !== null) {
+      outbox.transferVerdict({ kind: "aborted", transferId, why: "transferring" });
+    } else if (to === null || !membership.voters.includes(to)) {
+      outbox.transferVerdict({ kind: "aborted", transferId, why: "not-a-voter" });
+    } else {
+      this.#beginTransfer(now, transferId, to);
+      if (to === self) transfers.complete();
+    }
+  }
+
+  /** The successor did not take over in time: everything goes on here. */
+  transferAborted(now: Instant): void {
+    this.#configurationCommitted(now);
+  }
+
+  requestRead(asker: Asker): boolean {
+    if (this.#reads.waiting >= this.#server.options.readsWaitingMax) return false;
+    this.#reads.add(asker);
+    return true;
   }
 
   /** Our own disk is one voter among the others: it counts when it says so, and not before. */
-  persisted(): void {
-    this.#maybeCommit();
+  persisted(now: Instant): void {
+    this.#maybeCommit(now);
   }
 
-  peerUnreachable(peer: NodeId): void {
-    this.#peers.get(peer)?.unreachable();
+  peerUnreachable(now: Instant, peer: MemberId): void {
+    this.#peers.get(peer)?.unreachable(now);
+  }
+
+  snapshotEnded(now: Instant, peer: MemberId, ok: boolean): void {
+    const { heartbeatInterval, electionTimeoutMax } = this.#server.options;
+    this.#peers.get(peer)?.snapshotEnded(now, ok ? electionTimeoutMax : heartbeatInterval);
   }
 
   /** An answer of this term. Says what is wrong with one that no correct peer gives. */
-  appendReplied(now: Instant, from: NodeId, reply: AppendReply): string | null {
+  appendReplied(now: Instant, from: MemberId, reply: AppendReply): string | null {
     const peer = this.#peers.get(from);
     if (peer === undefined) return "not a peer";
     const { tail, options } = this.#server;
-    if (reply.round > this.#round) return "a round that never began";
+    if (reply.round > this.#replication.round) return "a round that never began";
     if (reply.conflict === null && reply.matchIndex > tail.lastIndex) return "beyond the log";
     peer.answered(now, reply.round);
     if (reply.conflict !== null) peer.refused(reply.conflict, tail);
-    else if (peer.acknowledged(now, reply.matchIndex)) this.#maybeCommit();
-    if (peer.takeStuck(now, options.heartbeatInterval) === "pipeline") this.#askPipeline(peer);
+    else if (peer.acknowledged(now, reply.matchIndex, tail.startIndex)) this.#maybeCommit(now);
+    if (peer.takeStuck(now, options.heartbeatInterval) === "pipeline") {
+      this.#replication.askPipeline(peer);
+    }
     return null;
   }
 
@@ -147,28 +214,60 @@ export class Leader {
    * Sends all that the turn has made possible: a round if one is due, then entries to each peer.
    */
   flush(now: Instant): void {
-    const { outbox, commitIndex, options } = this.#server;
+    const { commitIndex, options } = this.#server;
     if (this.#roundIsDue || this.#reads.needRound) {
-      this.#round += 1;
       this.#roundIsDue = false;
       this.#nextHeartbeat = after(now, options.heartbeatInterval);
+      this.#replication.beginRound();
       // Until our own first entry is committed, earlier leaders' commits may be unknown to us.
       const readIndex = Math.max(commitIndex, this.#firstIndex) as LogIndex;
-      this.#reads.roundBegan(this.#round, readIndex);
-      for (const peer of this.#peers.values()) this.#sendHeartbeat(peer);
+      this.#reads.roundBegan(this.#replication.round, readIndex);
     }
-    for (const peer of this.#peers.values()) this.#replicate(now, peer);
-    if (this.#reads.waiting > 0) this.#reads.release(this.#confirmedRound(), commitIndex, outbox);
+    this.#replication.flush(now);
+    if (this.#reads.waiting > 0) {
+      const confirmed = this.#confirmedRound();
+      this.#reads.release(confirmed, commitIndex, (asker, index) => this.#answer(asker, index));
+    }
+    this.#maybeTellSuccessor();
   }
 
-  /** Leadership ends, perhaps in favour of `successor`: everything that waits is answered. */
-  resign(successor: NodeId | null): void {
+  /**
+   * Leadership ends, perhaps in favour of `successor`: everything that waits is answered. Returns
+   * the reads that may go on waiting for another leader.
+   */
+  resign(successor: MemberId | null): WaitingRead[] {
     const { outbox } = this.#server;
     for (const { proposalId } of this.#pending) outbox.verdict({ kind: "unknown", proposalId });
+    if (this.#changeId !== null) outbox.verdict({ kind: "unknown", proposalId: this.#changeId });
     this.#pending = [];
-    for (const readId of this.#reads.takeAll()) {
-      outbox.readVerdict({ kind: "refused", readId, leader: successor });
+    this.#changeId = null;
+    const patient: WaitingRead[] = [];
+    for (const asker of this.#reads.takeAll()) {
+      if (asker.kind === "peer") continue;
+      if (asker.deadline !== NEVER) patient.push(asker);
+      else outbox.readVerdict({ kind: "refused", readId: asker.readId, leader: successor });
     }
+    return patient;
+  }
+
+  #refuse(proposalId: number, why: Refusal, what?: string): void {
+    const refusal = { kind: "refused", proposalId, why, leader: this.leader } as const;
+    this.#server.outbox.verdict(what === undefined ? refusal : { ...refusal, what });
+  }
+
+  #answerWhenCommitted(proposalId: number, { index, term, offset }: Entry): void {
+    this.#pending.push({ kind: "committed", proposalId, index, term, offset });
+  }
+
+  #answer(asker: Asker, readIndex: LogIndex): void {
+    const { outbox } = this.#server;
+    if (asker.kind === "here") {
+      outbox.readVerdict({ kind: "ready", readId: asker.readId, readIndex });
+      return;
+    }
+    const { peer: to, sequence } = asker;
+    const message: RaftMessage = { kind: "read-reply", term: this.#term, sequence, readIndex };
+    outbox.send({ kind: "message", to, message });
   }
 
   #append(draft: Draft): Entry {
@@ -199,13 +298,20 @@ export class Leader {
     return entry;
   }
 
+  /** It is in force from here on, for counting as for sending (thesis 4.1). */
+  #appendMembership(now: Instant, membership: Membership): Entry {
+    const entry = this.#append(controlDraft({ kind: "membership", membership }, 0 as WallMs));
+    this.#peers.follow(entry.index, now);
+    return entry;
+  }
+
   /**
-   * Commits up to the last index that a majority holds durably, if it is of our own term: an older
+   * Commits up to the last index that a quorum holds durably, if it is of our own term: an older
    * entry may be on a majority and still be replaced (paper, section 5.4.2 and Figure 8).
    */
-  #maybeCommit(): void {
+  #maybeCommit(now: Instant): void {
     const { tail, journal, outbox } = this.#server;
-    const held = this.#reachedByVoters(journal.durableIndex, (peer) => peer.matchIndex) as LogIndex;
+    const held = this.#peers.reachedByQuorum(journal.durableIndex, matchIndexOf) as LogIndex;
     if (tail.termAt(held) !== this.#term || !this.#server.maybeCommit(held)) return;
     let answered = 0;
     for (const verdict of this.#pending) {
@@ -214,85 +320,81 @@ export class Leader {
       answered += 1;
     }
     this.#pending.splice(0, answered);
+    this.#configurationCommitted(now);
   }
 
   /**
-   * Proof that we lead, without entries. It speaks only of what the peer is known to have, so that
-   * it may overtake any append on the way, and is answered as soon as it is read.
+   * What a committed configuration asks of its leader: a joint one is left, whoever began it; and
+   * a leader that it does not count gives its place to another, who may be told already.
    */
-  #sendHeartbeat(peer: Progress): void {
-    const known = Math.min(peer.matchIndex, this.#server.commitIndex) as LogIndex;
-    this.#sendEmpty(peer, peer.matchIndex, known);
-    peer.commitTold(known);
-  }
-
-  #replicate(now: Instant, peer: Progress): void {
-    const { tail, options, outbox, commitIndex } = this.#server;
-    while (peer.mayAppend(tail)) {
-      const prevIndex = (peer.nextIndex - 1) as LogIndex;
-      const prevTerm = tail.termAt(prevIndex);
-      // Trimmed away here: heartbeats go on, but only a checkpoint could bring this peer back.
-      if (prevTerm === null) return;
-      const bytesMax = options.appendBytesMax;
-      const lastIndex =
-        peer.mode === "probe" ? tail.lastIndex : tail.lastWithin(prevIndex, bytesMax);
-      outbox.send({
-        kind: "entries",
-        to: peer.peer,
-        term: this.#term,
-        prevIndex,
-        prevTerm,
-        lastIndex,
-        bytesMax,
-        commitIndex,
-        round: this.#round,
-      });
-      peer.appendSent(now, lastIndex, commitIndex);
+  #configurationCommitted(now: Instant): void {
+    const { configuration, transfers } = this.#server;
+    if (!configuration.isCommitted) return;
+    this.#peers.removalCommitted(now);
+    if (transfers.current !== null) return;
+    if (isJoint(configuration.effective)) {
+      const entry = this.#appendMembership(now, leaveJoint(configuration.effective));
+      if (this.#changeId !== null) this.#answerWhenCommitted(this.#changeId, entry);
+      this.#changeId = null;
+    } else if (!configuration.isVoter) {
+      const successor = this.#peers.mostCaughtUp();
+      assert(successor !== null, "a configuration has a voter");
+      this.#beginTransfer(now, null, successor);
     }
-    // Nothing else tells it: an idle leader says at once what its last entries have become.
-    if (Math.min(peer.matchIndex, commitIndex) > peer.toldCommit) this.#sendHeartbeat(peer);
   }
 
-  /** Asks whether the end of the pipeline has arrived; if not, the answer is a refusal. */
-  #askPipeline(peer: Progress): void {
-    this.#sendEmpty(peer, (peer.nextIndex - 1) as LogIndex, this.#server.commitIndex);
+  /** The first learner that is to vote and lacks more than one append of what is committed. */
+  #learnerBehind(now: Instant, { voters }: MembershipTarget): string | null {
+    const { learners } = this.#server.membership;
+    for (const { id } of voters) {
+      const peer = learners.includes(id) ? this.#peers.get(id) : undefined;
+      if (peer === undefined || this.#isCaughtUp(now, peer)) continue;
+      return `${id} has ${peer.matchIndex} of ${this.#server.commitIndex} committed entries`;
+    }
+    return null;
   }
 
-  #sendEmpty({ peer }: Progress, prevIndex: LogIndex, commitIndex: LogIndex): void {
-    const { tail, outbox } = this.#server;
-    const prevTerm = tail.termAt(prevIndex);
-    const message: RaftMessage = {
-      kind: "append-request",
-      term: this.#term,
-      // Trimmed away here, so committed: the place before the log matches every log.
-      prevIndex: prevTerm === null ? NO_INDEX : prevIndex,
-      prevTerm: prevTerm ?? NO_TERM,
-      commitIndex,
-      round: this.#round,
-      entries: [],
-    };
-    outbox.send({ kind: "message", to: peer, message });
+  /**
+   * Thesis 4.2.1 counts rounds of replication; here a learner is caught up when it is alive and
+   * what it lacks of the committed log fits into one append.
+   */
+  #isCaughtUp(now: Instant, peer: Progress): boolean {
+    const { tail, commitIndex, options } = this.#server;
+    if (now >= after(peer.contactAt, options.electionTimeoutMin)) return false;
+    if (peer.mode !== "replicate" || !tail.isRecent(peer.matchIndex)) return false;
+    return tail.bytesBetween(peer.matchIndex, commitIndex) <= options.appendBytesMax;
   }
 
-  /** The newest round that a majority, with ourselves, has answered. */
+  #beginTransfer(now: Instant, transferId: number | null, to: MemberId): void {
+    const until = after(now, this.#server.options.electionTimeoutMax);
+    this.#server.transfers.begin({ transferId, to, term: this.#term, until });
+    this.#toldRound = 0;
+  }
+
+  /**
+   * Tells the successor to stand once it has everything and everything is committed, and again in
+   * each round until it does. Nothing is proposed meanwhile, so that it stays the most up to date.
+   */
+  #maybeTellSuccessor(): void {
+    const { transfers, tail, commitIndex, outbox } = this.#server;
+    const to = transfers.current?.to;
+    if (to === undefined || this.#toldRound === this.#replication.round) return;
+    const { lastIndex } = tail;
+    if (commitIndex < lastIndex || this.#peers.get(to)?.matchIndex !== lastIndex) return;
+    this.#toldRound = this.#replication.round;
+    const message: RaftMessage = { kind: "timeout-now", term: this.#term, lastIndex };
+    outbox.send({ kind: "message", to, message });
+  }
+
+  /** The newest round that a quorum, with ourselves, has answered. */
   #confirmedRound(): number {
-    return this.#reachedByVoters(this.#round, (peer) => peer.round);
+    return this.#peers.reachedByQuorum(this.#replication.round, (peer) => peer.round);
   }
 
   #quorumDeadline(): Instant {
-    const contactAt = this.#reachedByVoters(NEVER, (peer) => peer.contactAt) as Instant;
+    const contactAt = this.#peers.reachedByQuorum(NEVER, (peer) => peer.contactAt) as Instant;
     return contactAt === NEVER ? NEVER : after(contactAt, this.#server.options.electionTimeoutMax);
   }
-
-  /**
-   * `own` and each other voter's value, as far as a majority has come. Learners count for nothing.
-   */
-  #reachedByVoters(own: number, reachedBy: (peer: Progress) => number): number {
-    const values: number[] = [];
-    for (const voter of this.#server.membership.voters) {
-      const peer = this.#peers.get(voter);
-      values.push(peer === undefined ? own : reachedBy(peer));
-    }
-    return reachedByMajority(values);
-  }
 }
+
+const matchIndexOf = (peer: Progress): LogIndex => peer.matchIndex;

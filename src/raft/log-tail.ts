@@ -26,6 +26,8 @@ export class LogTail {
   readonly #runs: TermRun[];
   #lastIndex: LogIndex;
   #lastTerm: Term;
+  /** Entries up to here are trimmed. Its own term is known where the host has said it. */
+  #startIndex: LogIndex;
 
   // A ring over [#floor, #lastIndex], each index at index & #mask: where the log ends after it.
   // Invariant: #floor <= commitIndex, so that a truncation finds the point it falls back to.
@@ -37,11 +39,13 @@ export class LogTail {
   #endByte = new Float64Array(ROOM_AT_FIRST);
 
   constructor(restored: RaftRestored) {
-    const { base, termRuns, tail } = restored;
+    const { base, termRuns, tail, start } = restored;
     this.#runs = termRuns.slice();
     if (termRuns.length === 0 && base.index > NO_INDEX) {
       this.#runs.push({ term: base.term, firstIndex: base.index });
     }
+    this.#startIndex = start?.index ?? NO_INDEX;
+    if (start !== undefined) this.#startRuns(start);
     assert((this.#runs.at(-1)?.term ?? NO_TERM) === base.term, "the runs must end in base's term");
     this.#lastIndex = base.index;
     this.#lastTerm = base.term;
@@ -56,6 +60,11 @@ export class LogTail {
 
   get lastTerm(): Term {
     return this.#lastTerm;
+  }
+
+  /** The retained log begins after this place. */
+  get startIndex(): LogIndex {
+    return this.#startIndex;
   }
 
   /** Offset of the next record. */
@@ -125,6 +134,26 @@ export class LogTail {
     this.#lastTerm = this.#runs.at(-1)?.term ?? this.#termAtFloor();
   }
 
+  /** The retained log begins after `base` now, a committed place; earlier news changes nothing. */
+  trim(base: LogPoint): void {
+    if (base.index <= this.#startIndex) return;
+    assert(this.termAt(base.index) === base.term, "the log is trimmed at a place it has");
+    this.#startIndex = base.index;
+    this.#startRuns(base);
+    if (base.index > this.#floor) this.#floor = base.index;
+  }
+
+  /** The log ends and begins after `at`: a snapshot has taken the place of everything. */
+  install(at: LogPoint): void {
+    this.#runs.length = 0;
+    this.#startIndex = at.index;
+    this.#startRuns(at);
+    this.#lastIndex = at.index;
+    this.#lastTerm = at.term;
+    this.#floor = at.index;
+    this.#put(at.index, at.endOffset, at.timestamp, 0);
+  }
+
   /** Entries up to `commitIndex` will never be truncated: forgets the points of the older ones. */
   committed(commitIndex: LogIndex): void {
     const floor = commitIndex - RECENT_ENTRIES_MAX;
@@ -180,6 +209,19 @@ export class LogTail {
       else high = middle - 1;
     }
     return high;
+  }
+
+  /** Makes `start` the first place whose term is known. */
+  #startRuns({ index, term }: LogPoint): void {
+    if (index === NO_INDEX) return;
+    while (this.#runs.length > 1 && (this.#runs[1] as TermRun).firstIndex <= index) {
+      this.#runs.shift();
+    }
+    const first = this.#runs[0];
+    const agrees = first === undefined || first.firstIndex > index || first.term === term;
+    assert(agrees, "the log's start is of another term than its run", index);
+    if (first !== undefined && first.term === term) this.#runs[0] = { term, firstIndex: index };
+    else this.#runs.unshift({ term, firstIndex: index });
   }
 
   /** The floor may be the place before the first entry, or the last trimmed one. */

@@ -4,7 +4,10 @@
 
 import { brokenLink, type Entry, type LogPoint } from "../base/entry.ts";
 import { isCount } from "../base/ids.ts";
-import type { Conflict, RaftMessage } from "./protocol.ts";
+import { brokenMembership, type Membership } from "../base/membership.ts";
+import type { Conflict, RaftEvent, RaftMessage } from "./protocol.ts";
+
+type SnapshotReceived = Extract<RaftEvent, { kind: "snapshot-received" }>;
 
 /**
  * No cluster gets here: at a thousand elections a second it takes 8900 years. A larger term is an
@@ -24,6 +27,12 @@ export function malformedMessage(message: RaftMessage): string | null {
       return malformedAppendRequest(message);
     case "append-reply":
       return malformedAppendReply(message);
+    case "timeout-now":
+      return isCount(message.lastIndex) ? null : "lastIndex is absurd";
+    case "read-request":
+      return isCount(message.sequence) ? null : "sequence is absurd";
+    case "read-reply":
+      return malformedReadReply(message);
     default:
       return "kind is unknown";
   }
@@ -77,6 +86,10 @@ function malformedEntries(
     if (entry.term > term) return "an entry newer than its leader";
     if (entry.term === 0) return "an entry of term 0";
     if (entry.kind === "marker") return "a marker is never in the log";
+    if (entry.kind === "membership") {
+      const broken = malformedMembership(entry.control);
+      if (broken !== null) return broken;
+    }
     before.index = entry.index;
     before.term = entry.term;
     before.endOffset = (entry.offset + entry.count) as LogPoint["endOffset"];
@@ -95,4 +108,29 @@ function malformedAppendReply(
 function malformedConflict({ prevIndex, hintIndex, hintTerm }: Conflict): string | null {
   if (!isCount(prevIndex) || !isCount(hintIndex) || !isCount(hintTerm)) return "hint is absurd";
   return hintIndex <= prevIndex ? null : "a hint beyond what was refused";
+}
+
+function malformedReadReply(reply: Extract<RaftMessage, { kind: "read-reply" }>): string | null {
+  if (!isCount(reply.sequence)) return "sequence is absurd";
+  return reply.readIndex === null || isCount(reply.readIndex) ? null : "readIndex is absurd";
+}
+
+function malformedMembership(control: Entry["control"]): string | null {
+  if (control?.kind !== "membership") return "a membership entry that names no members";
+  return uselessMembership(control.membership);
+}
+
+function uselessMembership(membership: Membership): string | null {
+  if (membership.voters.length === 0) return "a membership without voters";
+  return brokenMembership(membership);
+}
+
+/** What is wrong with a snapshot, or null when a correct leader could have sent it. */
+export function malformedSnapshot({ term, round, snapshot }: SnapshotReceived): string | null {
+  if (!isCount(term) || term > TERM_MAX) return "term is absurd";
+  const { at, membership } = snapshot;
+  if (!isCount(round) || !isCount(at.index) || !isCount(at.term)) return "a place is absurd";
+  if (!isCount(at.endOffset) || !isCount(at.timestamp)) return "a place is absurd";
+  if (at.index === 0 || at.term === 0) return "a snapshot of nothing";
+  return at.term > term ? "a snapshot newer than its leader" : uselessMembership(membership);
 }

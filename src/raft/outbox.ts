@@ -1,11 +1,11 @@
 // What leaves Raft with the next output, and the messages that may not leave yet because the hard
 // state they speak for is not durable. Owns the holding back; what is said is decided by the roles.
 
-import type { NodeId, WriteId } from "../base/ids.ts";
-import type { RaftMessage, ReadVerdict, Send, Verdict } from "./protocol.ts";
+import type { MemberId, WriteId } from "../base/ids.ts";
+import type { RaftMessage, ReadVerdict, Send, TransferVerdict, Verdict } from "./protocol.ts";
 
 interface HeldMessage {
-  readonly to: NodeId;
+  readonly to: MemberId;
   readonly message: RaftMessage;
   /** The write that must be durable first. */
   readonly after: WriteId;
@@ -15,6 +15,7 @@ export interface Outgoing {
   readonly sends: readonly Send[];
   readonly verdicts: readonly Verdict[];
   readonly reads: readonly ReadVerdict[];
+  readonly transfers: readonly TransferVerdict[];
 }
 
 const NOTHING: readonly never[] = [];
@@ -23,6 +24,7 @@ export class Outbox {
   #sends: Send[] = [];
   #verdicts: Verdict[] = [];
   #reads: ReadVerdict[] = [];
+  #transfers: TransferVerdict[] = [];
   /** At most one of each kind a peer: a newer message makes the older one of no use. */
   #held: HeldMessage[] = [];
 
@@ -31,7 +33,7 @@ export class Outbox {
   }
 
   /** Holds `message` back until `after` is durable. */
-  hold(to: NodeId, message: RaftMessage, after: WriteId): void {
+  hold(to: MemberId, message: RaftMessage, after: WriteId): void {
     const { kind } = message;
     const older = this.#held.findIndex((held) => held.to === to && held.message.kind === kind);
     if (older >= 0) this.#held.splice(older, 1);
@@ -66,8 +68,13 @@ export class Outbox {
     this.#reads.push(verdict);
   }
 
+  transferVerdict(verdict: TransferVerdict): void {
+    this.#transfers.push(verdict);
+  }
+
   get isEmpty(): boolean {
-    return this.#sends.length + this.#verdicts.length + this.#reads.length === 0;
+    const answers = this.#verdicts.length + this.#reads.length + this.#transfers.length;
+    return this.#sends.length + answers === 0;
   }
 
   /** Removes and returns all that may leave. */
@@ -78,10 +85,13 @@ export class Outbox {
     if (sends.length > 0) this.#sends = [];
     if (verdicts.length > 0) this.#verdicts = [];
     if (reads.length > 0) this.#reads = [];
+    const transfers = this.#transfers;
+    if (transfers.length > 0) this.#transfers = [];
     return {
       sends: sends.length > 0 ? sends : NOTHING,
       verdicts: verdicts.length > 0 ? verdicts : NOTHING,
       reads: reads.length > 0 ? reads : NOTHING,
+      transfers: transfers.length > 0 ? transfers : NOTHING,
     };
   }
 }

@@ -8,17 +8,29 @@
 //        +---------+ <--------------------------------- +-----------+
 //   one append at a time;   a refusal, a lost link,       appends in a pipeline,
 //   nextIndex is a guess    sizes no longer known         nextIndex runs ahead
+//         |     ^                                            ^
+//         |     | the host sent it, or gave up               | any acknowledgement that
+//         v     |                                            | joins on to the leader's log
+//        +----------+ ---------------------------------------+
+//        | snapshot |   entries it needs are trimmed: the host brings it a checkpoint
+//        +----------+
 
 import { assert } from "../base/assert.ts";
-import type { NodeId } from "../base/ids.ts";
-import { after, type Instant, type LogIndex, type Micros, NO_INDEX } from "../base/ids.ts";
+import {
+  after,
+  type Instant,
+  type LogIndex,
+  type MemberId,
+  type Micros,
+  NO_INDEX,
+} from "../base/ids.ts";
 import type { LogTail } from "./log-tail.ts";
 import type { Conflict, PeerStatus } from "./protocol.ts";
 
 export class Progress {
-  readonly peer: NodeId;
+  readonly peer: MemberId;
   readonly #inFlightMax: number;
-  #mode: "probe" | "replicate" = "probe";
+  #mode: PeerStatus["mode"] = "probe";
   /**
    * Verified and durable at the peer. Only its acknowledgements raise it, nothing lowers it.
    * Invariant: matchIndex < nextIndex.
@@ -27,6 +39,8 @@ export class Progress {
   #nextIndex: LogIndex;
   /** Probe mode: the one append is on its way. */
   #probeIsOut = false;
+  /** Snapshot mode: the place of the checkpoint that the host was told to bring. */
+  #snapshotIndex: LogIndex = NO_INDEX;
   /** Replicate mode: the last index of each append on its way, ascending. */
   readonly #inFlight: LogIndex[] = [];
   /** Since when the oldest append has waited, without progress and without a question after it. */
@@ -37,7 +51,7 @@ export class Progress {
   #round = 0;
 
   /** `nextIndex` is the leader's first guess: just after its own log (paper, Figure 2). */
-  constructor(peer: NodeId, nextIndex: LogIndex, now: Instant, inFlightMax: number) {
+  constructor(peer: MemberId, nextIndex: LogIndex, now: Instant, inFlightMax: number) {
     this.peer = peer;
     this.#nextIndex = nextIndex;
     this.#inFlightMax = inFlightMax;
@@ -45,7 +59,7 @@ export class Progress {
     this.#waitingSince = now;
   }
 
-  get mode(): "probe" | "replicate" {
+  get mode(): PeerStatus["mode"] {
     return this.#mode;
   }
 
@@ -77,8 +91,13 @@ export class Progress {
       mode: this.#mode,
       matchIndex: this.#matchIndex,
       nextIndex: this.#nextIndex,
-      inFlight: this.#mode === "probe" ? Number(this.#probeIsOut) : this.#inFlight.length,
+      inFlight: this.#onTheWay(),
     };
+  }
+
+  #onTheWay(): number {
+    if (this.#mode === "snapshot") return 1;
+    return this.#mode === "probe" ? Number(this.#probeIsOut) : this.#inFlight.length;
   }
 
   /** Any answer of this term: the peer was alive and followed us when `round` reached it. */
@@ -92,7 +111,7 @@ export class Progress {
    * the host decides where an append ends, and only the answer tells.
    */
   mayAppend(tail: LogTail): boolean {
-    if (this.#nextIndex > tail.lastIndex) return false;
+    if (this.#nextIndex > tail.lastIndex || this.#mode === "snapshot") return false;
     if (this.#mode === "probe") return !this.#probeIsOut;
     if (tail.isRecent((this.#nextIndex - 1) as LogIndex)) {
       return this.#inFlight.length < this.#inFlightMax;
@@ -120,10 +139,34 @@ export class Progress {
     if (commitIndex > this.#toldCommit) this.#toldCommit = commitIndex;
   }
 
+  /** Whether what it needs next is trimmed away from a log that begins after `startIndex`. */
+  needsSnapshot(startIndex: LogIndex): boolean {
+    return this.#nextIndex <= startIndex;
+  }
+
+  /** The host is told to bring the peer the checkpoint at `index`. */
+  snapshotSent(index: LogIndex): void {
+    this.#becomeProbe();
+    this.#mode = "snapshot";
+    this.#snapshotIndex = index;
+  }
+
+  /**
+   * The host has sent the snapshot whole, or has given up. The peer's next acknowledgement says what it has;
+   * if none comes within `patience` of now, and it answers, all begins anew.
+   */
+  snapshotEnded(now: Instant, patience: Micros): void {
+    if (this.#mode !== "snapshot") return;
+    this.#becomeProbe();
+    this.#probeIsOut = true;
+    this.#waitingSince = after(now, patience);
+  }
+
   /**
    * The peer has everything up to `matchIndex`, durable and verified. Says whether that was news.
+   * The leader's log begins after `startIndex`.
    */
-  acknowledged(now: Instant, matchIndex: LogIndex): boolean {
+  acknowledged(now: Instant, matchIndex: LogIndex, startIndex: LogIndex): boolean {
     const isNews = matchIndex > this.#matchIndex;
     if (isNews) {
       this.#matchIndex = matchIndex;
@@ -133,6 +176,8 @@ export class Progress {
       // PERF: at most appendsInFlightMax long.
       while ((this.#inFlight[0] ?? matchIndex + 1) <= matchIndex) this.#inFlight.shift();
       if (this.#nextIndex <= matchIndex) this.#nextIndex = (matchIndex + 1) as LogIndex;
+    } else if (this.#mode === "snapshot") {
+      this.#maybeLeaveSnapshot(startIndex);
     } else if (matchIndex >= this.#nextIndex || this.#joinsAt(matchIndex)) {
       this.#mode = "replicate";
       this.#inFlight.length = 0;
@@ -147,6 +192,7 @@ export class Progress {
    * nothing there. A refusal of something no longer asked is ignored. Says whether it counted.
    */
   refused({ prevIndex, hintIndex, hintTerm }: Conflict, tail: LogTail): boolean {
+    if (this.#mode === "snapshot") return false;
     if (prevIndex <= this.#matchIndex || prevIndex >= this.#nextIndex) return false;
     if (this.#mode === "probe" && prevIndex !== this.#nextIndex - 1) return false;
     const joins = hintTerm > 0 ? tail.lastAtMost(hintIndex, hintTerm).index : hintIndex;
@@ -158,8 +204,9 @@ export class Progress {
   }
 
   /** Messages to the peer are being lost: no use in a pipeline until it answers. */
-  unreachable(): void {
+  unreachable(now: Instant): void {
     if (this.#mode === "replicate") this.#becomeProbe();
+    else this.snapshotEnded(now, 0 as Micros);
   }
 
   /**
@@ -174,6 +221,13 @@ export class Progress {
     if (this.#mode === "replicate") return "pipeline";
     this.#probeIsOut = false;
     return "probe";
+  }
+
+  /** Any checkpoint that joins on to the leader's log is as good as the one that was asked for. */
+  #maybeLeaveSnapshot(startIndex: LogIndex): void {
+    if (this.#matchIndex < this.#snapshotIndex) return;
+    this.#becomeProbe();
+    if (!this.needsSnapshot(startIndex)) this.#mode = "replicate";
   }
 
   /** An answer that shows the guess to be right, when no probe is out to be told apart from. */

@@ -9,9 +9,11 @@ import type {
   LogPoint,
   LogWrite,
   Seal,
+  Snapshot,
   TermRun,
 } from "../base/entry.ts";
-import type { LogIndex, Micros, NodeId, Offset, Term, WriteId } from "../base/ids.ts";
+import type { Instant, LogIndex, MemberId, Micros, Offset, Term, WriteId } from "../base/ids.ts";
+import type { Member, Membership } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 
 export type RaftMessage =
@@ -23,6 +25,8 @@ export type RaftMessage =
       readonly lastIndex: LogIndex;
       readonly lastTerm: Term;
       readonly preVote: boolean;
+      /** The leader itself has asked for this election: nobody need be loyal to it (thesis 3.10). */
+      readonly transfer: boolean;
     }
   /**
    * Echoes the term of the request when granted; else the voter's own term, so that a stale
@@ -55,6 +59,23 @@ export type RaftMessage =
       readonly matchIndex: LogIndex;
       /** Null when prevIndex matched; else where to look instead (term-jump hint). */
       readonly conflict: Conflict | null;
+    }
+  /**
+   * TimeoutNow (thesis 3.10): stand for election at once. `lastIndex` is the end of the leader's
+   * log, an entry of its own term; whoever has it not, or no longer, disobeys.
+   */
+  | { readonly kind: "timeout-now"; readonly term: Term; readonly lastIndex: LogIndex }
+  /**
+   * A server that does not lead asks for the index that its readers must have applied (thesis 6.4).
+   * `sequence` counts the sender's requests; it confirms nothing, the leader's own rounds do.
+   */
+  | { readonly kind: "read-request"; readonly term: Term; readonly sequence: number }
+  /** Null: the sender does not lead, or too many reads wait there. */
+  | {
+      readonly kind: "read-reply";
+      readonly term: Term;
+      readonly sequence: number;
+      readonly readIndex: LogIndex | null;
     };
 
 /**
@@ -70,15 +91,55 @@ export interface Conflict {
 
 export type RaftEvent =
   | { readonly kind: "deadline" }
-  | { readonly kind: "received"; readonly from: NodeId; readonly message: RaftMessage }
+  | { readonly kind: "received"; readonly from: MemberId; readonly message: RaftMessage }
   /** `proposalId` is the host's; exactly one verdict answers it. */
   | { readonly kind: "proposed"; readonly proposalId: number; readonly draft: Draft }
+  /**
+   * Asks for another membership, any from any (paper, section 6). `proposalId` as for proposals;
+   * the verdict is `committed` when the final configuration is.
+   */
+  | {
+      readonly kind: "membership-proposed";
+      readonly proposalId: number;
+      readonly target: MembershipTarget;
+    }
+  /** Asks the leader to make another lead (thesis 3.10); exactly one transfer verdict answers. */
+  | {
+      readonly kind: "transfer-requested";
+      readonly transferId: number;
+      /** Null: whichever voter is the most caught up. */
+      readonly to: MemberId | null;
+    }
   /** All writes up to and with this id are durable. */
   | { readonly kind: "persisted"; readonly writeId: WriteId }
-  /** Asks for the index that a linearizable read must have applied (thesis 6.4). */
-  | { readonly kind: "read-requested"; readonly readId: number }
+  /**
+   * Asks for the index that a linearizable read must have applied (thesis 6.4). With a deadline the
+   * answer is sought until then, of whoever leads; without one only a leader seeks it.
+   */
+  | { readonly kind: "read-requested"; readonly readId: number; readonly deadline?: Instant }
+  /**
+   * The leader of `term` has sent this snapshot, and the host has all of it, verified. It is
+   * answered by append-replies, as entries are.
+   */
+  | {
+      readonly kind: "snapshot-received";
+      readonly from: MemberId;
+      readonly term: Term;
+      readonly round: number;
+      readonly snapshot: Snapshot;
+    }
+  /** The host has sent a snapshot whole (ok), or has given up sending it. */
+  | { readonly kind: "snapshot-ended"; readonly peer: MemberId; readonly ok: boolean }
+  /** The host's log begins after `base` now, a committed place. */
+  | { readonly kind: "trimmed"; readonly base: LogPoint }
   /** A hint, never a vote: messages to this peer are being lost. */
-  | { readonly kind: "peer-unreachable"; readonly peer: NodeId };
+  | { readonly kind: "peer-unreachable"; readonly peer: MemberId };
+
+/** What a membership is to become; in any order, nobody twice. */
+export interface MembershipTarget {
+  readonly voters: readonly Member[];
+  readonly learners: readonly Member[];
+}
 
 /** All that Raft decided since the last take. Everything in it may be performed at once. */
 export interface RaftOutput {
@@ -87,20 +148,23 @@ export interface RaftOutput {
   readonly sends: readonly Send[];
   readonly verdicts: readonly Verdict[];
   readonly reads: readonly ReadVerdict[];
+  readonly transfers: readonly TransferVerdict[];
+  /** The membership in force, when it is another than at the last take; a fresh log's first too. */
+  readonly membership: Membership | null;
   /** Entries up to here are committed for ever. */
   readonly commitIndex: LogIndex;
 }
 
 export type Send =
   /** As it stands; an append-request in here has no entries. */
-  | { readonly kind: "message"; readonly to: NodeId; readonly message: RaftMessage }
+  | { readonly kind: "message"; readonly to: MemberId; readonly message: RaftMessage }
   /**
    * An append-request whose entries (prevIndex, lastIndex] the host attaches from the log: as many
    * as fit into `bytesMax` of frames, at least one. Sent only while `term` is still led.
    */
   | {
       readonly kind: "entries";
-      readonly to: NodeId;
+      readonly to: MemberId;
       readonly term: Term;
       readonly prevIndex: LogIndex;
       readonly prevTerm: Term;
@@ -108,6 +172,17 @@ export type Send =
       readonly bytesMax: number;
       readonly commitIndex: LogIndex;
       readonly round: number;
+    }
+  /**
+   * Entries that this peer needs are trimmed: it is to be brought the base checkpoint, at `at` or
+   * later. Nothing else is asked for it until it has that, or `snapshot-ended` comes.
+   */
+  | {
+      readonly kind: "snapshot";
+      readonly to: MemberId;
+      readonly term: Term;
+      readonly round: number;
+      readonly at: LogIndex;
     };
 
 export type Verdict =
@@ -122,26 +197,46 @@ export type Verdict =
   | {
       readonly kind: "refused";
       readonly proposalId: number;
-      readonly why: "not-leader" | "overloaded";
-      readonly leader: NodeId | null;
+      readonly why: Refusal;
+      readonly leader: MemberId | null;
+      /** For people: what is invalid, who is behind. */
+      readonly what?: string;
     }
   /** Leadership was lost after the append: it may yet commit. */
   | { readonly kind: "unknown"; readonly proposalId: number };
 
+export type Refusal =
+  | "not-leader"
+  /** Too many bytes are uncommitted. */
+  | "overloaded"
+  /** Leadership is on its way to another; it is over within electionTimeoutMax. */
+  | "transferring"
+  /** No membership can be so. */
+  | "invalid"
+  /** One change of membership at a time. */
+  | "change-in-progress"
+  /** A new leader has not committed an entry of its own term yet. */
+  | "not-ready"
+  /** A learner that is to be a voter lacks more than one append. */
+  | "not-caught-up";
+
 export type ReadVerdict =
+  /** Whoever has applied `readIndex` may read. It may not be committed here yet. */
   | { readonly kind: "ready"; readonly readId: number; readonly readIndex: LogIndex }
-  | { readonly kind: "refused"; readonly readId: number; readonly leader: NodeId | null };
+  | { readonly kind: "refused"; readonly readId: number; readonly leader: MemberId | null };
+
+export type TransferVerdict =
+  | { readonly kind: "completed"; readonly transferId: number }
+  | {
+      readonly kind: "aborted";
+      readonly transferId: number;
+      readonly why: "not-leader" | "not-a-voter" | "transferring" | "timed-out" | "another-leader";
+    };
 
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
-/** Who decides. A voter that is not in here counts for nothing. */
-export interface Membership {
-  readonly voters: readonly NodeId[];
-  readonly learners: readonly NodeId[];
-}
-
 export interface RaftOptions {
-  readonly self: NodeId;
+  readonly self: MemberId;
   /** A timeout is drawn once from [min, max) and stored as an instant. */
   readonly electionTimeoutMin: Micros;
   readonly electionTimeoutMax: Micros;
@@ -163,19 +258,22 @@ export interface RaftOptions {
 /** What the log says after recovery; all of it durable. */
 export interface RaftRestored {
   readonly hardState: HardState;
+  /** The committed membership as of `base`; NO_MEMBERS where none is known yet. */
   readonly membership: Membership;
   /** Committed for certain (the checkpoint's place). */
   readonly base: LogPoint;
   /** Runs of terms over [first retained index, base.index], ascending. */
   readonly termRuns: readonly TermRun[];
-  /** Every entry after base, ascending. */
+  /** The place the retained log begins after; absent where the first entry ever is retained. */
+  readonly start?: LogPoint;
+  /** Every entry after base, ascending; membership entries with what they say. */
   readonly tail: readonly EntryHead[];
 }
 
 /** One peer as the leader sees it. */
 export interface PeerStatus {
-  readonly peer: NodeId;
-  readonly mode: "probe" | "replicate";
+  readonly peer: MemberId;
+  readonly mode: "probe" | "replicate" | "snapshot";
   readonly matchIndex: LogIndex;
   readonly nextIndex: LogIndex;
   readonly inFlight: number;
@@ -183,17 +281,24 @@ export interface PeerStatus {
 
 /** A readable snapshot; a fresh object each time. */
 export interface RaftStatus {
-  readonly self: NodeId;
+  readonly self: MemberId;
   readonly role: Role;
   readonly term: Term;
-  readonly votedFor: NodeId | null;
-  readonly leader: NodeId | null;
+  readonly votedFor: MemberId | null;
+  readonly leader: MemberId | null;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly endOffset: Offset;
   readonly commitIndex: LogIndex;
   readonly durableIndex: LogIndex;
-  /** Empty unless leading. */
+  /** In force: the last in the log, committed or not. */
+  readonly membership: Membership;
+  readonly committedMembership: Membership;
+  /** Whether this server votes and may lead under `membership`. */
+  readonly isVoter: boolean;
+  /** Whom leadership is on its way to, as long as this server leads. */
+  readonly transferTo: MemberId | null;
+  /** Empty unless leading; with removed members that have not been told yet. */
   readonly peers: readonly PeerStatus[];
   /** Messages without effect, because no correct peer of this cluster sends them. */
   readonly dropped: number;

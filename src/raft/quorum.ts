@@ -1,5 +1,14 @@
 // Arithmetic of majorities over plain numbers: what more than half of the voters have reached, and
-// how an election stands. Knows nothing of terms, logs or peers (paper, sections 5.2 and 5.3).
+// how an election stands; in a joint configuration, for both halves (paper, sections 5.2, 5.3 and
+// 6). Knows nothing of terms, logs or peers.
+
+import type { MemberId } from "../base/ids.ts";
+
+/** The two electorates of a membership; `outgoing` is empty unless it is joint. */
+export interface Electorates {
+  readonly voters: readonly MemberId[];
+  readonly outgoing: readonly MemberId[];
+}
 
 /** How many of `voters` are more than half of them. */
 export function majorityOf(voters: number): number {
@@ -19,10 +28,45 @@ export function reachedByMajority(values: readonly number[]): number {
   return descending[majorityOf(values.length) - 1] as number;
 }
 
+/** As reachedByMajority, by a majority of each half: in a joint configuration the lesser of two. */
+export function reachedByQuorum(
+  { voters, outgoing }: Electorates,
+  reachedBy: (voter: MemberId) => number,
+): number {
+  const reached = reachedByMajority(voters.map(reachedBy));
+  if (outgoing.length === 0) return reached;
+  return Math.min(reached, reachedByMajority(outgoing.map(reachedBy)));
+}
+
 export type Outcome = "won" | "lost" | "pending";
 
 /** How an election stands after `granted` and `refused` of `voters` have answered. */
 export function electionOutcome(voters: number, granted: number, refused: number): Outcome {
   if (voters > 0 && granted >= majorityOf(voters)) return "won";
   return voters - refused < majorityOf(voters) ? "lost" : "pending";
+}
+
+/** How an election stands in both halves: lost as soon as one is lost, won when both are won. */
+export function jointOutcome(
+  { voters, outgoing }: Electorates,
+  answer: (voter: MemberId) => "granted" | "refused" | null,
+): Outcome {
+  const outcome = outcomeIn(voters, answer);
+  if (outgoing.length === 0 || outcome === "lost") return outcome;
+  const other = outcomeIn(outgoing, answer);
+  return other === "won" ? outcome : other;
+}
+
+function outcomeIn(
+  voters: readonly MemberId[],
+  answer: (voter: MemberId) => "granted" | "refused" | null,
+): Outcome {
+  let granted = 0;
+  let refused = 0;
+  for (const voter of voters) {
+    const answered = answer(voter);
+    if (answered === "granted") granted += 1;
+    else if (answered === "refused") refused += 1;
+  }
+  return electionOutcome(voters.length, granted, refused);
 }

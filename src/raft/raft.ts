@@ -13,20 +13,22 @@
 //                      a higher term, a leader of this term, an election or a quorum lost
 
 import { assert, unreachable } from "../base/assert.ts";
-import type { Draft } from "../base/entry.ts";
 import {
+  earlier,
   type Instant,
   type LogIndex,
+  type MemberId,
+  NEVER,
   NO_INDEX,
-  type NodeId,
   type Term,
   type WriteId,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
-import { Candidate, type VoteReply } from "./candidate.ts";
+import type { Membership } from "../base/membership.ts";
+import { Candidate, PreCandidate, type VoteReply } from "./candidate.ts";
 import { type AppendRequest, Follower } from "./follower.ts";
 import { type AppendReply, Leader } from "./leader.ts";
-import { malformedMessage } from "./message-check.ts";
+import { malformedMessage, malformedSnapshot } from "./message-check.ts";
 import type {
   RaftEvent,
   RaftMessage,
@@ -37,10 +39,15 @@ import type {
   Role,
 } from "./protocol.ts";
 import { Server } from "./server.ts";
+import type { Tally } from "./tally.ts";
 
 const NOT_A_MEMBER = "the sender is not a member";
 
 type VoteRequest = Extract<RaftMessage, { kind: "vote-request" }>;
+type TimeoutNow = Extract<RaftMessage, { kind: "timeout-now" }>;
+type ReadRequest = Extract<RaftMessage, { kind: "read-request" }>;
+type ReadReply = Extract<RaftMessage, { kind: "read-reply" }>;
+type EventOf<Kind extends RaftEvent["kind"]> = Extract<RaftEvent, { kind: Kind }>;
 
 /**
  * One member's consensus. Its host gives it events, performs every output it takes (at once, and
@@ -50,10 +57,11 @@ type VoteRequest = Extract<RaftMessage, { kind: "vote-request" }>;
 export class Raft implements Machine<RaftEvent, RaftOutput> {
   readonly #server: Server;
   /** Made anew at every change of role or term, so that nothing of the old one can be left over. */
-  #role: Follower | Candidate | Leader;
+  #role: Follower | PreCandidate | Candidate | Leader;
   #now: Instant;
   #isStepping = false;
   #reportedCommit: LogIndex;
+  #reportedMembership: Membership;
   #dropped = 0;
   #lastDropped: string | null = null;
 
@@ -66,6 +74,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     this.#now = now;
     this.#role = new Follower(this.#server, now, now);
     this.#reportedCommit = this.#server.commitIndex;
+    this.#reportedMembership = this.#server.membership;
   }
 
   get role(): Role {
@@ -77,7 +86,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   /** The leader of this term, where known. */
-  get leader(): NodeId | null {
+  get leader(): MemberId | null {
     return this.#role.leader;
   }
 
@@ -95,7 +104,8 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   get deadline(): Instant {
-    return this.#role.deadline;
+    const { reads, transfers } = this.#server;
+    return earlier(this.#role.deadline, earlier(reads.deadline, transfers.deadline));
   }
 
   step(now: Instant, event: RaftEvent): void {
@@ -104,6 +114,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     this.#isStepping = true;
     this.#now = now;
     this.#dispatch(event);
+    this.#followTransfer();
     this.#isStepping = false;
   }
 
@@ -112,14 +123,24 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     const { journal, outbox, commitIndex } = this.#server;
     this.#role.flush(this.#now);
     const write = journal.takeWrite();
-    if (write === null && outbox.isEmpty && commitIndex === this.#reportedCommit) return null;
+    const membership = this.#takeMembership();
+    const isSame = commitIndex === this.#reportedCommit && membership === null;
+    if (write === null && outbox.isEmpty && isSame) return null;
     this.#reportedCommit = commitIndex;
-    const { sends, verdicts, reads } = outbox.take();
-    return { write, sends, verdicts, reads, commitIndex };
+    return { write, ...outbox.take(), membership, commitIndex };
+  }
+
+  /** The membership in force, if it is news. */
+  #takeMembership(): Membership | null {
+    const { membership } = this.#server;
+    if (membership === this.#reportedMembership) return null;
+    this.#reportedMembership = membership;
+    return membership;
   }
 
   status(): RaftStatus {
-    const { self, term, votedFor, tail, journal, commitIndex } = this.#server;
+    const { self, term, votedFor, tail, journal, commitIndex, configuration } = this.#server;
+    const transferTo = this.#server.transfers.current?.to ?? null;
     return {
       self,
       role: this.role,
@@ -131,6 +152,10 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
       endOffset: tail.endOffset,
       commitIndex,
       durableIndex: journal.durableIndex,
+      membership: configuration.effective,
+      committedMembership: configuration.committed,
+      isVoter: configuration.isVoter,
+      transferTo: this.#role.kind === "leader" ? transferTo : null,
       peers: this.#role.kind === "leader" ? this.#role.status() : [],
       dropped: this.#dropped,
       lastDropped: this.#lastDropped,
@@ -146,16 +171,27 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
         this.#received(event.from, event.message);
         break;
       case "proposed":
-        this.#proposed(event.proposalId, event.draft);
+      case "membership-proposed":
+        this.#proposed(event);
+        break;
+      case "transfer-requested":
+        this.#transferRequested(event);
         break;
       case "persisted":
         this.#persisted(event.writeId);
         break;
       case "read-requested":
-        this.#readRequested(event.readId);
+        this.#readRequested(event);
         break;
+      case "snapshot-received":
+        this.#drop(malformedSnapshot(event) ?? this.#snapshotReceived(event));
+        break;
+      case "trimmed":
+        this.#server.trim(event.base);
+        break;
+      case "snapshot-ended":
       case "peer-unreachable":
-        if (this.#role.kind === "leader") this.#role.peerUnreachable(event.peer);
+        this.#peerNews(event);
         break;
       default:
         unreachable(event);
@@ -163,39 +199,102 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   #timePassed(): void {
+    for (const { readId } of this.#server.reads.timePassed(this.#now)) this.#refuseRead(readId);
     if (this.#now < this.#role.deadline) return;
     if (this.#role.kind !== "leader") this.#becomePreCandidate();
     else if (this.#role.hasLostQuorum(this.#now)) this.#becomeFollower(this.term, null);
     else this.#role.timePassed(this.#now);
   }
 
-  #proposed(proposalId: number, draft: Draft): void {
+  #proposed(event: EventOf<"proposed" | "membership-proposed">): void {
+    const { proposalId } = event;
     const { leader } = this;
-    if (this.#role.kind === "leader") this.#role.propose(proposalId, draft);
-    else this.#server.outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader });
+    if (this.#role.kind !== "leader") {
+      this.#server.outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader });
+    } else if (event.kind === "proposed") {
+      this.#role.propose(proposalId, event.draft);
+    } else {
+      this.#role.proposeMembership(this.#now, proposalId, event.target);
+    }
   }
 
-  #readRequested(readId: number): void {
-    const { leader } = this;
-    if (this.#role.kind === "leader") this.#role.requestRead(readId);
-    else this.#server.outbox.readVerdict({ kind: "refused", readId, leader });
+  #transferRequested({ transferId, to }: EventOf<"transfer-requested">): void {
+    const why = "not-leader";
+    if (this.#role.kind === "leader") this.#role.requestTransfer(this.#now, transferId, to);
+    else this.#server.outbox.transferVerdict({ kind: "aborted", transferId, why });
+  }
+
+  /**
+   * A transfer completes when its target is heard to lead, which is after our leadership ended; it
+   * is over when another is heard, or in time.
+   */
+  #followTransfer(): void {
+    const { transfers } = this.#server;
+    const transfer = transfers.current;
+    if (transfer === null) return;
+    const { to, term, until } = transfer;
+    if (this.term > term && this.leader !== null) {
+      if (this.leader === to) transfers.complete();
+      else transfers.abort("another-leader");
+    } else if (this.#now >= until) {
+      transfers.abort("timed-out");
+      if (this.#role.kind !== "leader") return;
+      if (this.#server.configuration.isVoter) this.#role.transferAborted(this.#now);
+      // Removed, and everybody has been told: there is nothing left to lead.
+      else this.#becomeFollower(this.term, null);
+    }
+  }
+
+  #readRequested({ readId, deadline }: EventOf<"read-requested">): void {
+    const read = { readId, deadline: deadline ?? NEVER };
+    const isTaken =
+      this.#role.kind === "leader"
+        ? this.#role.requestRead({ kind: "here", ...read })
+        : deadline !== undefined && this.#server.reads.maybeAdd(read);
+    if (!isTaken) this.#refuseRead(readId);
+  }
+
+  #refuseRead(readId: number): void {
+    this.#server.outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
+  }
+
+  #peerNews(event: EventOf<"snapshot-ended" | "peer-unreachable">): void {
+    if (this.#role.kind !== "leader") return;
+    if (event.kind === "peer-unreachable") this.#role.peerUnreachable(this.#now, event.peer);
+    else this.#role.snapshotEnded(this.#now, event.peer, event.ok);
   }
 
   #persisted(writeId: WriteId): void {
     const { journal, outbox } = this.#server;
     journal.persisted(writeId);
     outbox.release(journal.confirmedWrite);
-    this.#role.persisted();
+    this.#role.persisted(this.#now);
     this.#countVotes();
   }
 
-  #received(from: NodeId, message: RaftMessage): void {
-    const isPeer = this.#server.peers.includes(from);
-    this.#drop(isPeer ? (malformedMessage(message) ?? this.#heard(from, message)) : NOT_A_MEMBER);
+  #received(from: MemberId, message: RaftMessage): void {
+    this.#drop(malformedMessage(message) ?? this.#unwelcome(from, message));
+  }
+
+  /**
+   * Requests are served whoever asks: a member may be asked by one that it has not heard of yet,
+   * and who decides is the asker's log to say (thesis 4.1). Answers count from members only.
+   */
+  #unwelcome(from: MemberId, message: RaftMessage): string | null {
+    if (from === this.#server.self) return "from this server itself";
+    const isAnswer = message.kind.endsWith("-reply");
+    if (isAnswer && !this.#isTracked(from, message.term)) return NOT_A_MEMBER;
+    return this.#heard(from, message);
+  }
+
+  /** A removed peer may still acknowledge, but no longer raises our term. */
+  #isTracked(from: MemberId, term: Term): boolean {
+    if (this.#server.configuration.has(from)) return true;
+    return this.#role.kind === "leader" && term <= this.term && this.#role.tracks(from);
   }
 
   /** Says what is wrong with a message that, as things stand here, no correct peer sends. */
-  #heard(from: NodeId, message: RaftMessage): string | null {
+  #heard(from: MemberId, message: RaftMessage): string | null {
     if (message.term > this.term && this.#raisesTerm(message)) {
       this.#becomeFollower(message.term, message.kind === "append-request" ? from : null);
     }
@@ -208,32 +307,48 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
         return this.#appendRequested(from, message);
       case "append-reply":
         return this.#appendReplied(from, message);
+      case "timeout-now":
+        return this.#toldToStand(from, message);
+      case "read-request":
+        return this.#readAsked(from, message);
+      case "read-reply":
+        return this.#readReplied(message);
       default:
         return unreachable(message);
     }
   }
 
   /**
-   * Any message of a later term ends ours (paper, section 5.1), but for three: whoever asks for a
-   * pre-vote, or has been granted one, has not entered the term it names; and while we hear a
-   * leader, a candidate is a disturbance (paper, section 6). If that one is in earnest, its answer
-   * to the leader's next append says so.
+   * Any message of a later term ends ours (paper, section 5.1), but for some: whoever asks for a
+   * pre-vote, or has been granted one, has not entered the term it names; while we hear a leader, a
+   * candidate is a disturbance (paper, section 6), unless that leader has sent it; and what only a
+   * leader of our own term is asked or says proves no other. A candidate in earnest says so by its
+   * answer to the leader's next append.
    */
   #raisesTerm(message: RaftMessage): boolean {
     switch (message.kind) {
       case "vote-request":
-        return !message.preVote && !this.#role.hearsLeader(this.#now);
+        return !message.preVote && !this.#isLoyal(message);
       case "vote-reply":
         return !(message.preVote && message.granted);
       case "append-request":
       case "append-reply":
+      case "read-reply":
         return true;
+      case "timeout-now":
+      case "read-request":
+        return false;
       default:
         return unreachable(message);
     }
   }
 
-  #voteRequested(from: NodeId, request: VoteRequest): null {
+  /** Whether we hear a leader, so that a candidate is refused that it has not sent itself. */
+  #isLoyal({ transfer }: VoteRequest): boolean {
+    return !transfer && this.#role.hearsLeader(this.#now);
+  }
+
+  #voteRequested(from: MemberId, request: VoteRequest): null {
     const { preVote } = request;
     const granted = this.#wouldVoteFor(from, request);
     if (granted && !preVote) this.#voteFor(from);
@@ -243,7 +358,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   /** Gives our vote; its candidate gets a whole timeout to win. Giving it again changes nothing. */
-  #voteFor(candidate: NodeId): void {
+  #voteFor(candidate: MemberId): void {
     if (this.#server.votedFor === candidate) return;
     this.#server.voteFor(candidate);
     this.#becomeFollower(this.term, null);
@@ -252,8 +367,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   /**
    * Whether `candidate` may have our vote in the term it asks for (paper, sections 5.2 and 5.4.1).
    */
-  #wouldVoteFor(candidate: NodeId, { term, lastIndex, lastTerm }: VoteRequest): boolean {
-    if (this.#role.hearsLeader(this.#now)) return false;
+  #wouldVoteFor(candidate: MemberId, request: VoteRequest): boolean {
+    if (this.#isLoyal(request)) return false;
+    const { term, lastIndex, lastTerm } = request;
     const { votedFor, tail } = this.#server;
     if (term < this.term) return false;
     if (term === this.term && votedFor !== null && votedFor !== candidate) return false;
@@ -261,7 +377,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     return lastIndex >= tail.lastIndex;
   }
 
-  #voteReplied(from: NodeId, reply: VoteReply): null {
+  #voteReplied(from: MemberId, reply: VoteReply): null {
     if (this.#role.kind === "candidate" || this.#role.kind === "pre-candidate") {
       this.#role.voteReplied(from, reply);
       this.#countVotes();
@@ -274,11 +390,11 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     if (role.kind !== "candidate" && role.kind !== "pre-candidate") return;
     const outcome = role.outcome;
     if (outcome === "lost") this.#becomeFollower(this.term, null);
-    else if (outcome === "won" && role.kind === "candidate") this.#becomeLeader();
-    else if (outcome === "won") this.#becomeCandidate();
+    else if (outcome === "won" && role.kind === "candidate") this.#becomeLeader(role.votes);
+    else if (outcome === "won") this.#becomeCandidate(false);
   }
 
-  #appendRequested(from: NodeId, request: AppendRequest): string | null {
+  #appendRequested(from: MemberId, request: AppendRequest): string | null {
     if (request.term < this.term) return this.#refuseFormerLeader(from);
     if (this.#role.kind === "leader") return "a second leader in this term";
     if (this.#role.kind !== "follower") this.#becomeFollower(this.term, from);
@@ -296,7 +412,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
    *   3. its round 7 of term 2 comes: were it echoed, in term 4, A would take it for an answer to
    *      round 7 of term 4, which may not have begun, and serve a read that somebody has outdated
    */
-  #refuseFormerLeader(from: NodeId): null {
+  #refuseFormerLeader(from: MemberId): null {
     this.#server.sendWhenDurable(from, {
       kind: "append-reply",
       term: this.term,
@@ -307,37 +423,86 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     return null;
   }
 
-  #appendReplied(from: NodeId, reply: AppendReply): string | null {
+  #appendReplied(from: MemberId, reply: AppendReply): string | null {
     if (this.#role.kind !== "leader" || reply.term !== this.term) return null;
     return this.#role.appendReplied(this.#now, from, reply);
+  }
+
+  /**
+   * TimeoutNow (thesis 3.10). Obeyed at once and without a pre-vote, if it comes from the leader we
+   * follow and we still have the log that it counts on; a learner never stands.
+   */
+  #toldToStand(from: MemberId, { term, lastIndex }: TimeoutNow): string | null {
+    if (term !== this.term || from !== this.leader) return null;
+    if (!this.#server.configuration.isVoter) return "a learner is told to stand";
+    if (this.termAt(lastIndex) === term) this.#becomeCandidate(true);
+    return null;
+  }
+
+  #readAsked(from: MemberId, { term, sequence }: ReadRequest): null {
+    const leader = this.#role.kind === "leader" && term === this.term ? this.#role : null;
+    if (leader?.requestRead({ kind: "peer", peer: from, sequence }) === true) return null;
+    const reply = { kind: "read-reply", term: this.term, sequence, readIndex: null } as const;
+    this.#server.sendWhenDurable(from, reply);
+    return null;
+  }
+
+  #readReplied({ term, sequence, readIndex }: ReadReply): null {
+    const { reads, outbox } = this.#server;
+    if (term !== this.term) return null;
+    for (const read of reads.answered(term, sequence, readIndex)) outbox.readVerdict(read);
+    return null;
+  }
+
+  #snapshotReceived({ from, term, round, snapshot }: EventOf<"snapshot-received">): string | null {
+    if (from === this.#server.self) return "from this server itself";
+    if (term < this.term) return this.#refuseFormerLeader(from);
+    if (term > this.term) this.#becomeFollower(term, from);
+    if (this.#role.kind === "leader") return "a second leader in this term";
+    if (this.#role.kind !== "follower") this.#becomeFollower(this.term, from);
+    assert(this.#role.kind === "follower", "only a follower takes a snapshot");
+    return this.#role.snapshotReceived(this.#now, from, round, snapshot);
   }
 
   /**
    * In a later term nobody has our vote yet; in the same term our vote stands, whatever we were.
    * `leader` is only a hint for those who waited on us: a follower knows its leader by hearing it.
    */
-  #becomeFollower(term: Term, leader: NodeId | null): void {
+  #becomeFollower(term: Term, leader: MemberId | null): void {
     if (term > this.term) this.#server.enterTerm(term, null);
-    if (this.#role.kind === "leader") this.#role.resign(leader);
+    if (this.#role.kind === "leader") this.#resign(this.#role, leader);
     this.#server.outbox.forgetRequests();
     this.#role = new Follower(this.#server, this.#now, null);
   }
 
+  /** Readers with time left wait for the next leader, as many as fit. */
+  #resign(role: Leader, successor: MemberId | null): void {
+    const { reads, outbox } = this.#server;
+    for (const read of role.resign(successor)) {
+      if (reads.maybeAdd(read)) continue;
+      outbox.readVerdict({ kind: "refused", readId: read.readId, leader: successor });
+    }
+  }
+
   /** Asks whether an election could be won, before anyone is disturbed by one (thesis 9.6). */
   #becomePreCandidate(): void {
-    assert(this.#server.isVoter, "only a voter stands for election");
-    this.#role = new Candidate(this.#server, "pre-candidate", this.#now);
+    assert(this.#server.configuration.isVoter, "only a voter stands for election");
+    this.#role = new PreCandidate(this.#server, this.#now);
     this.#countVotes();
   }
 
-  #becomeCandidate(): void {
+  /** Enters the next term and asks for votes; `transfer`: because its leader wants it so. */
+  #becomeCandidate(transfer: boolean): void {
     this.#server.enterTerm((this.term + 1) as Term, this.#server.self);
-    this.#role = new Candidate(this.#server, "candidate", this.#now);
+    this.#role = new Candidate(this.#server, this.#now, transfer);
     this.#countVotes();
   }
 
-  #becomeLeader(): void {
-    this.#role = new Leader(this.#server, this.#now);
+  /** By votes, and by nothing else. */
+  #becomeLeader(votes: Tally<"vote">): void {
+    const leader = new Leader(this.#server, votes, this.#now);
+    this.#role = leader;
+    for (const read of this.#server.reads.takeAll()) leader.requestRead({ kind: "here", ...read });
   }
 
   /** Counts a message that has had no effect, if anything is wrong with it. */

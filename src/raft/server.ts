@@ -3,24 +3,28 @@
 // its file.
 
 import { assert } from "../base/assert.ts";
-import type { Entry } from "../base/entry.ts";
-import type { LogIndex, Micros, NodeId, Term } from "../base/ids.ts";
+import type { Entry, LogPoint, Snapshot } from "../base/entry.ts";
+import type { LogIndex, MemberId, Micros, Term } from "../base/ids.ts";
+import type { Membership } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
+import { Configuration } from "./configuration.ts";
 import { Journal } from "./journal.ts";
 import { LogTail } from "./log-tail.ts";
 import { Outbox } from "./outbox.ts";
-import type { Membership, RaftMessage, RaftOptions, RaftRestored } from "./protocol.ts";
+import type { RaftMessage, RaftOptions, RaftRestored } from "./protocol.ts";
+import { ReadQueue } from "./read-queue.ts";
+import { Transfers } from "./transfer.ts";
 
 export class Server {
   readonly options: RaftOptions;
-  readonly self: NodeId;
-  readonly membership: Membership;
-  /** Every member but this server, voters first. */
-  readonly peers: readonly NodeId[];
-  readonly isVoter: boolean;
+  readonly self: MemberId;
+  readonly configuration: Configuration;
   readonly tail: LogTail;
   readonly journal: Journal;
   readonly outbox = new Outbox();
+  /** Reads that wait here for whoever leads. */
+  readonly reads: ReadQueue;
+  readonly transfers: Transfers;
   readonly #electionTimeouts: Prng;
   // Invariant: never goes back, never passes tail.lastIndex.
   #commitIndex: LogIndex;
@@ -30,13 +34,13 @@ export class Server {
     assert(electionTimeoutMin < electionTimeoutMax, "an election timeout is drawn from [min, max)");
     assert(options.heartbeatInterval < electionTimeoutMin, "heartbeats must outpace elections");
     assert(options.appendsInFlightMax >= 1, "at least one append must fit in flight");
-    const { voters, learners } = restored.membership;
     this.options = options;
     this.self = self;
-    this.membership = restored.membership;
-    this.peers = [...voters, ...learners].filter((member) => member !== self);
-    this.isVoter = voters.includes(self);
+    this.configuration = new Configuration(self, restored.base.index, restored.membership);
+    for (const head of restored.tail) this.configuration.appended(head);
     this.tail = new LogTail(restored);
+    this.transfers = new Transfers(this.outbox);
+    this.reads = new ReadQueue(options.readsWaitingMax, options.heartbeatInterval);
     this.journal = new Journal(restored.hardState, this.tail.lastIndex);
     this.#commitIndex = restored.base.index;
     this.#electionTimeouts = options.prng.fork("raft.election");
@@ -47,7 +51,7 @@ export class Server {
     return this.journal.hardState.term;
   }
 
-  get votedFor(): NodeId | null {
+  get votedFor(): MemberId | null {
     return this.journal.hardState.votedFor;
   }
 
@@ -55,20 +59,26 @@ export class Server {
     return this.#commitIndex;
   }
 
+  /** Who decides, as the log says it now. */
+  get membership(): Membership {
+    return this.configuration.effective;
+  }
+
   /** Enters a later term, with no vote given yet or with the candidate's own. */
-  enterTerm(term: Term, votedFor: NodeId | null): void {
+  enterTerm(term: Term, votedFor: MemberId | null): void {
     assert(term > this.term, "a term is entered once", term, this.term);
     this.journal.setHardState({ term, votedFor });
     this.outbox.forgetHeld();
   }
 
-  voteFor(candidate: NodeId): void {
+  voteFor(candidate: MemberId): void {
     this.journal.setHardState({ term: this.term, votedFor: candidate });
   }
 
   append(entry: Entry): void {
     this.tail.append(entry);
     this.journal.append(entry);
+    this.configuration.appended(entry);
   }
 
   /** Drops the entries from `from` on, for those of a leader that has others there. */
@@ -76,6 +86,23 @@ export class Server {
     assert(from > this.#commitIndex, "a committed entry is never truncated", from);
     this.tail.truncate(from);
     this.journal.truncate(from);
+    this.configuration.truncated(from);
+  }
+
+  /** Replaces the whole log by a snapshot of what is committed further on than anything here. */
+  install(snapshot: Snapshot): void {
+    const { at, membership } = snapshot;
+    assert(at.index > this.#commitIndex, "a snapshot never goes back", at.index);
+    this.journal.install(snapshot, this.#commitIndex);
+    this.tail.install(at);
+    this.configuration.installed(at.index, membership);
+    this.#commitIndex = at.index;
+  }
+
+  /** The host has dropped the log up to `base`. */
+  trim(base: LogPoint): void {
+    assert(base.index <= this.#commitIndex, "only what is committed is trimmed", base.index);
+    this.tail.trim(base);
   }
 
   /** Raises the commit index to `index`; a lower one changes nothing. Says whether it rose. */
@@ -84,11 +111,12 @@ export class Server {
     assert(index <= this.tail.lastIndex, "the commit index stays inside the log", index);
     this.#commitIndex = index;
     this.tail.committed(index);
+    this.configuration.commitRose(index);
     return true;
   }
 
   /** Sends what speaks for the present term and vote: once they are durable, and not before. */
-  sendWhenDurable(to: NodeId, message: RaftMessage): void {
+  sendWhenDurable(to: MemberId, message: RaftMessage): void {
     if (this.journal.isHardStateDurable) this.outbox.send({ kind: "message", to, message });
     else this.outbox.hold(to, message, this.journal.hardStateWrite);
   }

@@ -7,9 +7,11 @@ import type { Finding } from "../../sim/checks/violation.ts";
 import { freeze } from "../../src/base/bytes.ts";
 import type { Entry, HardState } from "../../src/base/entry.ts";
 import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
+import { membershipOf } from "../../src/base/membership.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 
 export const [N1, N2, N3] = ["n1", "n2", "n3"] as [NodeId, NodeId, NodeId];
+const MEMBERSHIP = membershipOf([N1, N2, N3].map((id) => ({ id, address: "" })));
 
 /** An entry; by default one record in the middle of its term's run. */
 export function entry(index: number, term: number, with_: Partial<Entry> = {}): Entry {
@@ -53,6 +55,10 @@ export function status(self: NodeId, with_: StatusWords): RaftStatus {
     endOffset: last[0] as Offset,
     commitIndex: commit as LogIndex,
     durableIndex: last[0] as LogIndex,
+    membership: MEMBERSHIP,
+    committedMembership: MEMBERSHIP,
+    isVoter: true,
+    transferTo: null,
     peers: [],
     dropped: lastDropped === null ? 0 : 1,
     lastDropped,
@@ -134,7 +140,14 @@ export function voteReply(term: number) {
 
 export function voteRequest(term: number) {
   const [lastIndex, lastTerm] = [0 as LogIndex, 0 as Term];
-  return { kind: "vote-request", term: term as Term, lastIndex, lastTerm, preVote: false } as const;
+  return {
+    kind: "vote-request",
+    term: term as Term,
+    lastIndex,
+    lastTerm,
+    preVote: false,
+    transfer: false,
+  } as const;
 }
 
 export function appendReply(term: number, matchIndex: number) {

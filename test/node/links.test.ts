@@ -51,6 +51,7 @@ const VOTE: RaftMessage = {
   lastIndex: 0 as LogIndex,
   lastTerm: 0 as Term,
   preVote: false,
+  transfer: false,
 };
 
 function linksOfA(): Links {

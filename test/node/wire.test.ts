@@ -53,6 +53,7 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
     lastIndex: index,
     lastTerm: term,
     preVote: fc.boolean(),
+    transfer: fc.boolean(),
   }),
   fc.record({
     kind: fc.constant("vote-reply" as const),
@@ -76,6 +77,14 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
     matchIndex: index,
     conflict: fc.option(conflict),
   }),
+  fc.record({ kind: fc.constant("timeout-now" as const), term, lastIndex: index }),
+  fc.record({ kind: fc.constant("read-request" as const), term, sequence: count }),
+  fc.record({
+    kind: fc.constant("read-reply" as const),
+    term,
+    sequence: count,
+    readIndex: fc.option(index),
+  }),
 );
 
 const frameOf = (sent: RaftMessage) => freeze(concat(encodeRaft(route, sent)));
@@ -97,6 +106,7 @@ describe("a peer message", () => {
       lastIndex: 0x1_0000_0002 as LogIndex,
       lastTerm: 6 as Term,
       preVote: true,
+      transfer: false,
     };
     expect(hexOf(frameOf(vote))).toBe(
       "0102003e" + // version, type, head length

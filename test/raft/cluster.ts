@@ -4,6 +4,7 @@
 import type { Entry, HardState, LogWrite } from "../../src/base/entry.ts";
 import { LOG_START } from "../../src/base/entry.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../src/base/ids.ts";
+import { type Membership, membershipOf } from "../../src/base/membership.ts";
 import { Prng } from "../../src/base/prng.ts";
 import {
   describeEvent,
@@ -11,15 +12,9 @@ import {
   describeOutput,
   describeStatus,
 } from "../../src/raft/describe.ts";
-import type {
-  Membership,
-  RaftEvent,
-  RaftMessage,
-  RaftOptions,
-  Send,
-} from "../../src/raft/protocol.ts";
+import type { RaftEvent, RaftMessage, RaftOptions, Send } from "../../src/raft/protocol.ts";
 import { Raft } from "../../src/raft/raft.ts";
-import { draftOf, id, optionsOf } from "./subject.ts";
+import { draftOf, id, memberOf, optionsOf } from "./subject.ts";
 
 interface Mail {
   readonly from: NodeId;
@@ -80,7 +75,10 @@ export class Cluster {
 
   constructor(voters: number, learners = 0, options: Partial<RaftOptions> = {}) {
     const names = Array.from({ length: voters + learners }, (_, at) => id(`n${at + 1}`));
-    this.#membership = { voters: names.slice(0, voters), learners: names.slice(voters) };
+    this.#membership = membershipOf(
+      names.slice(0, voters).map(memberOf),
+      names.slice(voters).map(memberOf),
+    );
     this.#options = options;
     for (const name of names) {
       const disk = { hardState: { term: 0 as Term, votedFor: null }, log: [], pending: [] };
@@ -292,6 +290,8 @@ export class Cluster {
     let message: RaftMessage;
     if (send.kind === "message") {
       message = send.message;
+    } else if (send.kind === "snapshot") {
+      throw new SafetyViolation("nothing is trimmed here");
     } else {
       const { kind: _, to: __, lastIndex, bytesMax, ...rest } = send;
       this.#demand(rest.term === node.raft.term, "entries leave in the term that is led");

@@ -92,13 +92,20 @@ describe("a message that no correct peer sends", () => {
     };
   }
 
-  test("from a stranger, or in one's own name, counts for nothing", () => {
+  test("in one's own name counts for nothing", () => {
     const server = new Subject("a").elapse(ms(150)).forget();
-    for (const from of ["z", "a"]) {
-      server.receive(from, voteRequest(5, 9, 4)).receive(from, appendRequest(5, log, 0));
-    }
-    expect(server.status).toMatchObject({ dropped: 4, term: 0, votedFor: null, lastIndex: 0 });
+    server.receive("a", voteRequest(5, 9, 4)).receive("a", appendRequest(5, log, 0));
+    expect(server.status).toMatchObject({ dropped: 2, term: 0, votedFor: null, lastIndex: 0 });
     expect(server.sends).toEqual([]);
+  });
+
+  test("an answer of a stranger counts for nothing and raises no term", () => {
+    const server = new Subject("a").lead("b").forget();
+    const reply = { term: term(9), round: 1, matchIndex: at(1), conflict: null };
+    server.receive("z", { kind: "append-reply", ...reply });
+    server.receive("z", { kind: "append-reply", ...reply, term: term(1) });
+    server.receive("z", { kind: "vote-reply", term: term(9), granted: false, preVote: false });
+    expect(server.status).toMatchObject({ dropped: 3, term: 1, role: "leader", commitIndex: 0 });
   });
 
   test("that denies or replaces a committed entry changes nothing", () => {
@@ -149,6 +156,7 @@ describe("a message that no correct peer sends", () => {
         lastIndex: number,
         lastTerm: number,
         preVote: fc.boolean(),
+        transfer: fc.boolean(),
       }),
       fc.record({
         kind: fc.constant("vote-reply"),

@@ -29,6 +29,7 @@ function converse(leader: Subject, log: readonly Entry[], peer: Subject): RaftMe
     idle += 1;
     for (const send of take(leader, peer)) {
       idle = 0;
+      if (send.kind === "snapshot") throw new Error("nothing is trimmed here");
       const message =
         send.kind === "message"
           ? send.message

@@ -21,6 +21,7 @@ import type {
   WallMs,
   WriteId,
 } from "../../src/base/ids.ts";
+import { type Member, membershipOf } from "../../src/base/membership.ts";
 import { Prng } from "../../src/base/prng.ts";
 import type {
   RaftEvent,
@@ -36,6 +37,7 @@ import { Raft } from "../../src/raft/raft.ts";
 
 export const ms = (count: number): Micros => (count * 1000) as Micros;
 export const id = (name: string): NodeId => name as NodeId;
+export const memberOf = (name: string): Member => ({ id: id(name), address: "" });
 export const at = (index: number): LogIndex => index as LogIndex;
 export const term = (number: number): Term => number as Term;
 
@@ -137,7 +139,7 @@ export function restoredOf(situation: Situation): RaftRestored {
       term: term(situation.term ?? log.at(-1) ?? 0),
       votedFor: situation.votedFor === undefined ? null : id(situation.votedFor),
     },
-    membership: { voters: voters.map(id), learners: learners.map(id) },
+    membership: membershipOf(voters.map(memberOf), learners.map(memberOf)),
     base: last === undefined ? LOG_START : pointAfter(last),
     termRuns: runs,
     tail: all.slice(base),
@@ -280,7 +282,7 @@ export class Subject {
     let newest = 1;
     for (const send of this.sends) {
       if (send.kind === "entries") newest = Math.max(newest, send.round);
-      else if (send.message.kind === "append-request")
+      else if (send.kind === "message" && send.message.kind === "append-request")
         newest = Math.max(newest, send.message.round);
     }
     return newest;
@@ -317,6 +319,7 @@ export function voteRequest(
   lastIndex: number,
   lastTerm: number,
   preVote = false,
+  transfer = false,
 ): Of<"vote-request"> {
   return {
     kind: "vote-request",
@@ -324,6 +327,7 @@ export function voteRequest(
     lastIndex: at(lastIndex),
     lastTerm: term(lastTerm),
     preVote,
+    transfer,
   };
 }
 

@@ -19,9 +19,10 @@ const frameOf = (message: RaftMessage): FrozenBytes => freeze(concat(encodeRaft(
 const term = 3 as Term;
 const lastTerm = 2 as Term;
 const lastIndex = 9 as LogIndex;
+const ask = { kind: "vote-request", term, lastIndex, lastTerm, transfer: false } as const;
 const FRAMES = {
-  "vote-request": frameOf({ kind: "vote-request", term, lastIndex, lastTerm, preVote: false }),
-  "pre-vote-request": frameOf({ kind: "vote-request", term, lastIndex, lastTerm, preVote: true }),
+  "vote-request": frameOf({ ...ask, preVote: false }),
+  "pre-vote-request": frameOf({ ...ask, preVote: true }),
   "vote-reply": frameOf({ kind: "vote-reply", term, granted: true, preVote: false }),
   "pre-vote-reply": frameOf({ kind: "vote-reply", term, granted: true, preVote: true }),
   heartbeat: frameOf({

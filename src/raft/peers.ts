@@ -1,0 +1,98 @@
+// Everybody the leader replicates to: the members of the configuration in force but itself, and for
+// a while those it has removed, so that they learn of it. Owns who is in the table, and what a
+// quorum of the voters has reached; how far each one is, is in progress.ts.
+
+import { assert } from "../base/assert.ts";
+import { after, type Instant, type LogIndex, type MemberId } from "../base/ids.ts";
+import { Progress } from "./progress.ts";
+import type { PeerStatus } from "./protocol.ts";
+import { reachedByQuorum } from "./quorum.ts";
+import type { Server } from "./server.ts";
+
+export class Peers {
+  readonly #server: Server;
+  readonly #progress = new Map<MemberId, Progress>();
+  /** Removed members, with the instant until which they are still told; null: not committed yet. */
+  readonly #departing = new Map<MemberId, Instant | null>();
+
+  /** Invariant: every voter but the leader is in the table. */
+  constructor(server: Server, nextIndex: LogIndex, now: Instant) {
+    this.#server = server;
+    this.follow(nextIndex, now);
+  }
+
+  get size(): number {
+    return this.#progress.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Progress> {
+    return this.#progress.values();
+  }
+
+  get(peer: MemberId): Progress | undefined {
+    return this.#progress.get(peer);
+  }
+
+  status(): PeerStatus[] {
+    return [...this.#progress.values()].map((peer) => peer.status());
+  }
+
+  /**
+   * The configuration has changed: newcomers are asked first after `nextIndex` - 1, members that
+   * are no longer depart, and who comes back has never left.
+   */
+  follow(nextIndex: LogIndex, now: Instant): void {
+    const { membership, self, options } = this.#server;
+    const members = new Set(membership.members.map(({ id }) => id));
+    for (const id of members) {
+      this.#departing.delete(id);
+      if (id === self || this.#progress.has(id)) continue;
+      this.#progress.set(id, new Progress(id, nextIndex, now, options.appendsInFlightMax));
+    }
+    for (const id of this.#progress.keys()) {
+      if (!members.has(id) && !this.#departing.has(id)) this.#departing.set(id, null);
+    }
+  }
+
+  /** The configuration is committed: the removed ones are told so for electionTimeoutMax more. */
+  removalCommitted(now: Instant): void {
+    const until = after(now, this.#server.options.electionTimeoutMax);
+    for (const [id, known] of this.#departing) if (known === null) this.#departing.set(id, until);
+  }
+
+  /** Forgets the removed ones that have had their time. */
+  timePassed(now: Instant): void {
+    for (const [id, until] of this.#departing) {
+      if (until === null || now < until) continue;
+      this.#departing.delete(id);
+      this.#progress.delete(id);
+    }
+  }
+
+  /**
+   * `own` and each other voter's value, as far as a quorum has come, in a joint configuration of
+   * each half. Learners and removed ones count for nothing; nor does a leader that is no voter.
+   */
+  reachedByQuorum(own: number, reachedBy: (peer: Progress) => number): number {
+    const { self, membership } = this.#server;
+    return reachedByQuorum(membership, (voter) => {
+      if (voter === self) return own;
+      const peer = this.#progress.get(voter);
+      assert(peer !== undefined, "a leader knows every voter", voter);
+      return reachedBy(peer);
+    });
+  }
+
+  /**
+   * The voter whose log is the longest, the first of several; null when there is no other. Of a
+   * joint configuration only those that stay are considered.
+   */
+  mostCaughtUp(): MemberId | null {
+    let best: Progress | null = null;
+    for (const voter of this.#server.membership.voters) {
+      const peer = this.#progress.get(voter);
+      if (peer !== undefined && (best === null || peer.matchIndex > best.matchIndex)) best = peer;
+    }
+    return best?.peer ?? null;
+  }
+}
