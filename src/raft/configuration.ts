@@ -1,5 +1,5 @@
-// Which membership is in force (paper, section 6; thesis 4.1): the last one in the log, committed or
-// not. Follows the log as it grows, is truncated, is committed and is replaced by a snapshot, so
+// Which membership is in force (paper, section 6; thesis 4.1): the last one in the log, committed
+// or not. Follows the log as it grows, is truncated, is committed and is replaced by a snapshot, so
 // that a truncation brings back the membership before. Decides nothing about changes:
 // membership-change.ts.
 

@@ -152,8 +152,8 @@ export class Progress {
   }
 
   /**
-   * The host has sent the snapshot whole, or has given up. The peer's next acknowledgement says what it has;
-   * if none comes within `patience` of now, and it answers, all begins anew.
+   * The host has sent the snapshot whole, or has given up. The peer's next acknowledgement says
+   * what it has; if none shows progress within `patience` of now, all begins anew.
    */
   snapshotEnded(now: Instant, patience: Micros): void {
     if (this.#mode !== "snapshot") return;

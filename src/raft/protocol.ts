@@ -25,7 +25,7 @@ export type RaftMessage =
       readonly lastIndex: LogIndex;
       readonly lastTerm: Term;
       readonly preVote: boolean;
-      /** The leader itself has asked for this election: nobody need be loyal to it (thesis 3.10). */
+      /** The leader itself wants this election: nobody need be loyal to it (thesis 3.10). */
       readonly transfer: boolean;
     }
   /**
