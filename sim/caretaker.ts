@@ -55,14 +55,14 @@ export class Caretaker {
     }
     if (computer.disk.errors.met === 0) return false;
     computer.retire();
-    this.#timeline.after(this.#waitOf(computer), () => restart(computer));
+    this.#timeline.after(this.#waitOf(computer), () => computer.maybeStart());
     return true;
   }
 
   #lookLater(computer: SimComputer, life: number): void {
     this.#timeline.after(this.#waitOf(computer), () => {
       if (computer.life !== life || computer.host === null) return;
-      if (this.maybeTakeDown(computer)) restart(computer);
+      if (this.maybeTakeDown(computer)) computer.maybeStart();
       else this.#lookLater(computer, life);
     });
   }
@@ -70,8 +70,4 @@ export class Caretaker {
   #waitOf(computer: SimComputer): number {
     return this.#patience.get(computer) ?? RESTART_MICROS_MIN;
   }
-}
-
-function restart(computer: SimComputer): void {
-  if (computer.host === null && !computer.isLost) computer.start();
 }

@@ -69,6 +69,8 @@ export class SimComputer implements Computer {
   /** True between the two ends of a turn, and for good when it threw. */
   isInTurn = false;
   #isLost = false;
+  /** It has failed for ever: nobody starts it again either. */
+  isOutside = false;
   /** Of the last turn; undefined until somebody asks. */
   #raft: RaftStatus | null | undefined = undefined;
 
@@ -144,6 +146,11 @@ export class SimComputer implements Computer {
     });
     audience.tell("nodeStarted", this);
     this.#host.start();
+  }
+
+  /** The same when it is down, and not for good. */
+  maybeStart(): void {
+    if (this.#host === null && !this.isLost && !this.isOutside) this.start();
   }
 
   /** Ends the node between two events. The power can go while it is down, too. */

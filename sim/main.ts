@@ -187,6 +187,7 @@ function describeBatch(timed: readonly TimedReport[], wallMs: number, options: O
   const lines = [
     `${plural(timed.length, "seed")} in ${seconds.toFixed(1)} s, ${plural(options.jobs, "job")}: ${pace.join(", ")}`,
   ];
+  lines.push(describeExcuses(timed));
   lines.push("runs that came to:", ...describeMarks(timed));
   const failures = timed.filter(({ report }) => report.verdict !== "pass");
   const failed = firstFailure(timed);
@@ -199,6 +200,18 @@ function describeBatch(timed: readonly TimedReport[], wallMs: number, options: O
   } else if (tameness !== null) lines.push(`UNKNOWN ${plural(timed.length, "seed")}: ${tameness}`);
   else lines.push(`PASS ${plural(timed.length, "seed")}, no failing seed`);
   return lines;
+}
+
+/** What a passing run did not have to show, and why, over all runs. */
+function describeExcuses(timed: readonly TimedReport[]): string {
+  const all = timed.map(({ report }) => report.counts);
+  const outside = all.filter((counts) => counts.outside > 0).length;
+  const damaged = all.filter((counts) => counts.disksLost > 0).length;
+  const excused = all.filter((counts) => counts.excused > 0).length;
+  return (
+    `recovered without some nodes: ${outside} runs failed for ever, ${damaged} damaged; ` +
+    `recovery excused in ${excused}`
+  );
 }
 
 /** Three marks a line: how many of the runs came to each. */

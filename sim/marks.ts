@@ -26,6 +26,8 @@ export const MARKS = {
   "crash-in-cut": "a crash while a tail is cut on the disk",
   blackout: "all nodes are down at once",
   eviction: "a full path throws a frame away",
+  "core-recovers": "a quorum recovers while the rest has failed for ever",
+  "core-elects": "such a quorum has to elect a leader of its own first",
 } as const;
 
 export type Mark = keyof typeof MARKS;
@@ -58,6 +60,8 @@ export class Marks implements Observer {
   /** Reads that a leader took, by node. */
   readonly #tookAsLeader = new Map<NodeId, Set<RequestId>>();
   #oneWayCuts = 0;
+  #outside = 0;
+  #leaderIsOutside = false;
   #stage: Stage | null = null;
 
   get counts(): MarkCounts {
@@ -110,6 +114,16 @@ export class Marks implements Observer {
 
   pathsMended(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {
     if (!isBothWays) this.#oneWayCuts--;
+  }
+
+  nodeLeftOutside({ raft }: Computer): void {
+    this.#outside++;
+    if (raft?.role === "leader") this.#leaderIsOutside = true;
+  }
+
+  recovered(): void {
+    if (this.#outside > 0) this.#reach("core-recovers");
+    if (this.#leaderIsOutside) this.#reach("core-elects");
   }
 
   frameEvicted(): void {

@@ -11,7 +11,7 @@ import type { SimComputer } from "./computer.ts";
 import { DiskAtlas } from "./disk-atlas.ts";
 import { type Moment, Moments } from "./moments.ts";
 import type { CrashKind } from "./observer.ts";
-import type { Plan, PlannedEffect, PlannedMishap, Target } from "./plan.ts";
+import type { Plan, PlannedEffect, PlannedMishap, PlannedOutsider, Target } from "./plan.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -108,7 +108,7 @@ export class Mishaps {
   stopped(computer: SimComputer): void {
     computer.retire();
     const due = Math.max(this.#downUntil.get(computer.place) ?? 0, this.#timeline.now);
-    this.#timeline.at(due, () => this.#restart(computer));
+    this.#timeline.at(due, () => computer.maybeStart());
   }
 
   /** A node has stopped by itself: true when its disk explains it, and it will be started again. */
@@ -116,8 +116,11 @@ export class Mishaps {
     return this.#caretaker.stopped(computer, why);
   }
 
-  /** No mishap is left: paths are mended, disks quick again, and whoever is down starts. */
-  heal(): void {
+  /**
+   * No mishap is left: paths are mended, disks quick again, and whoever is down starts. Then those
+   * outside fail, for ever.
+   */
+  heal(outside: readonly PlannedOutsider[]): void {
     this.#isHealed = true;
     this.#armed = [];
     this.#awaited = [];
@@ -125,7 +128,24 @@ export class Mishaps {
     this.#inForce.clear();
     for (const computer of this.#computers) {
       this.#caretaker.maybeTakeDown(computer);
-      this.#restart(computer);
+      computer.maybeStart();
+    }
+    // Whom they mean is known before the first of them fails: then somebody else may lead.
+    const failing = outside.map(({ node, how }) => ({ computer: this.find(node), how }));
+    for (const { computer, how } of failing)
+      if (!computer.isOutside) this.#leaveOutside(computer, how);
+  }
+
+  #leaveOutside(computer: SimComputer, how: PlannedOutsider["how"]): void {
+    const others = this.#computers.filter((other) => other !== computer);
+    computer.isOutside = true;
+    this.#audience.tell("nodeLeftOutside", computer, how);
+    if (how === "power") computer.crash("power");
+    else if (how === "pause") computer.pause();
+    else if (how === "disk-hang") computer.disk.hang("all");
+    for (const { name } of others) {
+      if (how === "cut" || how === "deaf") this.#network.cut(name, computer.name);
+      if (how === "cut" || how === "silent") this.#network.cut(computer.name, name);
     }
   }
 
@@ -250,11 +270,7 @@ export class Mishaps {
     // A process that is down cannot die; a disk without a node can still lose its power.
     if (computer.host === null && how === "process") return;
     computer.crash(how);
-    this.#timeline.after(downMs * 1000, () => this.#restart(computer));
-  }
-
-  #restart(computer: SimComputer): void {
-    if (computer.host === null && !computer.isLost) computer.start();
+    this.#timeline.after(downMs * 1000, () => computer.maybeStart());
   }
 
   #freezeWall(mishap: Extract<PlannedMishap, { kind: "frozen-wall" }>): void {

@@ -12,7 +12,7 @@ import type { Lane } from "../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History } from "./history.ts";
 import type { Moment } from "./moments.ts";
-import type { Plan, PlannedMishap } from "./plan.ts";
+import type { Plan, PlannedMishap, PlannedOutsider } from "./plan.ts";
 
 /** A computer of the simulated cluster over all the lives of its node. */
 export interface Computer {
@@ -28,6 +28,8 @@ export interface Computer {
   readonly disk: DiskView;
   /** Down for good: its disk is damaged, or has forgotten what was durable on it. */
   readonly isLost: boolean;
+  /** It failed for ever when the others were healed, and nobody waits for it. */
+  readonly isOutside: boolean;
 }
 
 /** A simulated disk as checkers may ask it; the answers hold for this very instant. */
@@ -99,6 +101,12 @@ export interface Observer {
   pathsCut?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
   /** That cut is over. */
   pathsMended?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
+  /** A node fails for ever, just after the others were healed. */
+  nodeLeftOutside?(node: Computer, how: PlannedOutsider["how"]): void;
+  /** Nothing more is asked of the run, and this is the proof that it cannot be. */
+  excused?(proof: string): void;
+  /** Everything recovered in time, and nobody asks anything from here on. */
+  recovered?(): void;
   /** The mishaps are over; the cluster must recover from here on. */
   healed?(): void;
   operationSubmitted?(node: Computer, operation: DiskOperation): void;

@@ -115,6 +115,15 @@ const operation = z.discriminatedUnion("kind", [
   }),
 ]);
 
+/**
+ * A node that fails for ever at the moment at which all others are healed: without power, standing
+ * still, cut off, hearing nobody, heard by nobody, or on a disk that completes nothing.
+ */
+const outsider = z.strictObject({
+  node: target,
+  how: z.enum(["power", "pause", "cut", "deaf", "silent", "disk-hang"]),
+});
+
 /** Waits for the nth operation of that kind taking effect on the node's disk after `atMs`. */
 const effect = z.strictObject({
   nth: z.int().min(1),
@@ -279,8 +288,10 @@ const planForm = z
     driftPpm: z.array(z.int().min(-100_000).max(100_000)).default([]),
     operations: z.array(operation),
     mishaps: z.array(mishap),
-    /** From here on no mishap is left, and the cluster must recover. */
+    /** From here on no mishap is left but these nodes, and the others must recover. */
     healAtMs: count,
+    /** A minority. */
+    outside: z.array(outsider).default([]),
     /** Virtual time that it may take. */
     settleMs: z.int().min(1).default(60_000),
   })
@@ -298,6 +309,12 @@ const planForm = z
     for (const stream of streaming)
       if (plan.operations.filter(({ client }) => client === stream.client).length > 1)
         misfit(["operations"], `client ${stream.client} has a stream and may do nothing else`);
+    const outside = new Set<Target>(plan.outside.map(({ node }) => node));
+    if (outside.size < plan.outside.length) misfit(["outside"], "a node fails in one way");
+    if (outside.size > Math.floor((plan.nodes - 1) / 2))
+      misfit(["outside"], "the nodes that are left must be a quorum");
+    for (const node of outside)
+      if (!isNode(node)) misfit(["outside"], `there are ${plan.nodes} nodes, the first is 0`);
     for (const [at, planned] of plan.mishaps.entries())
       if (!targetsOf(planned).every(isNode))
         misfit(["mishaps", at], `there are ${plan.nodes} nodes, the first is 0`);
@@ -308,6 +325,7 @@ export type NetworkProfile = Readonly<z.infer<typeof network>>;
 export type DiskProfile = Readonly<z.infer<typeof disk>>;
 export type PlannedOperation = Readonly<z.infer<typeof operation>>;
 export type PlannedMishap = Readonly<z.infer<typeof mishap>>;
+export type PlannedOutsider = Readonly<z.infer<typeof outsider>>;
 export type PlannedEffect = Readonly<z.infer<typeof effect>>;
 export type Target = z.infer<typeof target>;
 /** A plan as people write it: what has a default may be left out. */
@@ -374,10 +392,9 @@ export function encodeDraft(draft: PlanDraft): string {
       ? "[]"
       : `[\n${list.map((row) => `    ${JSON.stringify(row)}`).join(",\n")}\n  ]`;
   const parts = Object.entries(draft).map(([key, value]) => {
-    const text =
-      key === "operations" || key === "mishaps" || key === "why"
-        ? rows(value as unknown[])
-        : JSON.stringify(value);
+    const text = ["operations", "mishaps", "outside", "why"].includes(key)
+      ? rows(value as unknown[])
+      : JSON.stringify(value);
     return `  ${JSON.stringify(key)}: ${text}`;
   });
   return `{\n${parts.join(",\n")}\n}\n`;

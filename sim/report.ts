@@ -29,6 +29,12 @@ export function describePlan(plan: Plan): string[] {
     ],
     ["clients", `${describeWork(plan)}; ${clients}`],
     ["mishaps", `${describeMishaps(plan.mishaps)}; healed at ${plan.healAtMs / 1000} s`],
+    [
+      "outside",
+      plan.outside
+        .map(({ node, how }) => `${node === "leader" ? node : `n${node}`} (${how})`)
+        .join(", "),
+    ],
     ["legend", LEGEND],
   ];
   return lines
@@ -74,6 +80,8 @@ export function describeOutcome(report: RunReport, name: string, wallMs: number)
     `${counts.lost} lost`,
   ];
   if (counts.disksLost > 0) facts.push(`${plural(counts.disksLost, "disk")} excused as damaged`);
+  if (counts.outside > 0) facts.push(`${plural(counts.outside, "node")} left outside`);
+  if (report.excuse !== null) facts.push(`recovery excused: ${report.excuse}`);
   return `${mark} ${name}: ${facts.join(", ")}`;
 }
 

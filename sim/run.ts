@@ -29,6 +29,8 @@ export interface RunReport {
   readonly nodes: number;
   readonly verdict: VerdictName;
   readonly violation: Violation | null;
+  /** The proof that nothing had to be well in the end; null when everything had to. */
+  readonly excuse: string | null;
   /** 16 hex digits over every event and output. */
   readonly digest: string;
   readonly events: number;
@@ -46,7 +48,11 @@ export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunRep
   return withPoison(() => {
     const tally = new Tally();
     const marks = new Marks();
-    const world = new World(plan, [tally, marks, ...observers, new Watch()]);
+    let excuse: string | null = null;
+    const excused = (proof: string) => {
+      excuse = proof;
+    };
+    const world = new World(plan, [tally, marks, { excused }, ...observers, new Watch()]);
     const verdict = world.run();
     const { counts } = tally;
     const isVacuous = verdict.kind === "pass" && describeVacuity(counts) !== null;
@@ -55,6 +61,7 @@ export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunRep
       nodes: plan.nodes,
       verdict: isVacuous ? "unknown" : verdict.kind,
       violation: verdict.kind === "pass" ? null : verdict.violation,
+      excuse,
       digest: world.digest,
       events: world.events,
       simulatedMs: Math.round(world.now / 1000),

@@ -59,9 +59,9 @@ export function shrinkFailure(
   return { ...shrunk, plan: { ...shrunk.plan, why }, before, report: best.report, cutOff };
 }
 
-/** Operations and mishaps. */
+/** Operations and mishaps, those that never end included. */
 export function sizeOf(plan: Plan): number {
-  return plan.operations.length + plan.mishaps.length;
+  return plan.operations.length + plan.mishaps.length + plan.outside.length;
 }
 
 /**

@@ -165,7 +165,9 @@ export function withFewerNodes(plan: Plan): Row[] {
       "node" in row && !isThere(row.node) ? { ...row, node: (row.node as number) % nodes } : row,
     );
     const mishaps = plan.mishaps.flatMap((row) => narrowed(row, isThere));
-    return { ...plan, nodes, operations, mishaps, wallAheadMs: plan.wallAheadMs.slice(0, nodes) };
+    const outside = plan.outside.filter(({ node }) => isThere(node));
+    const wallAheadMs = plan.wallAheadMs.slice(0, nodes);
+    return { ...plan, nodes, operations, mishaps, outside, wallAheadMs };
   });
 }
 

@@ -40,7 +40,7 @@ export interface Shrunk {
 /** A plan before its checks: what is simpler by itself may not fit the rest. */
 type Candidate = Readonly<Record<string, unknown>>;
 
-type RowList = "operations" | "mishaps";
+type RowList = "operations" | "mishaps" | "outside";
 
 /** The plan itself must fail, or nothing is shrunk. It never grows, and it still fails. */
 export function shrink(plan: Plan, stillFails: StillFails, budget: ShrinkBudget): Shrunk {
@@ -76,6 +76,7 @@ class Shrinking {
         this.#repeatLess();
         this.#dropRows("operations");
         this.#dropRows("mishaps");
+        this.#dropRows("outside");
         this.#tryFirst(withFewerNodes(this.#best));
         this.#calm();
       });

@@ -89,6 +89,13 @@ export class SimClient {
     this.#next(0);
   }
 
+  /** One append of one record, without a script and after all scripts have closed. */
+  appendNow(): void {
+    this.#append({ records: 1, bytes: 16, producer: true, guarded: false }, () => {
+      this.#isDone = true;
+    });
+  }
+
   /** Goes to the script's next call, not before `notBefore`. */
   #next(notBefore: number): void {
     const planned = this.#script[this.#line];
@@ -122,7 +129,10 @@ export class SimClient {
 
   // ---- appends ----
 
-  #append(planned: PlannedAppend, then: () => void): void {
+  #append(
+    planned: Pick<PlannedAppend, "records" | "bytes" | "producer" | "guarded">,
+    then: () => void,
+  ): void {
     const { history, timeline } = this.#room;
     const records: RecordId[] = [];
     for (let left = planned.records; left > 0; left--) records.push(this.#room.nextRecord++);

@@ -33,8 +33,22 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     operations: drawOperations(root.fork("operations"), nodes, healAtMs),
     mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs, profile),
     healAtMs,
+    outside: profile === "calm" ? [] : drawOutside(root.fork("outside"), nodes),
   });
 }
+
+/** In half of the seeds everybody comes back, in the others a quorum has to do. */
+function drawOutside(prng: Prng, nodes: number): PlanDraft["outside"] {
+  if (prng.chance(1, 2)) return [];
+  const count = prng.between(1, Math.floor((nodes - 1) / 2));
+  const some: Target[] = prng.shuffled(places(nodes)).slice(0, count);
+  // Then the others must elect a leader of their own.
+  if (prng.chance(1, 2)) some[0] = "leader";
+  return some.map((node) => ({ node, how: prng.pick(WAYS_OUT) }));
+}
+
+/** A hung disk is for plans by hand: a leader that has one stays, and brings nobody up to date. */
+const WAYS_OUT = ["power", "pause", "cut", "deaf", "silent"] as const;
 
 function drawOptions(prng: Prng): PlanDraft["options"] {
   const electionTimeoutMinMs = prng.pick([150, 200, 300]);

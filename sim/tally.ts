@@ -27,6 +27,10 @@ export interface Counts {
   readonly rottenBits: number;
   /** Nodes that are excused from all that must be well in the end: they found damage. */
   readonly disksLost: number;
+  /** Nodes that failed for ever when the others were healed. */
+  readonly outside: number;
+  /** 1 when nothing had to be well in the end: what was left was no quorum. */
+  readonly excused: number;
   /** Both ways. */
   readonly partitions: number;
   readonly oneWayCuts: number;
@@ -61,6 +65,8 @@ export class Tally implements Observer {
     diskHangs: 0,
     rottenBits: 0,
     disksLost: 0,
+    outside: 0,
+    excused: 0,
     partitions: 0,
     oneWayCuts: 0,
     acked: 0,
@@ -109,6 +115,14 @@ export class Tally implements Observer {
     this.#counts.disksLost++;
   }
 
+  nodeLeftOutside(): void {
+    this.#counts.outside++;
+  }
+
+  excused(): void {
+    this.#counts.excused = 1;
+  }
+
   operationCompleted(_node: Computer, _operation: DiskOperation, result: DiskResult): void {
     if (result.kind === "failed" && result.code !== "EOTHER") this.#counts.diskErrors++;
   }
@@ -136,6 +150,7 @@ export class Tally implements Observer {
 
   returned(call: Call): void {
     const { question, outcome, facts } = call;
+    if (call.client >= AUDITOR_BASE && question.kind === "append") return;
     if (question.kind === "read" && outcome === "ok") this.#counts.reads++;
     if (question.kind === "check-tail" && outcome === "ok") this.#counts.tails++;
     if (question.kind !== "append") return;

@@ -86,7 +86,15 @@ export class Trace implements Observer {
     this.#add(5, "the mishaps are over", ".", []);
   }
 
-  atEnd(): void {
+  nodeLeftOutside(node: Computer, how: string): void {
+    this.#add(5, `${node.name} fails for ever: ${how}`, "x", [node.name]);
+  }
+
+  excused(proof: string): void {
+    this.#add(5, `recovery is excused: ${proof}`, ".", []);
+  }
+
+  recovered(): void {
     this.#add(5, "everything is answered and equal", ".", []);
   }
 

@@ -8,8 +8,10 @@ import type { SimComputer } from "./computer.ts";
 import type { Plan, PlannedOperation } from "./plan.ts";
 import { type ClientRoom, SimClient } from "./sim-client.ts";
 
-/** Auditors are clients above all that a plan may name. */
+/** Auditors, and whoever else the simulator adds, are above all clients that a plan may name. */
 export const AUDITOR_BASE = 256;
+/** Who appends once more when all is healed. */
+const PROBE = AUDITOR_BASE + 128;
 const RETRY_MICROS = 20_000;
 
 type PlannedStream = Extract<PlannedOperation, { kind: "stream" }>;
@@ -45,6 +47,13 @@ export class Workload {
     this.#room.isClosing = true;
   }
 
+  /** One append by somebody new: what has recovered must take it. */
+  probe(): void {
+    const client = this.#client(PROBE, []);
+    this.#clients.push(client);
+    client.appendNow();
+  }
+
   /** Every call that a script began has its outcome. */
   get isAnswered(): boolean {
     return this.#clients.every((client) => client.isDone);
@@ -58,7 +67,7 @@ export class Workload {
   /** Reads every node's log from its start, until `hasRead(end)`. */
   audit(end: Offset): void {
     for (const computer of this.#room.computers) {
-      if (computer.isLost) continue;
+      if (computer.isLost || computer.isOutside) continue;
       const id = AUDITOR_BASE + computer.place;
       const reader = new Reader(this.#client(id, []), computer, id, end, this.#room);
       this.#readers.push(reader);
@@ -113,7 +122,7 @@ class Reader {
 
   /** Its node is down for good. */
   get isExcused(): boolean {
-    return this.#computer.isLost;
+    return this.#computer.isLost || this.#computer.isOutside;
   }
 
   readOn(from: Offset): void {

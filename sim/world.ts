@@ -36,6 +36,8 @@ export type Verdict =
 
 /** How often the end of a run asks whether all is well. */
 const LOOK_MICROS = 20_000;
+/** Then the cluster is watched for as many election timeouts, in which nobody asks anything. */
+const REST_TIMEOUTS = 4;
 
 export class World implements Stage {
   readonly plan: Plan;
@@ -112,10 +114,11 @@ export class World implements Stage {
   // ---- the end of a run ----
 
   #heal(): void {
-    this.#mishaps.heal();
+    this.#mishaps.heal(this.plan.outside);
     this.#network.calm();
     this.#path.isRough = false;
     this.#workload.close();
+    this.#workload.probe();
     this.#audience.tell("healed");
     this.#await(
       "recovers-after-healing",
@@ -128,7 +131,14 @@ export class World implements Stage {
     const end = this.#committedEnd();
     this.#workload.audit(end);
     const unread = () => (this.#workload.hasRead(end) ? null : `not every reader reached ${end}`);
-    this.#await("readable-after-healing", unread, () => this.#pass());
+    this.#await("readable-after-healing", unread, () => this.#rest());
+  }
+
+  /** Nobody asks anything any more: whatever still goes on, goes on by itself. */
+  #rest(): void {
+    this.#audience.tell("recovered");
+    const restMicros = REST_TIMEOUTS * this.plan.options.electionTimeoutMaxMs * 1000;
+    this.#timeline.after(restMicros, () => this.#pass());
   }
 
   #pass(): void {
@@ -141,8 +151,12 @@ export class World implements Stage {
     const deadline = this.now + this.plan.settleMs * 1000;
     const look = () => {
       const fact = missing();
+      const excuse = this.#excuse();
       if (fact === null) then();
-      else if (this.now < deadline) this.#timeline.after(LOOK_MICROS, look);
+      else if (excuse !== null) {
+        this.#audience.tell("excused", excuse);
+        this.#pass();
+      } else if (this.now < deadline) this.#timeline.after(LOOK_MICROS, look);
       else {
         const bound = `${this.plan.settleMs} ms after the last mishap ended, it had to be otherwise`;
         const violation = { property, facts: [fact, bound], at: this.now, node: null };
@@ -152,21 +166,29 @@ export class World implements Stage {
     look();
   }
 
+  /** The proof that the cluster cannot recover: too few are left of it. */
+  #excuse(): string | null {
+    const lost = this.#computers.filter(({ isLost }) => isLost);
+    const outside = this.#computers.filter(({ isLost, isOutside }) => isOutside && !isLost);
+    const left = this.#computers.length - lost.length - outside.length;
+    const quorum = Math.floor(this.#computers.length / 2) + 1;
+    if (left >= quorum) return null;
+    const name = (computers: readonly SimComputer[]) => computers.map(({ name }) => name).join(" ");
+    return `${name(lost)} damaged and ${name(outside)} failed for ever leave ${left}, and a quorum is ${quorum}`;
+  }
+
   /** What is not well yet, in one sentence; null when all is. */
   #unrecovered(): string | null {
-    const states = this.#computers.map((computer) => computer.raft);
-    const leaders = states.filter((raft) => raft?.role === "leader");
-    const [leader] = leaders;
-    if (leader === undefined || leader === null || leaders.length > 1)
-      return `${leaders.length} nodes lead`;
-    for (const [place, raft] of states.entries())
-      if (this.#computers[place]?.isLost === true) continue;
-      else if (
-        raft === null ||
-        raft.commitIndex !== leader.lastIndex ||
-        raft.durableIndex !== leader.lastIndex
-      )
-        return `n${place} is at commit ${raft?.commitIndex}, durable ${raft?.durableIndex} of ${leader.lastIndex}`;
+    const core = this.#computers.filter(({ isLost, isOutside }) => !isLost && !isOutside);
+    // A leader whose own disk hangs may stay: the others' disks are enough for every commit.
+    const leaders = this.#computers.filter(({ raft, isOutside, disk }) => {
+      return raft?.role === "leader" && (!isOutside || disk.isHanging);
+    });
+    const end = leaders[0]?.raft?.lastIndex;
+    if (end === undefined || leaders.length > 1) return `${leaders.length} nodes lead`;
+    for (const { name, raft } of core)
+      if (raft?.commitIndex !== end || raft.durableIndex !== end)
+        return `${name} is at commit ${raft?.commitIndex}, durable ${raft?.durableIndex} of ${end}`;
     if (!this.#workload.isAnswered) return "clients still wait for answers";
     return null;
   }

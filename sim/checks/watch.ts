@@ -34,6 +34,7 @@ export class Watch implements Observer {
   #promises: Promises | null = null;
   #silence: Silence | null = null;
   #patience: Patience | null = null;
+  #isExcused = false;
 
   attach(stage: Stage): void {
     const voters = stage.nodes.map(({ name }) => name);
@@ -130,10 +131,14 @@ export class Watch implements Observer {
     this.#parts().promises.answered(node.name, answer);
   }
 
+  excused(): void {
+    this.#isExcused = true;
+  }
+
   atEnd(): void {
     const { stage, safety } = this.#parts();
     safety.auditCommitted();
-    this.#checkLogs();
+    if (!this.#isExcused) this.#checkLogs();
     const log = this.#clientLog();
     const { calls } = stage.history;
     const finding = checkHistory(calls, log) ?? checkBySearch(calls, log);
@@ -165,8 +170,8 @@ export class Watch implements Observer {
   #checkLogs(): void {
     const { stage, safety } = this.#parts();
     const { committed } = safety;
-    for (const { name, host } of stage.nodes) {
-      if (host === null) continue;
+    for (const { name, host, isOutside } of stage.nodes) {
+      if (host === null || isOutside) continue;
       const disk = this.#disk(name);
       for (let index = committed.lastIndex; index >= 1; index--) {
         if (disk.certainTermAt(index) === committed.at(index)?.term) continue;
