@@ -8,8 +8,8 @@ import type { Prng } from "../../src/base/prng.ts";
 import {
   baseOfIndex,
   baseOfStore,
-  CHECKPOINT_FILE,
   HARD_STATE_FILE,
+  indexOfCheckpoint,
   MANIFEST_FILE,
 } from "../../src/log/file-names.ts";
 import { SLOT_POSITIONS } from "../../src/log/hard-state.ts";
@@ -24,7 +24,7 @@ export const VITAL_KINDS: ReadonlySet<RotKind> = new Set(["store", "manifest", "
 
 /** What rots of such a file; null for all others. */
 export function rotKindOf(file: string): RotKind | null {
-  if (file === CHECKPOINT_FILE) return "checkpoint";
+  if (indexOfCheckpoint(file) !== null) return "checkpoint";
   if (file === MANIFEST_FILE) return "manifest";
   if (file === HARD_STATE_FILE) return "hard-state";
   if (baseOfStore(file) !== null) return "store";

@@ -1,6 +1,6 @@
-// The recent checkpoint's file: a point of the log and the opaque state as of it. Owns the layout;
-// the file is written aside, synced, renamed, and the directory synced, so it is whole or the old
-// one.
+// A checkpoint's file: a point of the log and the opaque state as of it. Owns the layout; which
+// checkpoints there are is checkpoints.ts, and when one is written upkeep.ts. The file is written
+// aside, synced, renamed, and the directory synced: under its name it is whole.
 //
 //   0   8  "CAIRNCHK"                  32   8  endOffset
 //   8   4  format version = 1          40   8  timestamp
@@ -43,11 +43,15 @@ function headerCrc(bytes: Uint8Array): number {
   return crc32c(bytes, crc32c(bytes, 0, 0, 12), 16, CHECKPOINT_HEADER_BYTES);
 }
 
-/**
- * The checkpoint in a file's bytes, or null when it cannot be read: torn, rotten, or of a newer
- * version. The caller then replays the log from its start. The state is a view of `bytes`.
- */
-export function decodeCheckpoint(bytes: FrozenBytes): Checkpoint | null {
+/** What a checkpoint's first bytes say: enough to know its place and whether its state is whole. */
+export interface CheckpointHeader {
+  readonly at: LogPoint;
+  readonly stateBytes: number;
+  readonly stateCrc: number;
+}
+
+/** Null when it cannot be read: torn, rotten, or of a newer version. */
+export function decodeCheckpointHeader(bytes: Uint8Array): CheckpointHeader | null {
   if (bytes.length < CHECKPOINT_HEADER_BYTES) return null;
   for (let at = 0; at < 8; at++) if (bytes[at] !== MAGIC.charCodeAt(at)) return null;
   const view = viewOf(bytes);
@@ -55,13 +59,23 @@ export function decodeCheckpoint(bytes: FrozenBytes): Checkpoint | null {
   if (view.getUint32(8) !== CHECKPOINT_VERSION || view.getUint32(60) !== 0) return null;
   const [index, term, endOffset, timestamp] = [16, 24, 32, 40].map((at) => getU64(view, at));
   if (!isCount(index) || !isCount(term) || !isCount(endOffset) || !isCount(timestamp)) return null;
-  const state = bytes.subarray(CHECKPOINT_HEADER_BYTES);
-  if (state.length !== getU64(view, 48) || crc32c(state) !== view.getUint32(56)) return null;
   const at: LogPoint = {
     index: index as LogIndex,
     term: term as Term,
     endOffset: endOffset as Offset,
     timestamp: timestamp as WallMs,
   };
-  return { at, state: freeze(state) };
+  return { at, stateBytes: getU64(view, 48), stateCrc: view.getUint32(56) };
+}
+
+/**
+ * The checkpoint in a file's bytes, or null when it cannot be read. The caller then takes an older
+ * one and replays more of the log. The state is a view of `bytes`.
+ */
+export function decodeCheckpoint(bytes: FrozenBytes): Checkpoint | null {
+  const header = decodeCheckpointHeader(bytes);
+  if (header === null) return null;
+  const state = bytes.subarray(CHECKPOINT_HEADER_BYTES);
+  if (state.length !== header.stateBytes || crc32c(state) !== header.stateCrc) return null;
+  return { at: header.at, state: freeze(state) };
 }

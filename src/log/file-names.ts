@@ -1,45 +1,75 @@
-// The names of a data directory's files. Segments are named by their first index, 20 digits wide,
-// so that the order of names is the order of the log. Files of other owners (the lock) are left
-// alone.
+// The names of a data directory's files. Segments are named by their first index and checkpoints by
+// their own, 20 digits wide, so that the order of names is the order of the log. Files of other
+// owners (the lock) are left alone.
 
 import type { LogIndex } from "../base/ids.ts";
 
 export const MANIFEST_FILE = "manifest";
 export const HARD_STATE_FILE = "hard-state";
-export const CHECKPOINT_FILE = "checkpoint";
 /** What a file is called until it is whole: leftovers of a crash, removed on open. */
 export const ASIDE_SUFFIX = ".tmp";
+/** The one checkpoint of old, from when no log was ever trimmed: of no use, removed on open. */
+const SUPERSEDED_FILE = "checkpoint";
 
 const DIGITS = 20;
 const STORE_NAME = /^(\d{20})\.store$/;
 const INDEX_NAME = /^(\d{20})\.index$/;
+const CHECKPOINT_NAME = /^(\d{20})\.checkpoint$/;
+const INSTALL_NAME = /^(\d{20})\.install$/;
 
 export function storeFile(baseIndex: LogIndex): string {
-  return `${baseIndex.toString().padStart(DIGITS, "0")}.store`;
+  return `${digits(baseIndex)}.store`;
 }
 
 export function indexFile(baseIndex: LogIndex): string {
-  return `${baseIndex.toString().padStart(DIGITS, "0")}.index`;
+  return `${digits(baseIndex)}.index`;
+}
+
+export function checkpointFile(index: LogIndex): string {
+  return `${digits(index)}.checkpoint`;
+}
+
+/** A checkpoint that is replacing the whole log: all else in the directory is void. */
+export function installFile(index: LogIndex): string {
+  return `${digits(index)}.install`;
+}
+
+function digits(index: LogIndex): string {
+  return index.toString().padStart(DIGITS, "0");
 }
 
 /** The base index a store file's name says, or null when it is no store file. */
 export function baseOfStore(file: string): LogIndex | null {
-  return baseOf(STORE_NAME, file);
+  return numberIn(STORE_NAME, file);
 }
 
 /** The base index an index file's name says, or null when it is no index file. */
 export function baseOfIndex(file: string): LogIndex | null {
-  return baseOf(INDEX_NAME, file);
+  return numberIn(INDEX_NAME, file);
 }
 
-function baseOf(pattern: RegExp, file: string): LogIndex | null {
-  const digits = pattern.exec(file)?.[1];
-  if (digits === undefined) return null;
-  const base = Number(digits);
-  return Number.isSafeInteger(base) && base > 0 ? (base as LogIndex) : null;
+/** The index a checkpoint's name says, or null when it is no checkpoint. */
+export function indexOfCheckpoint(file: string): LogIndex | null {
+  return numberIn(CHECKPOINT_NAME, file);
 }
 
-/** True for a file of ours that was being written aside when the node died. */
-export function isAside(file: string): boolean {
-  return file === MANIFEST_FILE + ASIDE_SUFFIX || file === CHECKPOINT_FILE + ASIDE_SUFFIX;
+/** The index an installation's name says, or null when it is none. */
+export function indexOfInstall(file: string): LogIndex | null {
+  return numberIn(INSTALL_NAME, file);
+}
+
+function numberIn(pattern: RegExp, file: string): LogIndex | null {
+  const found = pattern.exec(file)?.[1];
+  if (found === undefined) return null;
+  const index = Number(found);
+  return Number.isSafeInteger(index) && index > 0 ? (index as LogIndex) : null;
+}
+
+/** True for a file of ours that was being written aside when the node died, or is of no use now. */
+export function isLeftover(file: string): boolean {
+  if (file === SUPERSEDED_FILE) return true;
+  if (!file.endsWith(ASIDE_SUFFIX)) return false;
+  const whole = file.slice(0, -ASIDE_SUFFIX.length);
+  if (whole === MANIFEST_FILE || whole === SUPERSEDED_FILE) return true;
+  return indexOfCheckpoint(whole) !== null || indexOfInstall(whole) !== null;
 }

@@ -4,6 +4,7 @@
 //
 // A flow ends early by throwing a DiskTrouble, which `perform` does when the disk refuses; it is
 // caught here and handed to the flow's owner. Anything else thrown is a bug and goes through.
+// Besides the disk a flow may wait at a gate, which some other flow or event opens.
 
 import { assert } from "../base/assert.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
@@ -16,7 +17,38 @@ type Unnumbered<Kind> = Kind extends unknown ? Omit<Kind, "opId"> : never;
 export type Operation = Unnumbered<DiskOperation>;
 type DiskFailure = Extract<DiskResult, { kind: "failed" }>;
 
-export type Flow<Result> = Generator<readonly Operation[], Result, readonly DiskResult[]>;
+export type Flow<Result> = Generator<readonly Operation[] | Gate, Result, readonly DiskResult[]>;
+
+/** Where flows wait until somebody opens it; each then looks for itself whether it may go on. */
+export class Gate {
+  #waiting: (() => void)[] = [];
+
+  open(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const goOn of waiting) goOn();
+  }
+
+  wait(goOn: () => void): void {
+    this.#waiting.push(goOn);
+  }
+}
+
+/** One flow at a time: between `enter` and `leave` no other gets in. */
+export class Turnstile {
+  readonly #gate = new Gate();
+  #taken = false;
+
+  *enter(): Flow<void> {
+    while (this.#taken) yield this.#gate;
+    this.#taken = true;
+  }
+
+  leave(): void {
+    this.#taken = false;
+    this.#gate.open();
+  }
+}
 
 /** What the disk refused; ends the flow it is thrown in. */
 export class DiskTrouble {
@@ -118,7 +150,7 @@ export class FlowRunner {
   }
 
   #resume(batch: Batch, results: readonly DiskResult[]): void {
-    let next: IteratorResult<readonly Operation[], void>;
+    let next: IteratorResult<readonly Operation[] | Gate, void>;
     try {
       next = batch.flow.next(results);
     } catch (thrown) {
@@ -126,7 +158,9 @@ export class FlowRunner {
       batch.failed(thrown);
       return;
     }
-    if (next.done !== true) this.#submit(batch, next.value);
+    if (next.done === true) return;
+    if (next.value instanceof Gate) next.value.wait(() => this.#resume(batch, []));
+    else this.#submit(batch, next.value);
   }
 
   #submit(before: Batch, operations: readonly Operation[]): void {

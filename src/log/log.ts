@@ -26,14 +26,15 @@ import {
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
 import { replaceFile } from "./aside.ts";
-import { type Checkpoint, encodeCheckpoint } from "./checkpoint.ts";
-import { CHECKPOINT_FILE, MANIFEST_FILE } from "./file-names.ts";
+import { Checkpoints } from "./checkpoints.ts";
+import { MANIFEST_FILE } from "./file-names.ts";
 import { type DiskTrouble, type Flow, FlowRunner, perform } from "./flow.ts";
 import { FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES } from "./frame.ts";
 import type { HardStateFile } from "./hard-state.ts";
 import { encodeManifest } from "./manifest.ts";
 import { type OpenDirectory, openDirectory } from "./opening.ts";
 import type {
+  LogBase,
   LogEvent,
   LogOpened,
   LogOptions,
@@ -48,6 +49,7 @@ import { ResidentTail } from "./resident-tail.ts";
 import { sealIndex } from "./segment-files.ts";
 import { Segments } from "./segments.ts";
 import type { TermRuns } from "./term-runs.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
 /** What there is once the directory is open. */
@@ -59,6 +61,7 @@ interface Opened {
   readonly hardState: HardStateFile;
   readonly writer: Writer;
   readonly reader: Reader;
+  readonly upkeep: Upkeep;
 }
 
 export class Log implements Machine<LogEvent, LogOutput> {
@@ -72,12 +75,10 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #term: Term = NO_TERM;
   #lastWriteId = 0 as WriteId;
   /**
-   * Writes that truncate and are not durable yet, and the last index each leaves; ascending ids.
+   * Writes that truncate or install and are not durable yet, and the last index each leaves;
+   * ascending ids.
    */
   #truncations: { readonly writeId: WriteId; readonly keptIndex: LogIndex }[] = [];
-  #checkpointIndex = 0 as LogIndex;
-  #nextCheckpoint: Checkpoint | null = null;
-  #checkpointing = false;
   #closing = false;
   #closeBegun = false;
   // Said once, with the next output.
@@ -86,6 +87,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #sayPoisoned: Fault | null = null;
   #sayClosed = false;
   #refusedReads: LogRead[] = [];
+  #refusedBases: LogBase[] = [];
 
   constructor(options: LogOptions) {
     assert(options.indexEntriesMax >= 1, "an index has room for one entry at least");
@@ -114,7 +116,13 @@ export class Log implements Machine<LogEvent, LogOutput> {
         this.#read(event);
         break;
       case "checkpoint":
-        this.#checkpoint({ at: event.at, state: event.state });
+        this.#checkpoint(event);
+        break;
+      case "trim":
+        if (this.#state === "open") this.#opened?.upkeep.trim(event.before);
+        break;
+      case "read-base":
+        this.#readBase(event.readId);
         break;
       case "disk-done":
         this.#runner.done(event.opId, event.result);
@@ -131,7 +139,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   takeOutput(): LogOutput | null {
     const writer = this.#opened?.writer;
+    const upkeep = this.#opened?.upkeep;
     const persisted = this.#isPoisoned ? null : (writer?.takePersisted() ?? null);
+    const base = upkeep?.takeTrimmed() ?? null;
     const output: LogOutput = {
       operations: this.#runner.take(),
       persisted,
@@ -139,10 +149,13 @@ export class Log implements Machine<LogEvent, LogOutput> {
       opened: this.#sayOpened,
       refused: this.#sayRefused,
       poisoned: this.#sayPoisoned,
-      rolled: writer?.takeRolled() ?? false,
+      rolled: writer?.takeRolled() ?? null,
+      trimmed: base === null ? null : { base },
+      bases: [...(upkeep?.takeBases() ?? []), ...this.#refusedBases],
       closed: this.#sayClosed,
     };
     this.#refusedReads = [];
+    this.#refusedBases = [];
     this.#sayOpened = null;
     this.#sayRefused = null;
     this.#sayPoisoned = null;
@@ -152,7 +165,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   status(): LogStatus {
     const opened = this.#opened;
-    const start = opened?.segments.first.before ?? LOG_START;
+    const start = opened?.upkeep.start ?? LOG_START;
     return {
       state: this.#state,
       segments: opened?.segments.count ?? 0,
@@ -195,25 +208,33 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   #become(directory: OpenDirectory): void {
-    const { identity, hardState, end, termRuns, checkpoint } = directory;
+    const { identity, hardState, start, end, termRuns, checkpoints: found } = directory;
     const runner = this.#runner;
     const segments = new Segments(directory.segments);
     const resident = new ResidentTail((end.index + 1) as LogIndex);
     const options: LogOptions = { ...this.#options, identity };
     const failed = (trouble: DiskTrouble) => this.#poison(trouble.fault);
-    const writer = new Writer({ options, runner, segments, hardState, end, failed });
-    const reader = new Reader({ runner, segments, resident, end: () => this.#end });
-    this.#opened = { directory, segments, resident, termRuns, hardState, writer, reader };
+    const startMoved = (point: LogPoint) => {
+      termRuns.trim(point.index);
+      reader.segmentsGo();
+    };
+    const checkpoints = new Checkpoints(found.points);
+    const shared = { options, runner, segments, hardState, failed };
+    const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, start, startMoved });
+    const writer = new Writer({ ...shared, end, install: (snapshot) => upkeep.install(snapshot) });
+    const ends = { start: () => upkeep.start, end: () => this.#end };
+    const reader: Reader = new Reader({ runner, segments, resident, ...ends });
+    this.#opened = { directory, segments, resident, termRuns, hardState, writer, reader, upkeep };
     this.#end = end;
     this.#term = hardState.current.hardState.term;
-    this.#checkpointIndex = checkpoint?.at.index ?? (0 as LogIndex);
     this.#state = this.#closing ? "closing" : "open";
-    const start = segments.first.before;
     this.#sayOpened = {
       identity,
       cleanStop: directory.cleanStop,
       hardState: hardState.current.hardState,
-      checkpoint,
+      checkpoint: found.newest,
+      skipped: found.skipped,
+      base: start,
       startIndex: (start.index + 1) as LogIndex,
       startOffset: start.endOffset,
       termRuns: termRuns.list(),
@@ -240,6 +261,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     assert(opened !== null, "a log is written to only once it is open", this.#state);
     assert(write.writeId > this.#lastWriteId, "write ids grow", write.writeId, this.#lastWriteId);
     this.#lastWriteId = write.writeId;
+    if (write.install !== undefined) this.#install(opened, write.install.at, write);
     if (write.truncateFrom !== null) this.#truncate(opened, write.truncateFrom, write.writeId);
     // Never acknowledged any more, so neither kept: what is truncated must still not be read.
     if (this.#state !== "open") return;
@@ -258,26 +280,39 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   #truncate(opened: Opened, from: LogIndex, writeId: WriteId): void {
     if (from > this.#end.index) return;
-    assert(
-      from > this.#checkpointIndex,
-      "a checkpoint is never truncated",
-      from,
-      this.#checkpointIndex,
-    );
-    const { persistedId } = opened.writer;
-    this.#truncations = this.#truncations.filter((pending) => pending.writeId > persistedId);
-    this.#truncations.push({ writeId, keptIndex: (from - 1) as LogIndex });
+    const { newestIndex } = opened.upkeep;
+    assert(from > newestIndex, "a checkpoint is never truncated", from, newestIndex);
+    this.#noteCut(opened, writeId, (from - 1) as LogIndex);
     this.#end = this.#pointBefore(opened, from);
     opened.resident.truncate(from);
     opened.termRuns.truncate(from);
     opened.reader.truncated(from);
   }
 
+  #noteCut(opened: Opened, writeId: WriteId, keptIndex: LogIndex): void {
+    const { persistedId } = opened.writer;
+    this.#truncations = this.#truncations.filter((pending) => pending.writeId > persistedId);
+    this.#truncations.push({ writeId, keptIndex });
+  }
+
+  /** The log is empty and begins after `at`, as far as anybody may ask from now on. */
+  #install(opened: Opened, at: LogPoint, { writeId, truncateFrom }: LogWrite): void {
+    const { upkeep, resident, termRuns, reader } = opened;
+    assert(truncateFrom === null, "an installation truncates nothing besides");
+    assert(at.index > upkeep.newestIndex, "an installation goes forward", at.index);
+    this.#noteCut(opened, writeId, at.index);
+    this.#end = at;
+    resident.reset((at.index + 1) as LogIndex);
+    termRuns.reset();
+    upkeep.installAsked(at);
+    reader.segmentsGo();
+  }
+
   /** The end of the log when it is cut before `from`. */
   #pointBefore(opened: Opened, from: LogIndex): LogPoint {
     const { segments, resident, termRuns } = opened;
     const index = (from - 1) as LogIndex;
-    const start = segments.first.before;
+    const { start } = opened.upkeep;
     assert(index >= start.index, "truncated before the log's start", from, start.index);
     if (index === start.index) return start;
     if (index >= resident.firstIndex) return pointAfter(resident.at(index));
@@ -315,25 +350,18 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#refusedReads.push({ kind: "failed", readId: request.readId, fault });
   }
 
-  #checkpoint(checkpoint: Checkpoint): void {
-    const { index } = checkpoint.at;
-    assert(index <= this.#durableIndex, "a checkpoint is durable first", index, this.#durableIndex);
-    assert(index >= this.#checkpointIndex, "checkpoint went back", index, this.#checkpointIndex);
-    if (this.#state !== "open") return;
-    this.#checkpointIndex = index;
-    // Only the newest counts: one is being written, at most one waits.
-    this.#nextCheckpoint = checkpoint;
-    if (this.#checkpointing) return;
-    this.#checkpointing = true;
-    this.#runner.start(this.#writeCheckpoints(), ({ fault }) => this.#poison(fault));
+  #checkpoint({ at, state }: Extract<LogEvent, { kind: "checkpoint" }>): void {
+    const durable = this.#durableIndex;
+    assert(at.index <= durable, "a checkpoint is durable first", at.index, durable);
+    if (this.#state === "open") this.#opened?.upkeep.checkpoint({ at, state });
   }
 
-  *#writeCheckpoints(): Flow<void> {
-    for (let next = this.#nextCheckpoint; next !== null; next = this.#nextCheckpoint) {
-      this.#nextCheckpoint = null;
-      yield* replaceFile(CHECKPOINT_FILE, encodeCheckpoint(next));
+  #readBase(readId: number): void {
+    if (this.#opened !== null && this.#state !== "closed") this.#opened.upkeep.readBase(readId);
+    else {
+      const state = this.#opened === null ? "opening" : "stopped";
+      this.#refusedBases.push({ kind: "failed", readId, fault: { code: "not-serving", state } });
     }
-    this.#checkpointing = false;
   }
 
   /** What follows from any event: cache within its bound, and the next step of closing. */
@@ -382,7 +410,9 @@ function isSilent(output: LogOutput): boolean {
     output.opened === null &&
     output.refused === null &&
     output.poisoned === null &&
-    !output.rolled &&
+    output.rolled === null &&
+    output.trimmed === null &&
+    output.bases.length === 0 &&
     !output.closed
   );
 }

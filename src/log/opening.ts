@@ -1,18 +1,19 @@
 // Opening a directory: makes an empty one, or recovers one that was used, and returns when all that
-// it says is durable. Owns identity, hard state, checkpoint, clean-stop mark and leftovers; the
-// segments are store-recovery.ts.
+// it says is durable. Owns identity, hard state, clean-stop mark, half-done installations and
+// leftovers; the segments are store-recovery.ts.
 
 import { assert } from "../base/assert.ts";
 import { type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
 import { type LogIndex, NO_INDEX, NO_TERM } from "../base/ids.ts";
 import { replaceFile } from "./aside.ts";
-import { type Checkpoint, decodeCheckpoint } from "./checkpoint.ts";
+import { type FoundCheckpoints, findCheckpoints, readCheckpoint } from "./checkpoint-files.ts";
 import {
   baseOfIndex,
   baseOfStore,
-  CHECKPOINT_FILE,
   HARD_STATE_FILE,
-  isAside,
+  indexOfCheckpoint,
+  indexOfInstall,
+  isLeftover,
   MANIFEST_FILE,
   storeFile,
 } from "./file-names.ts";
@@ -35,13 +36,16 @@ import { createFiles, mapIndex } from "./segment-files.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-header.ts";
 import { recoverSegments } from "./store-recovery.ts";
 import { TermRuns } from "./term-runs.ts";
+import { finishInstall } from "./upkeep.ts";
 
 /** What a directory holds once it is open; all of it durable. */
 export interface OpenDirectory {
   readonly identity: Identity;
   readonly cleanStop: boolean;
   readonly hardState: HardStateFile;
-  readonly checkpoint: Checkpoint | null;
+  readonly checkpoints: FoundCheckpoints;
+  /** The place before the log's first entry. */
+  readonly start: LogPoint;
   /** Ascending; the last is active and its index mapped. */
   readonly segments: readonly Segment[];
   readonly end: LogPoint;
@@ -60,18 +64,57 @@ export function* openDirectory(options: LogOptions): Flow<OpenDirectory> {
   }
   const manifest = yield* readManifest(options.identity);
   const [slot, state] = yield* readHardState(sizes, manifest);
-  const checkpoint = yield* readCheckpoint(sizes);
+  const installing = [...sizes.keys()].find((file) => indexOfInstall(file) !== null);
+  if (installing !== undefined) {
+    yield* installAgain({ options, manifest, slot, state, file: installing, sizes });
+    return yield* openDirectory(options);
+  }
+  const checkpoints = yield* findCheckpoints(sizes);
   const { identity, cleanStop } = manifest;
   const recovered = yield* recoverSegments({
     options,
     identity,
     cleanStop,
     state,
-    checkpoint,
+    checkpoints,
     sizes,
   });
   const hardState = yield* settle(sizes, slot, state, manifest);
-  return { identity, cleanStop: cleanStop !== null, hardState, checkpoint, ...recovered };
+  return { identity, cleanStop: cleanStop !== null, hardState, checkpoints, ...recovered };
+}
+
+interface HalfDone {
+  readonly options: LogOptions;
+  readonly manifest: Manifest;
+  readonly slot: SlotNumber;
+  readonly state: HardStateSlot;
+  readonly file: string;
+  readonly sizes: FileSizes;
+}
+
+/** Brings an installation to its end that a crash cut short: its base is all that counts. */
+function* installAgain({ options, manifest, slot, state, file, sizes }: HalfDone): Flow<void> {
+  const base = yield* readCheckpoint(file);
+  if (base === null) throw damaged(file, 0, "what replaces the log cannot be read");
+  const { at } = base;
+  // After a failed sync its name can be readable and yet not on the disk.
+  yield* perform({ kind: "sync", file }, { kind: "sync-dir" });
+  const voided = [...sizes.keys()].filter(
+    (name) =>
+      baseOfStore(name) !== null || baseOfIndex(name) !== null || indexOfCheckpoint(name) !== null,
+  );
+  yield* perform(...voided.map((name): Operation => ({ kind: "unlink", file: name })));
+  const segment = new Segment(at);
+  const { identity } = manifest;
+  yield* perform(...createFiles(segment, { ...options, identity }));
+  const replaced: HardStateSlot = {
+    ...state,
+    sequence: state.sequence + 1,
+    truncateFrom: null,
+    durableIndex: at.index,
+  };
+  yield* perform(...writeSlots(replaced, [slot === 0 ? 1 : 0]));
+  yield* finishInstall(at.index);
 }
 
 function* listFiles(): Flow<FileSizes> {
@@ -103,12 +146,6 @@ function* readHardState(sizes: FileSizes, manifest: Manifest): Flow<[SlotNumber,
   return [decoded.slot, decoded.state];
 }
 
-/** Null when there is none or it cannot be read: the log is then replayed from its start. */
-function* readCheckpoint(sizes: FileSizes): Flow<Checkpoint | null> {
-  const bytes = sizes.get(CHECKPOINT_FILE);
-  return bytes === undefined ? null : decodeCheckpoint(yield* readAt(CHECKPOINT_FILE, 0, bytes));
-}
-
 /**
  * Makes durable what is not the log's: the hard state, the removal of leftovers, and that a node
  * now runs here.
@@ -120,7 +157,7 @@ function* settle(
   manifest: Manifest,
 ): Flow<HardStateFile> {
   const leftovers: Operation[] = [...sizes.keys()]
-    .filter((file) => isAside(file) || isOrphan(file, sizes))
+    .filter((file) => isLeftover(file) || isOrphan(file, sizes))
     .map((file) => ({ kind: "unlink", file }));
   // After a failed sync a slot can be readable and yet not on the disk: its copy in the other is.
   const other = slot === 0 ? 1 : 0;
@@ -154,11 +191,12 @@ function isOrphan(file: string, sizes: FileSizes): boolean {
 function* clearUnfinished(sizes: FileSizes): Flow<void> {
   const ours: string[] = [];
   for (const [file, bytes] of sizes) {
-    if (file === CHECKPOINT_FILE) throw lostManifest(file);
+    if (indexOfCheckpoint(file) !== null) throw lostManifest(file);
+    if (indexOfInstall(file) !== null) throw lostManifest(file);
     if (file === HARD_STATE_FILE) yield* checkFresh(file, bytes, isFreshHardState);
     if (baseOfStore(file) !== null) yield* checkFresh(file, bytes, isFreshStore);
     const isSegment = baseOfStore(file) !== null || baseOfIndex(file) !== null;
-    if (isSegment || isAside(file) || file === HARD_STATE_FILE) ours.push(file);
+    if (isSegment || isLeftover(file) || file === HARD_STATE_FILE) ours.push(file);
   }
   if (ours.length === 0) return;
   yield* perform(...ours.map((file): Operation => ({ kind: "unlink", file })));
@@ -212,7 +250,8 @@ function* createDirectory(options: LogOptions): Flow<OpenDirectory> {
     identity,
     cleanStop: true,
     hardState: new HardStateFile(fresh),
-    checkpoint: null,
+    checkpoints: { points: [], newest: null, skipped: [] },
+    start: LOG_START,
     segments: [first],
     end: LOG_START,
     termRuns: new TermRuns(),

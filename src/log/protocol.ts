@@ -5,6 +5,7 @@ import type { DiskOperation, DiskResult } from "../base/disk.ts";
 import type { Entry, EntryHead, HardState, LogPoint, LogWrite, TermRun } from "../base/entry.ts";
 import type { Damage, Fault } from "../base/faults.ts";
 import type { LogIndex, NodeId, Offset, OpId, WriteId } from "../base/ids.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 
 /** Whose directory this is. A directory is never shared, renamed or moved between clusters. */
 export interface Identity {
@@ -42,8 +43,18 @@ export type LogEvent =
       /** Frame bytes; at least one entry is returned when there is one. */
       readonly bytesMax: number;
     }
-  /** State as of an applied, durable index; written aside and put in place atomically. */
+  /**
+   * State as of a committed, durable index: best at or soon after a boundary that `rolled` told,
+   * because the log can only begin at a checkpoint once it is trimmed.
+   */
   | { readonly kind: "checkpoint"; readonly at: LogPoint; readonly state: FrozenBytes }
+  /**
+   * Records before this offset are wanted no more, by a committed entry: whole segments of them go
+   * as soon as a durable checkpoint lies between them and the offset. Given again after every open.
+   */
+  | { readonly kind: "trim"; readonly before: Offset }
+  /** What a peer begins with that is too far behind; answered by one LogBase with this id. */
+  | { readonly kind: "read-base"; readonly readId: number }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
   /** Finish what is under way, mark the directory as cleanly stopped, then say `closed`. */
   | { readonly kind: "close" };
@@ -58,6 +69,13 @@ export type LogRead =
   | { readonly kind: "entries"; readonly readId: number; readonly entries: readonly Entry[] }
   | { readonly kind: "failed"; readonly readId: number; readonly fault: Fault };
 
+/** The checkpoint at the log's start; the entries after it are the log. */
+export type LogBase =
+  | { readonly kind: "base"; readonly readId: number; readonly base: Checkpoint }
+  /** The log begins with its very first entry: nobody needs more than entries. */
+  | { readonly kind: "none"; readonly readId: number }
+  | { readonly kind: "failed"; readonly readId: number; readonly fault: Fault };
+
 export interface LogOutput {
   readonly operations: readonly DiskOperation[];
   /** All writes up to and with this one are durable; null when nothing new is. */
@@ -68,8 +86,11 @@ export interface LogOutput {
   readonly refused: OpenRefusal | null;
   /** A write or sync failed: nothing more becomes durable until a restart. */
   readonly poisoned: Fault | null;
-  /** A segment was rolled: a good moment for a checkpoint. */
-  readonly rolled: boolean;
+  /** A segment was sealed, and ends here: the place for a checkpoint. Null when none was. */
+  readonly rolled: LogPoint | null;
+  /** The log begins after this place now, after any crash too; null when it did not move. */
+  readonly trimmed: { readonly base: LogPoint } | null;
+  readonly bases: readonly LogBase[];
   readonly closed: boolean;
 }
 
@@ -78,13 +99,21 @@ export interface LogOpened {
   readonly identity: Identity;
   readonly cleanStop: boolean;
   readonly hardState: HardState;
-  readonly checkpoint: { readonly at: LogPoint; readonly state: FrozenBytes } | null;
+  /** The newest that is whole; null before the first. */
+  readonly checkpoint: Checkpoint | null;
+  /** Checkpoints that could not be read, for the operator. */
+  readonly skipped: readonly Damage[];
+  /** The place before the first retained entry; LOG_START until something is trimmed. */
+  readonly base: LogPoint;
   /** First retained index and offset. */
   readonly startIndex: LogIndex;
   readonly startOffset: Offset;
   /** Runs of terms over all retained entries, ascending. */
   readonly termRuns: readonly TermRun[];
-  /** Heads of every entry after the checkpoint (after the log's start without one), ascending. */
+  /**
+   * Heads of every entry after the checkpoint (after the log's start without one), ascending, with
+   * `control` decoded.
+   */
   readonly tail: readonly EntryHead[];
   readonly end: LogPoint;
   /** Bytes of a torn, never acknowledged tail that were cut. */

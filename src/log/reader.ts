@@ -33,6 +33,8 @@ export interface ReaderParts {
   readonly runner: FlowRunner;
   readonly segments: Segments;
   readonly resident: ResidentTail;
+  /** The place before the log's first entry as of now. */
+  readonly start: () => LogPoint;
   /** The log's end as of now, truncations and appends that wait for the disk included. */
   readonly end: () => LogPoint;
 }
@@ -86,6 +88,11 @@ export class Reader {
   /** The entries from `from` on are not the log's any more. */
   truncated(from: LogIndex): void {
     for (const range of this.#inFlight) if (from < range.cutFrom) range.cutFrom = from;
+  }
+
+  /** Segments are going: what is under way looks again where its entries are. */
+  segmentsGo(): void {
+    for (const range of this.#inFlight) range.cutFrom = 0 as LogIndex;
   }
 
   /** The answers since the last call. */
@@ -146,7 +153,7 @@ export class Reader {
     const { resident, segments } = this.#parts;
     const end = this.#parts.end();
     const last = Math.min(request.lastIndex, end.index) as LogIndex;
-    const start = segments.first.before;
+    const start = this.#parts.start();
     if (from.kind === "offset" && from.offset < start.endOffset)
       return outOfRange(from.offset, start, end);
     if (from.kind === "index" && from.index <= start.index) return outOfRange(0, start, end);

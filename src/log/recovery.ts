@@ -11,6 +11,7 @@
 
 import { assert } from "../base/assert.ts";
 import { type FrozenBytes, freeze, viewOf } from "../base/bytes.ts";
+import { decodeControl } from "../base/control.ts";
 import {
   brokenLink,
   type Entry,
@@ -135,8 +136,7 @@ export class StoreScan {
             this.#cutShort(decoded.length, ends);
             return;
           }
-          if (isBodyWhole(bytes, at, decoded.head)) at += this.#takeHead(decoded.head);
-          else this.#stopAt("body checksum does not match");
+          at += this.#takeFrame(decoded.head, bytes, at);
           break;
         case "incomplete":
           this.#cutShort(decoded.needs, ends);
@@ -157,6 +157,22 @@ export class StoreScan {
   #cutShort(needs: number, ends: boolean): void {
     if (ends) this.#stopAt("the file ends inside a frame");
     else this.#wantedLength = Math.max(SCAN_CHUNK_BYTES, needs);
+  }
+
+  /** The bytes to go on by; 0 when the frame at `at`, all of which is there, ends the scan. */
+  #takeFrame(head: EntryHead, bytes: Uint8Array, at: number): number {
+    if (!isBodyWhole(bytes, at, head)) {
+      this.#stopAt("body checksum does not match");
+      return 0;
+    }
+    const start = at + FRAME_HEADER_BYTES;
+    const control = decodeControl(head.kind, bytes.subarray(start, start + head.bodyLength));
+    if (control === "malformed") {
+      const what = `the body of a ${head.kind} entry makes no sense`;
+      this.#finish({ kind: "damage", what, index: head.index });
+      return 0;
+    }
+    return this.#takeHead(control === null ? head : { ...head, control });
   }
 
   /** The bytes to go on by; 0 when the entry ends the scan. */

@@ -52,6 +52,14 @@ export class ResidentTail {
     if (from < this.#nextIndex) this.#nextIndex = from;
   }
 
+  /** Forgets all; the log goes on with `nextIndex`. */
+  reset(nextIndex: LogIndex): void {
+    this.#entries = [];
+    this.#head = 0;
+    this.#bytes = 0;
+    this.#nextIndex = nextIndex;
+  }
+
   /** Drops the oldest entries, none after `durableIndex`, while more than `bytesMax` are held. */
   evict(durableIndex: LogIndex, bytesMax: number): void {
     while (this.#bytes > bytesMax && this.firstIndex <= durableIndex && this.count > 0) {

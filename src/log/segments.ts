@@ -32,6 +32,11 @@ export class Segments {
     return bytes;
   }
 
+  /** The index before each segment's first entry, ascending. */
+  get startIndexes(): readonly LogIndex[] {
+    return this.#list.map(({ before }) => before.index);
+  }
+
   push(segment: Segment): void {
     assert(segment.before.index === this.active.lastIndex, "segments would have a gap");
     this.#list.push(segment);
@@ -41,6 +46,18 @@ export class Segments {
   pop(): Segment {
     assert(this.#list.length > 1, "the first segment is never dropped");
     return this.#list.pop() as Segment;
+  }
+
+  /** Drops the oldest segment, which is never the active one. */
+  shift(): Segment {
+    assert(this.#list.length > 1, "the active segment is never trimmed");
+    return this.#list.shift() as Segment;
+  }
+
+  /** Begins anew with one empty segment. */
+  reset(segment: Segment): void {
+    this.#list.length = 0;
+    this.#list.push(segment);
   }
 
   /** The segment that holds `index`, which is retained. */

@@ -7,12 +7,12 @@
 // the checkpoint.
 
 import { equalBytes } from "../base/bytes.ts";
-import { type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
+import { brokenLink, type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { FoundCheckpoints } from "./checkpoint-files.ts";
 import {
   baseOfStore,
-  CHECKPOINT_FILE,
+  checkpointFile,
   HARD_STATE_FILE,
   indexFile,
   storeFile,
@@ -42,11 +42,13 @@ export interface RecoveryFacts {
   readonly identity: Identity;
   readonly cleanStop: CleanStop | null;
   readonly state: HardStateSlot;
-  readonly checkpoint: Checkpoint | null;
+  readonly checkpoints: FoundCheckpoints;
   readonly sizes: FileSizes;
 }
 
 export interface RecoveredSegments {
+  /** The place before the log's first entry: the first segment may begin a little before. */
+  readonly start: LogPoint;
   readonly segments: readonly Segment[];
   readonly end: LogPoint;
   readonly termRuns: TermRuns;
@@ -64,15 +66,18 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
   bases.sort((a, b) => a - b);
   const cut = facts.state.truncateFrom;
   const kept = bases.filter((base) => cut === null || base <= cut);
+  const start = findStart(facts, kept);
   const termRuns = new TermRuns();
   const tail: EntryHead[] = [];
-  const chain = yield* scanChain(facts, kept, (entry) => {
-    termRuns.append(entry);
-    if (entry.index > (facts.checkpoint?.at.index ?? 0)) tail.push(entry);
+  const newestIndex = facts.checkpoints.newest?.at.index ?? 0;
+  const chain = yield* scanChain(facts, kept, start, (entry) => {
+    if (entry.index === start.index + 1) checkBase(start, entry);
+    if (entry.index > start.index) termRuns.append(entry);
+    if (entry.index > newestIndex) tail.push(entry);
   });
   const last = chain.at(-1);
   if (last === undefined) throw damaged(storeFile(1 as LogIndex), 0, "the first segment is gone");
-  checkEvidence(facts, last, chain, termRuns);
+  checkEvidence(facts, last, chain, start, termRuns);
   // From here on the directory is changed.
   yield* removeStores(
     facts,
@@ -82,13 +87,33 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
   for (const { segment } of chain.slice(0, -1)) yield* checkIndex(facts, segment);
   yield* rewriteActiveIndex(facts, last.segment);
   const segments = chain.map(({ segment }) => segment);
-  return { segments, end: last.scan.point, termRuns, tail, tornBytes };
+  return { start, segments, end: last.scan.point, termRuns, tail, tornBytes };
+}
+
+/**
+ * Where the log begins: before its very first entry, or at the first checkpoint that the oldest
+ * segment allows. A log without its beginning and without such a checkpoint is damaged.
+ */
+function findStart(facts: RecoveryFacts, kept: readonly LogIndex[]): LogPoint {
+  const first = kept[0] ?? 1;
+  if (first === 1) return LOG_START;
+  const base = facts.checkpoints.points.find(({ index }) => index >= first - 1);
+  if (base !== undefined) return base;
+  const what = "entries before it are gone, and no checkpoint stands for them";
+  throw damaged(storeFile(first as LogIndex), 0, what, 1 as LogIndex);
+}
+
+function checkBase(start: LogPoint, entry: EntryHead): void {
+  const broken = start.index === 0 ? null : brokenLink(start, entry);
+  if (broken === null) return;
+  throw damaged(checkpointFile(start.index), 0, `of another log: ${broken}`, entry.index);
 }
 
 /** Reads all kept stores in order; each must join on to the one before. */
 function* scanChain(
   facts: RecoveryFacts,
   kept: readonly LogIndex[],
+  start: LogPoint,
   visit: (entry: EntryHead) => void,
 ): Flow<Recovered[]> {
   const chain: Recovered[] = [];
@@ -99,7 +124,9 @@ function* scanChain(
       if (base === kept.at(-1) && chain.length > 0) break;
       throw damaged(storeFile(base), 0, "segment header is gone", base);
     }
-    checkJoin(chain.at(-1), header, base);
+    const previous = chain.at(-1);
+    if (previous !== undefined) checkJoin(previous, header, base);
+    else if (header.before.index === start.index) checkStart(start, header, base);
     const segment = new Segment(header.before);
     const scan = new StoreScan({
       header,
@@ -147,14 +174,18 @@ function* isBlank(file: string): Flow<boolean> {
   }
 }
 
-function checkJoin(previous: Recovered | undefined, header: SegmentHeader, base: LogIndex): void {
-  const point = previous === undefined ? LOG_START : previous.scan.point;
+function checkJoin(previous: Recovered, header: SegmentHeader, base: LogIndex): void {
+  const { point } = previous.scan;
   const { before } = header;
-  if (previous !== undefined && point.index < before.index) {
+  if (point.index < before.index) {
     const what = `ends after entry ${point.index}, but the next segment begins at ${base}`;
     const { segment, scan } = previous;
     throw damaged(segment.store, scan.end, what, (point.index + 1) as LogIndex);
   }
+  checkStart(point, header, base);
+}
+
+function checkStart(point: LogPoint, { before }: SegmentHeader, base: LogIndex): void {
   const joins =
     before.index === point.index &&
     before.term === point.term &&
@@ -210,9 +241,11 @@ function checkEvidence(
   facts: RecoveryFacts,
   last: Recovered,
   chain: readonly Recovered[],
+  start: LogPoint,
   termRuns: TermRuns,
 ): void {
-  const { state, cleanStop, checkpoint } = facts;
+  const { state, cleanStop } = facts;
+  const checkpoint = facts.checkpoints.newest;
   const { point, end } = last.scan;
   const cut = state.truncateFrom ?? Number.MAX_SAFE_INTEGER;
   const durable = Math.max(state.durableIndex, cleanStop?.endIndex ?? 0, checkpoint?.at.index ?? 0);
@@ -224,9 +257,9 @@ function checkEvidence(
   if (sequence > state.sequence || point.term > state.hardState.term) {
     throw damaged(HARD_STATE_FILE, 0, "older than what the log says was durable");
   }
-  if (checkpoint !== null && checkpoint.at.index > 0) {
-    const term = termRuns.at(checkpoint.at.index);
-    if (term !== checkpoint.at.term) throw damaged(CHECKPOINT_FILE, 0, "of another log");
+  if (checkpoint !== null && checkpoint.at.index > start.index) {
+    const { index, term } = checkpoint.at;
+    if (termRuns.at(index) !== term) throw damaged(checkpointFile(index), 0, "of another log");
   }
 }
 

@@ -20,6 +20,20 @@ export class TermRuns {
     while ((this.#runs.at(-1)?.firstIndex ?? 0) >= from) this.#runs.pop();
   }
 
+  /** Forgets the entries up to and with `index`. */
+  trim(index: LogIndex): void {
+    const gone = this.#runs.filter(({ firstIndex }) => firstIndex <= index + 1).length - 1;
+    if (gone > 0) this.#runs.splice(0, gone);
+    const first = this.#runs[0];
+    if (first === undefined || first.firstIndex > index) return;
+    this.#runs[0] = { term: first.term, firstIndex: (index + 1) as LogIndex };
+  }
+
+  /** Forgets all entries. */
+  reset(): void {
+    this.#runs.length = 0;
+  }
+
   /** The term of `index`, which is retained. */
   at(index: LogIndex): Term {
     let low = 0;

@@ -4,6 +4,7 @@
 //
 // One flow drains the queue, so that nothing of one write overtakes another:
 //  1. hard state, and with it the intent to truncate: slot written, synced;
+//     an installation, if there is one (upkeep.ts);
 //  2. truncation: later segments removed from the last one back, the rest zeroed and synced, and
 //     only then the intent taken back; a crash in between finds the intent and goes on from it;
 //  3. entries, of as many waiting writes as fit: one gathered write that a marker begins, one sync.
@@ -16,6 +17,7 @@ import {
   type LogPoint,
   type LogWrite,
   pointAfter,
+  type Snapshot,
 } from "../base/entry.ts";
 import type { LogIndex, Position, WriteId } from "../base/ids.ts";
 import {
@@ -58,6 +60,8 @@ export interface WriterParts {
   readonly hardState: HardStateFile;
   /** The log's end; all of it durable. */
   readonly end: LogPoint;
+  /** Replaces the whole log, all but the hard state's term and vote. */
+  readonly install: (snapshot: Snapshot) => Flow<void>;
   /** Called once or more when the disk refuses; the writer then does nothing more. */
   readonly failed: (trouble: DiskTrouble) => void;
 }
@@ -66,6 +70,7 @@ export interface WriterParts {
 interface PendingWrite {
   readonly writeId: WriteId;
   hardState: HardState | null;
+  install: Snapshot | null;
   truncateFrom: LogIndex | null;
   readonly entries: readonly Entry[];
   /** Entries that are in a group already. */
@@ -89,7 +94,7 @@ export class Writer {
   #preallocating = false;
   #persistedId = 0 as WriteId;
   #saidId = 0 as WriteId;
-  #rolled = false;
+  #rolled: LogPoint | null = null;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -112,7 +117,8 @@ export class Writer {
 
   enqueue(write: LogWrite): void {
     const { writeId, hardState, truncateFrom, entries } = write;
-    this.#queue.push({ writeId, hardState, truncateFrom, entries, taken: 0 });
+    const install = write.install ?? null;
+    this.#queue.push({ writeId, hardState, install, truncateFrom, entries, taken: 0 });
     if (this.#draining) return;
     this.#draining = true;
     this.#parts.runner.start(this.#drain(), this.#parts.failed);
@@ -130,24 +136,24 @@ export class Writer {
     return this.#saidId;
   }
 
-  /** Whether a segment was rolled since the last call. */
-  takeRolled(): boolean {
+  /** Where the last segment ends that was sealed since the last call; null when none was. */
+  takeRolled(): LogPoint | null {
     const taken = this.#rolled;
-    this.#rolled = false;
+    this.#rolled = null;
     return taken;
   }
 
   *#drain(): Flow<void> {
     for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
       if (this.#stopped) return;
-      if (head.hardState !== null || head.truncateFrom !== null) yield* this.#prepare(head);
+      if (!isReady(head)) yield* this.#prepare(head);
       yield* this.#writeGroup();
       this.#maybePreallocate();
     }
     this.#draining = false;
   }
 
-  /** Makes the hard state and the truncation of `write` durable. */
+  /** Makes the hard state, the installation and the truncation of `write` durable. */
   *#prepare(write: PendingWrite): Flow<void> {
     const { hardState: file } = this.#parts;
     const hardState = write.hardState ?? file.current.hardState;
@@ -157,12 +163,17 @@ export class Writer {
       const durableIndex = this.#durable.index;
       yield* perform(...file.advance({ hardState, truncateFrom, durableIndex }));
     }
+    if (write.install !== null) {
+      yield* this.#parts.install(write.install);
+      this.#durable = write.install.at;
+    }
     if (truncateFrom !== null) {
       yield* this.#truncate(truncateFrom);
       const durableIndex = this.#durable.index;
       yield* perform(...file.advance({ hardState, truncateFrom: null, durableIndex }));
     }
     write.hardState = null;
+    write.install = null;
     write.truncateFrom = null;
   }
 
@@ -207,7 +218,7 @@ export class Writer {
     let count = 0;
     let completes: WriteId | null = null;
     gathering: for (let write = this.#queue[0]; write !== undefined; write = this.#queue[0]) {
-      if (write.hardState !== null || write.truncateFrom !== null) break;
+      if (!isReady(write)) break;
       for (; write.taken < write.entries.length; write.taken++) {
         const entry = write.entries[write.taken] as Entry;
         const length = paddedLength(entry.frame.length);
@@ -260,7 +271,7 @@ export class Writer {
     yield* perform({ kind: "sync-dir" });
     yield* mapIndex(segment);
     segments.push(segment);
-    this.#rolled = true;
+    this.#rolled = segment.before;
     runner.start(sealIndex(old), failed);
   }
 
@@ -287,6 +298,11 @@ export class Writer {
     yield* perform({ kind: "write-at", file, position, parts }, { kind: "sync", file });
     this.#preallocating = false;
   }
+}
+
+/** True when nothing of it comes before its entries any more. */
+function isReady(write: PendingWrite): boolean {
+  return write.hardState === null && write.install === null && write.truncateFrom === null;
 }
 
 function paddingOf(bytes: number): Uint8Array {

@@ -6,12 +6,11 @@ import { expect, test } from "vitest";
 
 import { assert } from "../../src/base/assert.ts";
 import { type FrozenBytes, freeze } from "../../src/base/bytes.ts";
-import { crc32c } from "../../src/base/crc32c.ts";
 import type { HardState } from "../../src/base/entry.ts";
 import { type Entry, LOG_START, type LogPoint, pointAfter } from "../../src/base/entry.ts";
 import type { LogIndex } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { baseOfStore } from "../../src/log/file-names.ts";
+import { baseOfStore, indexOfCheckpoint } from "../../src/log/file-names.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
 import { scanStore } from "../../src/log/recovery.ts";
 import {
@@ -22,7 +21,7 @@ import {
   type PickFile,
   takingTurns,
 } from "./driver.ts";
-import { type CrashChoices, type DiskImage, FakeDisk } from "./fake-disk.ts";
+import { type CrashChoices, type DiskImage, digestOf, FakeDisk } from "./fake-disk.ts";
 
 /** Small enough that a few entries roll, and a zeroed slot shows. */
 const TINY: LogOptions = { ...OPTIONS, segmentBytesMax: 1400, indexEntriesMax: 5 };
@@ -135,7 +134,7 @@ class Enumeration {
 
   #check(image: DiskImage, bounds: Bounds, isNested: boolean): void {
     const acknowledged = bounds.states[0]?.entries.length;
-    const key = `${digest(image)} ${bounds.states.length} ${acknowledged}`;
+    const key = `${digestOf(image)} ${bounds.states.length} ${acknowledged}`;
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
     this.images++;
@@ -170,7 +169,7 @@ class Enumeration {
     const once = recovery.disk.killImage();
     const again = new LogDriver(new FakeDisk(once), this.#options).open();
     expect(again.opened).toMatchObject({ end: endOf(entries), hardState, tornBytes: 0 });
-    expect(digest(again.disk.killImage())).toBe(digest(once));
+    expect(digestOf(again.disk.killImage())).toBe(digestOf(once));
   }
 
   /** Every index and every offset is answered by the index as by a linear search. */
@@ -193,11 +192,6 @@ class Enumeration {
     });
     assert(scanned.length === entries.length && isPrefix(scanned, entries), "scan differs");
   }
-}
-
-function digest(image: DiskImage): string {
-  const parts = [...image].sort(([a], [b]) => (a < b ? -1 : 1));
-  return parts.map(([file, bytes]) => `${file}:${bytes.length}:${crc32c(bytes)}`).join(" ");
 }
 
 class Workload {
@@ -230,7 +224,8 @@ class Workload {
 
   #crash(driver: LogDriver): void {
     const last = driver.disk.performed.at(-1);
-    if (last?.kind === "rename" && last.to === "checkpoint") this.#isCheckpointUnderWay = true;
+    if (last?.kind === "rename" && indexOfCheckpoint(last.to) !== null)
+      this.#isCheckpointUnderWay = true;
     if (last?.kind === "sync-dir" && this.#isCheckpointUnderWay) {
       this.#isCheckpointUnderWay = false;
       this.#checkpoints = this.#checkpoints.slice(-1);

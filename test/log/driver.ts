@@ -2,7 +2,7 @@
 // progress. Also makes entries that chain, as a leader would.
 
 import { assert } from "../../src/base/assert.ts";
-import { concat, type FrozenBytes } from "../../src/base/bytes.ts";
+import { concat, type FrozenBytes, freeze } from "../../src/base/bytes.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
 import {
   type Entry,
@@ -26,6 +26,7 @@ import type {
 import { FRAME_HEADER_BYTES, sealFrame } from "../../src/log/frame.ts";
 import { Log } from "../../src/log/log.ts";
 import type {
+  LogBase,
   LogEvent,
   LogOpened,
   LogOptions,
@@ -113,8 +114,12 @@ export class LogDriver {
   refused: OpenRefusal | null = null;
   poisoned: Fault | null = null;
   closed = false;
-  rolls = 0;
+  /** Where the segments end that were sealed. */
+  readonly boundaries: LogPoint[] = [];
+  /** Where the log began to begin, one after another. */
+  readonly trimmed: LogPoint[] = [];
   readonly answers = new Map<number, LogRead>();
+  readonly bases = new Map<number, LogBase>();
   /** Called after every performed operation and its consequences. */
   afterEach: () => void = () => {};
 
@@ -148,7 +153,9 @@ export class LogDriver {
     this.refused ??= output.refused;
     this.poisoned ??= output.poisoned;
     this.closed ||= output.closed;
-    if (output.rolled) this.rolls++;
+    if (output.rolled !== null) this.boundaries.push(output.rolled);
+    if (output.trimmed !== null) this.trimmed.push(output.trimmed.base);
+    for (const base of output.bases) this.bases.set(base.readId, base);
   }
 
   /** Performs one waiting operation; false when none waits. */
@@ -195,6 +202,26 @@ export class LogDriver {
     return this.run();
   }
 
+  /** Asks for a checkpoint; its state is `bytes` bytes that tell its index. */
+  checkpoint(at: LogPoint, bytes = 40): this {
+    this.step({ kind: "checkpoint", at, state: stateAt(at.index, bytes) });
+    return this;
+  }
+
+  trim(before: number): this {
+    this.step({ kind: "trim", before: before as Offset });
+    return this;
+  }
+
+  readBase(): LogBase {
+    const readId = this.#nextReadId++;
+    this.step({ kind: "read-base", readId });
+    this.run();
+    const answer = this.bases.get(readId);
+    assert(answer !== undefined, "the base was not answered", readId);
+    return answer;
+  }
+
   askRead(from: ReadFrom, bytesMax = 1_000_000, lastIndex = this.log.status().end.index): number {
     const readId = this.#nextReadId++;
     this.step({ kind: "read", readId, from, lastIndex, bytesMax });
@@ -228,6 +255,11 @@ export class LogDriver {
       all.push(...entries);
     }
   }
+}
+
+/** What a test's machine has as of an index. */
+export function stateAt(index: number, bytes = 40): FrozenBytes {
+  return freeze(new Uint8Array(bytes).fill(index & 0xff));
 }
 
 export function entriesOf(read: LogRead): readonly Entry[] {

@@ -5,6 +5,7 @@
 
 import { assert } from "../../src/base/assert.ts";
 import { freeze } from "../../src/base/bytes.ts";
+import { crc32c } from "../../src/base/crc32c.ts";
 import type { DiskErrorCode, DiskOperation, DiskResult } from "../../src/base/disk.ts";
 import type { OpId } from "../../src/base/ids.ts";
 
@@ -237,6 +238,12 @@ export class FakeDisk {
     if (this.#changes.length > 0) return false;
     return [...this.#names.values()].every((inode) => inode.mapped || inode.unsynced.length === 0);
   }
+}
+
+/** Equal for images of the same files with the same bytes. */
+export function digestOf(image: DiskImage): string {
+  const parts = [...image].sort(([a], [b]) => (a < b ? -1 : 1));
+  return parts.map(([file, bytes]) => `${file}:${bytes.length}:${crc32c(bytes)}`).join(" ");
 }
 
 function queueOf(operation: DiskOperation): string {

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 
 import { viewOf } from "../../src/base/bytes.ts";
 import { LOG_START } from "../../src/base/entry.ts";
-import type { NodeId } from "../../src/base/ids.ts";
+import type { LogIndex, NodeId } from "../../src/base/ids.ts";
+import { checkpointFile, installFile } from "../../src/log/file-names.ts";
 import { closeSector } from "../../src/log/sector.ts";
 import {
   entriesAfter,
@@ -78,15 +79,20 @@ describe("a directory", () => {
     expect(reopened(lost).refused).toMatchObject({ kind: "damaged", damage: { what } });
     const onlyHardState = new Map([["hard-state", image.get("hard-state") as Uint8Array]]);
     expect(reopened(onlyHardState).refused).toMatchObject({ damage: { what } });
-    const onlyCheckpoint = new Map([["checkpoint", new Uint8Array(3)]]);
+    const onlyCheckpoint = new Map([[checkpointFile(3 as LogIndex), new Uint8Array(3)]]);
     expect(reopened(onlyCheckpoint).refused).toMatchObject({ damage: { what } });
+    const onlyInstall = new Map([[installFile(3 as LogIndex), new Uint8Array(3)]]);
+    expect(reopened(onlyInstall).refused).toMatchObject({ damage: { what } });
   });
 
   test("keeps files of others, and loses leftovers and indexes without a store", () => {
     const extra = new Map(image)
       .set("lock", new Uint8Array([1]))
       .set("manifest.tmp", new Uint8Array(7))
+      .set("checkpoint", new Uint8Array(7))
       .set("checkpoint.tmp", new Uint8Array(7))
+      .set(`${checkpointFile(2 as LogIndex)}.tmp`, new Uint8Array(7))
+      .set(`${installFile(2 as LogIndex)}.tmp`, new Uint8Array(7))
       .set("00000000000000000099.index", new Uint8Array(12));
     const driver = reopened(extra);
     expect([...driver.disk.killImage().keys()].sort()).toEqual([...image.keys(), "lock"].sort());

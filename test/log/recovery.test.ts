@@ -8,6 +8,7 @@ import { concat, type FrozenBytes, freeze } from "../../src/base/bytes.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type Entry, LOG_START, pointAfter } from "../../src/base/entry.ts";
 import type { LogIndex, Offset, Position } from "../../src/base/ids.ts";
+import { checkpointFile } from "../../src/log/file-names.ts";
 import { FRAME_HEADER_BYTES } from "../../src/log/frame.ts";
 import { markerSalt } from "../../src/log/identity.ts";
 import { sealMarker } from "../../src/log/marker.ts";
@@ -395,10 +396,12 @@ test("an unreadable checkpoint is ignored and the log replayed from its start", 
   const whole = reopened(image);
   expect(whole.opened?.checkpoint).toEqual({ at, state: new Uint8Array([1, 2, 3]) });
   expect(whole.opened?.tail.map((head) => head.index)).toEqual([4]);
-  const rotten = (image.get("checkpoint") as Uint8Array).slice();
+  const file = checkpointFile(at.index);
+  const rotten = (image.get(file) as Uint8Array).slice();
   rotten[65] = 77;
-  const ignored = reopened(new Map(image).set("checkpoint", rotten));
+  const ignored = reopened(new Map(image).set(file, rotten));
   expect(ignored.opened?.checkpoint).toBeNull();
+  expect(ignored.opened?.skipped).toMatchObject([{ file, index: 3 }]);
   expect(ignored.opened?.tail.map((head) => head.index)).toEqual([1, 2, 3, 4]);
 });
 

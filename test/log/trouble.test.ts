@@ -8,6 +8,7 @@ import { freeze } from "../../src/base/bytes.ts";
 import type { DiskErrorCode, DiskOperation } from "../../src/base/disk.ts";
 import { type Entry, LOG_START, type LogPoint, pointAfter } from "../../src/base/entry.ts";
 import type { LogIndex } from "../../src/base/ids.ts";
+import { checkpointFile } from "../../src/log/file-names.ts";
 import {
   entriesAfter,
   hardStateOf,
@@ -138,7 +139,7 @@ describe("a poisoned log", () => {
     const more = entriesAfter(endOf(entries), 1, 2);
     driver.submit({ entries: more.slice(0, 1) });
     driver.submit({ entries: more.slice(1) });
-    while (driver.poisoned === null) driver.perform("checkpoint.tmp");
+    while (driver.poisoned === null) driver.perform(`${checkpointFile(3 as LogIndex)}.tmp`);
     driver.run();
     expect(driver.persisted).toBe(2);
     expect(driver.log.status().writtenIndex).toBe(4);

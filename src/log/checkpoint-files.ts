@@ -1,0 +1,71 @@
+// Reading checkpoints back from a directory. Owns no decision: which are needed is checkpoints.ts.
+
+import { concat, type FrozenBytes, freeze } from "../base/bytes.ts";
+import type { LogPoint } from "../base/entry.ts";
+import type { Damage } from "../base/faults.ts";
+import type { LogIndex } from "../base/ids.ts";
+import {
+  CHECKPOINT_HEADER_BYTES,
+  type Checkpoint,
+  decodeCheckpoint,
+  decodeCheckpointHeader,
+} from "./checkpoint.ts";
+import { checkpointFile, indexOfCheckpoint } from "./file-names.ts";
+import { type Flow, type Operation, perform, readAt } from "./flow.ts";
+import type { FileSizes } from "./refusal.ts";
+
+/** Most checkpoints are read with one operation. */
+const FIRST_BYTES = 64 * 1024;
+
+/** What a directory says of its checkpoints. */
+export interface FoundCheckpoints {
+  /** Those whose header is whole, ascending. */
+  readonly points: readonly LogPoint[];
+  /** The newest that is whole; null without any. */
+  readonly newest: Checkpoint | null;
+  readonly skipped: readonly Damage[];
+}
+
+export function* findCheckpoints(sizes: FileSizes): Flow<FoundCheckpoints> {
+  const indexes = [...sizes.keys()].map(indexOfCheckpoint).filter((index) => index !== null);
+  indexes.sort((a, b) => a - b);
+  const skipped: Damage[] = [];
+  const points: LogPoint[] = [];
+  const results = yield* perform(...indexes.map((index) => headerOf(checkpointFile(index))));
+  for (const [n, index] of indexes.entries()) {
+    const result = results[n];
+    const header = result?.kind === "read" ? decodeCheckpointHeader(result.bytes) : null;
+    if (header?.at.index === index) points.push(header.at);
+    else skipped.push(unreadable(index));
+  }
+  for (let point = points.at(-1); point !== undefined; point = points.at(-1)) {
+    const newest = yield* readCheckpoint(checkpointFile(point.index));
+    if (newest !== null) return { points, newest, skipped };
+    skipped.push(unreadable(point.index));
+    points.pop();
+  }
+  return { points, newest: null, skipped };
+}
+
+function headerOf(file: string): Operation {
+  return { kind: "read-at", file, position: 0 as never, length: CHECKPOINT_HEADER_BYTES };
+}
+
+function unreadable(index: LogIndex): Damage {
+  const what = "the checkpoint cannot be read";
+  return { file: checkpointFile(index), position: 0, what, index };
+}
+
+/** The checkpoint in `file`, verified; null when it is torn, rotten or of a newer version. */
+export function* readCheckpoint(file: string): Flow<Checkpoint | null> {
+  const first = yield* readAt(file, 0, FIRST_BYTES);
+  const header = decodeCheckpointHeader(first);
+  if (header === null) return null;
+  const length = CHECKPOINT_HEADER_BYTES + header.stateBytes;
+  const rest = length - first.length;
+  let bytes: FrozenBytes = freeze(first.subarray(0, length));
+  if (rest > 0 && first.length === FIRST_BYTES) {
+    bytes = freeze(concat([first, yield* readAt(file, first.length, rest)]));
+  }
+  return decodeCheckpoint(bytes);
+}

@@ -1,0 +1,243 @@
+// What is done to the directory besides writing entries: checkpoints are put in place and the ones
+// nobody needs removed, the log is trimmed from its start, or replaced as a whole. Owns the log's
+// start and the order in which these become durable; entries are writer.ts, recovery is opening.ts.
+//
+// One flow at a time works here, so that a crash meets one unfinished change at most:
+//  - a checkpoint: aside, synced, renamed, directory synced;
+//  - a trim: only up to a durable checkpoint, which is the base from then on; segments removed
+//    from the oldest on, the directory synced after each, so that what is left is always a log;
+//  - an installation: the new base under the name that voids all else (the commit point), then all
+//    else removed, an empty segment made, the hard state's durable index taken back, and last the
+//    base given its plain name. Opening begins a half-done one anew.
+
+import { assert } from "../base/assert.ts";
+import type { LogPoint } from "../base/entry.ts";
+import type { LogIndex, Offset } from "../base/ids.ts";
+import { replaceFile } from "./aside.ts";
+import { type Checkpoint, encodeCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint } from "./checkpoint-files.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import { checkpointFile, installFile } from "./file-names.ts";
+import {
+  DiskTrouble,
+  type Flow,
+  type FlowRunner,
+  type Operation,
+  perform,
+  Turnstile,
+} from "./flow.ts";
+import type { HardStateFile } from "./hard-state.ts";
+import type { LogBase, LogOptions } from "./protocol.ts";
+import { Segment } from "./segment.ts";
+import { createFiles, dropFiles, mapIndex } from "./segment-files.ts";
+import type { Segments } from "./segments.ts";
+
+export interface UpkeepParts {
+  readonly options: LogOptions;
+  readonly runner: FlowRunner;
+  readonly segments: Segments;
+  readonly hardState: HardStateFile;
+  readonly checkpoints: Checkpoints;
+  readonly start: LogPoint;
+  /** The log begins later now: what is before is out of range. */
+  readonly startMoved: (start: LogPoint) => void;
+  readonly failed: (trouble: DiskTrouble) => void;
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts;
+  readonly #turnstile = new Turnstile();
+  #start: LogPoint;
+  #newestIndex: LogIndex;
+  #nextCheckpoint: Checkpoint | null = null;
+  /** Records before this offset are wanted no more. */
+  #trimOffset = 0 as Offset;
+  #isWorking = false;
+  /** Installations that were asked for and are not done: nothing else is worth its while. */
+  #installing = 0;
+  #sayTrimmed: LogPoint | null = null;
+  #bases: LogBase[] = [];
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts;
+    this.#start = parts.start;
+    this.#newestIndex = parts.checkpoints.newest?.index ?? (0 as LogIndex);
+  }
+
+  /** The place before the first entry of the log: its base checkpoint's, if there is one. */
+  get start(): LogPoint {
+    return this.#start;
+  }
+
+  /** Of the newest checkpoint that was asked for, durable or not; nothing before is truncated. */
+  get newestIndex(): LogIndex {
+    return this.#newestIndex;
+  }
+
+  /** Where the log began to begin since the last call; null when it did not move. */
+  takeTrimmed(): LogPoint | null {
+    const taken = this.#sayTrimmed;
+    this.#sayTrimmed = null;
+    return taken;
+  }
+
+  takeBases(): readonly LogBase[] {
+    const taken = this.#bases;
+    this.#bases = [];
+    return taken;
+  }
+
+  /** Only the newest counts: one is being written, at most one waits. */
+  checkpoint(checkpoint: Checkpoint): void {
+    const { index } = checkpoint.at;
+    assert(index >= this.#newestIndex, "checkpoint went back", index, this.#newestIndex);
+    this.#newestIndex = index;
+    this.#nextCheckpoint = checkpoint;
+    this.#maybeWork();
+  }
+
+  /** Drops whole segments of records before `offset`, now or once a checkpoint allows it. */
+  trim(offset: Offset): void {
+    if (offset <= this.#trimOffset) return;
+    this.#trimOffset = offset;
+    this.#maybeWork();
+  }
+
+  /** An installation at `at` was asked for: what is not begun here will not be. */
+  installAsked(at: LogPoint): void {
+    this.#installing++;
+    this.#nextCheckpoint = null;
+    this.#trimOffset = 0 as Offset;
+    this.#newestIndex = at.index;
+    this.#start = at;
+  }
+
+  readBase(readId: number): void {
+    this.#parts.runner.start(this.#readBase(readId), ({ fault }) => {
+      this.#bases.push({ kind: "failed", readId, fault });
+    });
+  }
+
+  #maybeWork(): void {
+    if (this.#isWorking || this.#installing > 0) return;
+    this.#isWorking = true;
+    this.#parts.runner.start(this.#work(), this.#parts.failed);
+  }
+
+  *#work(): Flow<void> {
+    yield* this.#turnstile.enter();
+    while (this.#installing === 0) {
+      const checkpoint = this.#nextCheckpoint;
+      const base = checkpoint === null ? this.#nextBase() : null;
+      if (checkpoint === null && base === null) break;
+      if (checkpoint !== null) yield* this.#writeCheckpoint(checkpoint);
+      else if (base !== null) yield* this.#trim(base);
+      if (this.#installing === 0) yield* this.#removeSurplus();
+    }
+    this.#isWorking = false;
+    this.#turnstile.leave();
+  }
+
+  *#writeCheckpoint(checkpoint: Checkpoint): Flow<void> {
+    this.#nextCheckpoint = null;
+    const { at } = checkpoint;
+    yield* replaceFile(checkpointFile(at.index), encodeCheckpoint(checkpoint));
+    this.#parts.checkpoints.add(at);
+  }
+
+  /** The checkpoint to begin at when that lets a segment go, or null. */
+  #nextBase(): LogPoint | null {
+    const { checkpoints, segments } = this.#parts;
+    const base = checkpoints.lastBefore(this.#trimOffset);
+    if (base === null || base.index <= this.#start.index) return null;
+    return segments.count > 1 && segments.first.lastIndex <= base.index ? base : null;
+  }
+
+  *#trim(base: LogPoint): Flow<void> {
+    const { segments, checkpoints, startMoved } = this.#parts;
+    // From here on the log rests on this file alone.
+    const isWhole = (yield* readCheckpoint(checkpointFile(base.index))) !== null;
+    if (this.#installing > 0) return;
+    if (!isWhole) {
+      checkpoints.drop(base);
+      return;
+    }
+    this.#start = base;
+    this.#sayTrimmed = base;
+    startMoved(base);
+    while (this.#installing === 0 && segments.count > 1) {
+      if (segments.first.lastIndex > base.index) break;
+      yield* dropFiles(segments.shift());
+    }
+  }
+
+  *#removeSurplus(): Flow<void> {
+    const { checkpoints, segments } = this.#parts;
+    const surplus = checkpoints.takeSurplus(segments.startIndexes);
+    if (surplus.length === 0) return;
+    yield* perform(...surplus.map(({ index }) => unlink(checkpointFile(index))));
+    yield* perform({ kind: "sync-dir" });
+  }
+
+  /** Replaces the whole log by `snapshot`; returns when that is durable. */
+  *install(snapshot: Checkpoint): Flow<void> {
+    const { options, segments, checkpoints, hardState } = this.#parts;
+    const { at } = snapshot;
+    yield* this.#turnstile.enter();
+    yield* replaceFile(installFile(at.index), encodeCheckpoint(snapshot));
+    while (segments.count > 1) yield* dropFiles(segments.pop());
+    yield* dropFiles(segments.first);
+    const segment = new Segment(at);
+    yield* perform(
+      ...checkpoints.list().map(({ index }) => unlink(checkpointFile(index))),
+      ...createFiles(segment, options),
+      ...hardState.advance({ ...hardState.current, durableIndex: at.index }),
+    );
+    yield* finishInstall(at.index);
+    yield* mapIndex(segment);
+    segments.reset(segment);
+    checkpoints.reset(at);
+    this.#installing--;
+    this.#turnstile.leave();
+    this.#maybeWork();
+  }
+
+  *#readBase(readId: number): Flow<void> {
+    for (;;) {
+      const { checkpoints } = this.#parts;
+      const start = this.#start;
+      const point = start.index === 0 ? null : checkpoints.firstFrom(start.index);
+      if (start.index === 0) {
+        this.#bases.push({ kind: "none", readId });
+        return;
+      }
+      const file = checkpointFile(point?.index ?? start.index);
+      let base: Checkpoint | null = null;
+      try {
+        if (point !== null) base = yield* readCheckpoint(file);
+      } catch (thrown) {
+        // It was removed under us, because the log begins later by now.
+        if (thrown instanceof DiskTrouble && this.#start !== start) continue;
+        throw thrown;
+      }
+      if (base !== null) {
+        this.#bases.push({ kind: "base", readId, base });
+        return;
+      }
+      // A later one does as well: the peer then begins there.
+      if (point !== null) checkpoints.drop(point);
+      else throw new DiskTrouble({ code: "damaged", file, position: 0, what: "no base is left" });
+    }
+  }
+}
+
+function unlink(file: string): Operation {
+  return { kind: "unlink", file };
+}
+
+/** The last two steps of an installation: all that was made durable, then the base's plain name. */
+export function* finishInstall(index: LogIndex): Flow<void> {
+  yield* perform({ kind: "sync-dir" });
+  yield* perform({ kind: "rename", from: installFile(index), to: checkpointFile(index) });
+  yield* perform({ kind: "sync-dir" });
+}
