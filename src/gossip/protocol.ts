@@ -135,6 +135,7 @@ export type DropReason =
   | "no-such-ping"
   | "incompatible"
   | "incarnation-jump"
+  | "time-jump"
   | "name-conflict"
   | "table-full"
   | "answer-too-large"
@@ -156,6 +157,8 @@ export interface GossipProfile {
   readonly gossipInterval: Micros;
   readonly gossipNodes: number;
   readonly gossipToTheDead: Micros;
+  /** A name whose owner has been dead for this long may come back at another address. */
+  readonly deadNodeReclaim: Micros;
   readonly pushPullInterval: Micros;
   readonly broadcastTimeout: Micros;
   readonly leavePropagateDelay: Micros;
