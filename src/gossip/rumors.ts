@@ -1,0 +1,75 @@
+// What we pass on: claims about members and intents of Serf's, each in a queue of its own, packed
+// in that order. Owns what replaces what; the queue itself is broadcasts.ts.
+
+import type { FrozenBytes } from "../base/bytes.ts";
+import type { Instant, NodeId } from "../base/ids.ts";
+import { BroadcastQueue } from "./broadcasts.ts";
+import type { Claim } from "./claims.ts";
+import { retransmitLimit } from "./formulas.ts";
+import { encodeMessage } from "./message-codec.ts";
+import type { JoinIntent, LeaveIntent } from "./messages.ts";
+import { COMPOUND_BYTES_PER_PART } from "./packet-codec.ts";
+import type { Roster } from "./roster.ts";
+
+export class Rumors {
+  readonly #claims: BroadcastQueue;
+  readonly #intents: BroadcastQueue;
+  readonly #roster: Roster;
+  readonly #retransmitMult: number;
+
+  constructor(countMax: number, retransmitMult: number, roster: Roster) {
+    this.#claims = new BroadcastQueue(countMax);
+    this.#intents = new BroadcastQueue(countMax);
+    this.#retransmitMult = retransmitMult;
+    this.#roster = roster;
+  }
+
+  get size(): number {
+    return this.#claims.size + this.#intents.size;
+  }
+
+  /** Lost to the bound. */
+  get evicted(): number {
+    return this.#claims.evicted + this.#intents.evicted;
+  }
+
+  /** Instead of whatever we told about that member's standing before. */
+  tell(claim: Claim): void {
+    this.#claims.add(standingOf(claim.node), encodeMessage(claim));
+  }
+
+  /**
+   * Beside what we tell about its standing: a suspect's new tags do not take the suspicion back.
+   */
+  tellAnnouncement(claim: Claim): void {
+    this.#claims.add(`tags ${claim.node}`, encodeMessage(claim));
+  }
+
+  /** Instead of the intent we told for that member before: one place each, however it churns. */
+  tellIntent(intent: JoinIntent | LeaveIntent): void {
+    this.#intents.add(intent.node, encodeMessage({ kind: "user", message: intent }));
+  }
+
+  isTelling(node: NodeId): boolean {
+    return this.#claims.has(standingOf(node));
+  }
+
+  isTellingIntent(node: NodeId): boolean {
+    return this.#intents.has(node);
+  }
+
+  /** As many as fit into `bytesMax` of a compound's parts; they count as told once more. */
+  take(now: Instant, bytesMax: number, countMax: number): FrozenBytes[] {
+    if (this.size === 0) return [];
+    const limit = retransmitLimit(this.#retransmitMult, this.#roster.countedAt(now));
+    const overhead = COMPOUND_BYTES_PER_PART;
+    const claims = this.#claims.take(overhead, bytesMax, countMax, limit);
+    const room = claims.reduce((left, { length }) => left - length - overhead, bytesMax);
+    const intents = this.#intents.take(overhead, room, countMax - claims.length, limit);
+    return [...claims, ...intents];
+  }
+}
+
+function standingOf(node: NodeId): string {
+  return `standing ${node}`;
+}
