@@ -67,6 +67,7 @@ export const simulatorFilesWithClock = [
 export const entryPoints = [
   "src/main.ts",
   "src/cairn.ts",
+  "src/raft-node.ts",
   "src/client/client.ts",
   "src/client/resolver.ts",
   "sim/main.ts",
