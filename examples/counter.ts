@@ -14,11 +14,11 @@ import type {
 import { bodyOf, commandDraft, NEVER_VOTED, RaftNode, restoredFrom } from "cairnlog/raft";
 
 const NAMES = ["ada", "bob", "cy"];
-const TRIP = 1_000; // microseconds from server to server
+const TRIP = 1_000; // microseconds
 
 /** One server: the core, a disk that survives a crash, and a counter that does not. */
 class Server {
-  readonly name: string;
+  readonly name: MemberId;
   readonly entries: Entry[] = [];
   #hardState = NEVER_VOTED;
   raft: RaftNode | null = null;
@@ -26,7 +26,7 @@ class Server {
   counter = 0;
 
   constructor(name: string) {
-    this.name = name;
+    this.name = name as MemberId;
   }
 
   start(now: Instant): void {
@@ -50,7 +50,7 @@ class Server {
   }
 }
 
-const servers = new Map(NAMES.map((name) => [name, new Server(name)]));
+const servers = NAMES.map((name) => new Server(name));
 const mail: { at: number; from: MemberId; to: MemberId; message: RaftMessage }[] = [];
 const committed: number[] = [];
 let now = 0 as Instant;
@@ -67,13 +67,11 @@ function messageOf(sender: Server, send: Send): RaftMessage | null {
 function perform(server: Server, output: RaftOutput): void {
   if (output.write !== null) {
     server.write(output.write);
-    const { writeId } = output.write;
-    server.raft?.step(now, { kind: "persisted", writeId });
+    server.raft?.step(now, { kind: "persisted", writeId: output.write.writeId });
   }
-  const from = server.name as MemberId;
   for (const send of output.sends) {
     const message = messageOf(server, send);
-    if (message !== null) mail.push({ at: now + TRIP, from, to: send.to, message });
+    if (message !== null) mail.push({ at: now + TRIP, from: server.name, to: send.to, message });
   }
   for (const verdict of output.verdicts) {
     if (verdict.kind === "committed") committed.push(verdict.proposalId);
@@ -84,12 +82,12 @@ function perform(server: Server, output: RaftOutput): void {
 /** Lets virtual time pass: mail when it arrives, alarms when they are due. */
 function run(until: () => boolean): void {
   for (let turns = 0; !until() && turns < 100_000; turns++) {
-    const alarms = [...servers.values()].map(({ raft }) => raft?.deadline ?? Infinity);
+    const alarms = servers.map(({ raft }) => raft?.deadline ?? Infinity);
     now = Math.max(now, Math.min(mail[0]?.at ?? Infinity, ...alarms)) as Instant;
     const letter = mail[0] !== undefined && mail[0].at <= now ? mail.shift() : undefined;
-    for (const server of servers.values()) {
+    for (const server of servers) {
       const { raft } = server;
-      if (raft === null) continue;
+      if (raft === null) continue; // It is down, and so is mail for it.
       if (letter?.to === server.name) raft.step(now, { kind: "received", ...letter });
       else if (letter === undefined) raft.step(now, { kind: "deadline" });
       for (let out = raft.takeOutput(); out !== null; out = raft.takeOutput()) perform(server, out);
@@ -97,7 +95,7 @@ function run(until: () => boolean): void {
   }
 }
 
-const leader = () => [...servers.values()].find(({ raft }) => raft?.role === "leader");
+const leader = () => servers.find(({ raft }) => raft?.role === "leader");
 
 /** Proposes one addition at whoever leads, and waits until it is committed. */
 function add(proposalId: number, amount: number): void {
@@ -107,14 +105,14 @@ function add(proposalId: number, amount: number): void {
   run(() => committed.includes(proposalId));
 }
 
-for (const server of servers.values()) server.start(now);
+for (const server of servers) server.start(now);
 add(1, 10);
 add(2, 20);
 const lost = leader();
 if (lost !== undefined) lost.raft = null; // Its memory is gone, its disk is not.
 add(3, 5);
 lost?.start(now);
-run(() => [...servers.values()].every(({ counter }) => counter === 35));
-for (const { name, counter, raft } of servers.values()) {
+run(() => servers.every(({ counter }) => counter === 35));
+for (const { name, counter, raft } of servers) {
   console.log(`${name}: counter ${counter}, ${raft?.role}, term ${raft?.term}`);
 }
