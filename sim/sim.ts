@@ -1,6 +1,12 @@
 // The simulator as a library (`cairnlog/sim`): draw or write a plan, run it, look at what came of
 // it, with observers of your own beside the checkers.
 
+export {
+  type GossipSeat,
+  GossipWorld,
+  type GossipWorldOptions,
+  USUAL_NETWORK,
+} from "./gossip-world.ts";
 export type { Call, Facts, History, Outcome, Question, SeenRecord } from "./history.ts";
 export type {
   Computer,

@@ -67,6 +67,7 @@ export const simulatorFilesWithClock = [
 export const entryPoints = [
   "src/main.ts",
   "src/cairn.ts",
+  "src/membership.ts",
   "src/raft-node.ts",
   "src/client/client.ts",
   "src/client/resolver.ts",

@@ -17,6 +17,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 
+import { splitHostPort } from "../base/address.ts";
 import { assert } from "../base/assert.ts";
 import type { LinkId, NodeId } from "../base/ids.ts";
 import type { Lane, Network, NetworkInbox } from "../ports/network.ts";
@@ -320,11 +321,8 @@ export class PeerLinks implements Network {
 
 /** `host:port`, or `[address]:port` for IPv6; null for anything else. */
 export function parseAddress(text: string): { host: string; port: number } | null {
-  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port < 1 || port > 65_535) return null;
-  return { host, port };
+  const parts = splitHostPort(text, 0);
+  return parts === null || parts.port === 0 ? null : parts;
 }
 
 function remoteOf(socket: Socket): string {

@@ -13,6 +13,7 @@ export interface Address {
 
 const IPV4_BYTES = 4;
 const IPV6_BYTES = 16;
+const PORT_MAX = 65_535;
 
 /**
  * The one form of an IP address: 4 or 16 bytes, a mapped IPv4 (::ffff:a.b.c.d) as 4. Null for any
@@ -44,6 +45,20 @@ export function describeIp(ip: FrozenBytes): string {
     groups.push((((ip[at] ?? 0) << 8) | (ip[at + 1] ?? 0)).toString(16));
   }
   return groups.join(":");
+}
+
+/**
+ * `host:port` or `[v6]:port` taken apart; without a port it has the one that is usual. The host is
+ * not looked at further. Null when it is neither.
+ */
+export function splitHostPort(
+  text: string,
+  portUsual: number,
+): { readonly host: string; readonly port: number } | null {
+  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]/,=]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = match?.[3] === undefined ? portUsual : Number(match[3]);
+  return host === undefined || port > PORT_MAX ? null : { host, port };
 }
 
 /** Reads an IP in any of its usual written forms; null when it is none, such as a host name. */

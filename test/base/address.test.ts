@@ -7,6 +7,7 @@ import {
   describeIp,
   parseIp,
   sameAddress,
+  splitHostPort,
 } from "../../src/base/address.ts";
 import { freeze } from "../../src/base/bytes.ts";
 
@@ -65,6 +66,22 @@ describe("an address", () => {
       }),
     );
   });
+
+  test.each([
+    ["127.0.0.1:80", "127.0.0.1", 80],
+    ["db-1.example", "db-1.example", 7946],
+    ["[::1]:0", "::1", 0],
+    ["[fe80::1%2]", "fe80::1%2", 7946],
+  ])("written %s with or without a port is taken apart", (text, host, port) => {
+    expect(splitHostPort(text, 7946)).toEqual({ host, port });
+  });
+
+  test.each(["", ":80", "::1", "a:b", "a:65536", "a b:1", "[::1", "a:1:2", "a/b"])(
+    "written %j has no host or no port",
+    (text) => {
+      expect(splitHostPort(text, 7946)).toBeNull();
+    },
+  );
 
   test("with its port is one text", () => {
     const v4 = { ip: freeze(Uint8Array.of(10, 0, 0, 1)), port: 7946 };

@@ -1,0 +1,324 @@
+// Membership as programs use it: who is in the cluster, told as it changes, and a way to leave. The
+// same code on sockets and in the simulator: ports come in from outside. Owns the promises and the
+// words of errors; the protocol is src/gossip.
+
+import { type Address, describeAddress } from "../base/address.ts";
+import { millis, type NodeId } from "../base/ids.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
+import { asName } from "../gossip/fields.ts";
+import { type Incarnation, META_BYTES_MAX } from "../gossip/messages.ts";
+import { PROFILES, type ProfileName } from "../gossip/profiles.ts";
+import type {
+  GossipAnswer,
+  GossipMember,
+  GossipProfile,
+  GossipRequestId,
+  GossipStatus,
+  Happening,
+  MemberStatus,
+  Tags,
+} from "../gossip/protocol.ts";
+import { encodeTags } from "../gossip/tags.ts";
+import { GossipHost, type GossipPorts, type GossipRequest } from "./gossip-host.ts";
+
+/** One member as this one knows it. */
+export interface Member {
+  readonly name: string;
+  /** `host:port`. */
+  readonly addr: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly status: MemberStatus;
+}
+
+/**
+ * Told of every other member, in the order it became known. What a function throws is reported as a
+ * notice and changes nothing.
+ */
+export interface MembershipHandler {
+  /** It is there: for the first time, or again. */
+  join?(member: Member): void;
+  /** It said good-bye, or was declared gone. */
+  leave?(member: Member): void;
+  /** It is not there any more and said nothing. */
+  fail?(member: Member): void;
+  /** Its tags or its address changed. */
+  update?(member: Member): void;
+  /** It is forgotten: left or failed a day ago, or pruned. */
+  reap?(member: Member): void;
+}
+
+export interface MembershipOptions {
+  /** Unique in the cluster: 1 to 255 bytes. */
+  readonly nodeName: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Some members, `host:port`; one that answers is enough. Port 7946 need not be said. */
+  readonly startJoinAddrs?: readonly string[];
+  /**
+   * When none of startJoinAddrs answers: try again after so long, for ever. Absent: that is an
+   * error.
+   */
+  readonly retryJoinMs?: number;
+  readonly handler?: MembershipHandler;
+  /** How patient members are: `lan`, the default, `wan` or `local`. */
+  readonly profile?: ProfileName;
+  /** Single values other than the profile's, for tests of time. */
+  readonly timing?: Partial<GossipProfile>;
+  /** Compress what is sent where that makes it shorter; true. */
+  readonly compress?: boolean;
+}
+
+export interface MembershipPorts extends GossipPorts {
+  /** Where others reach this member. */
+  readonly advertise: Address;
+  /** All addresses a `host:port` stands for; rejects or gives none when it stands for nothing. */
+  resolve(hostPort: string): Promise<readonly Address[]>;
+  /** Gives the ports back. */
+  shut(): Promise<void>;
+}
+
+export type MembershipErrorCode =
+  | "bad-options"
+  | "unreachable"
+  | "unknown-member"
+  | "tags-too-large"
+  | "left"
+  | "stopped"
+  | "overloaded";
+
+/** What a person or program that asked for something is told. */
+export class MembershipError extends Error {
+  override readonly name = "MembershipError";
+  readonly code: MembershipErrorCode;
+
+  constructor(code: MembershipErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Members in the table, whatever their status. */
+const MEMBERS_MAX = 4096;
+const RUMORS_MAX = 8192;
+const STREAMS_MAX = 128;
+/** The first word of a life. A wiser one is learnt from what others remember (refutation). */
+const FIRST_INCARNATION = 1 as Incarnation;
+
+/**
+ * A member on these ports. With startJoinAddrs it resolves when it has been taken in; when nobody
+ * answers it rejects with "unreachable", or keeps trying where retryJoinMs says so.
+ */
+export async function openMembership(
+  options: MembershipOptions,
+  ports: MembershipPorts,
+): Promise<Membership> {
+  const membership = new Membership(options, ports);
+  const { startJoinAddrs = [], retryJoinMs } = options;
+  if (startJoinAddrs.length === 0) return membership;
+  try {
+    await membership.join(startJoinAddrs);
+  } catch (error) {
+    const isUnreachable = error instanceof MembershipError && error.code === "unreachable";
+    if (!isUnreachable || retryJoinMs === undefined) {
+      await membership.stop();
+      throw error;
+    }
+    membership.keepJoining(startJoinAddrs, retryJoinMs);
+  }
+  return membership;
+}
+
+export class Membership {
+  /** `host:port` under which others reach this member. */
+  readonly localAddr: string;
+  readonly #host: GossipHost;
+  readonly #ports: MembershipPorts;
+  readonly #handler: MembershipHandler;
+  readonly #waiting = new Map<GossipRequestId, (answer: GossipAnswer | null) => void>();
+  #nextRequest = 1;
+  #stopping: Promise<void> | null = null;
+
+  /** Throws a MembershipError "bad-options" that says which and why. Use openMembership. */
+  constructor(options: MembershipOptions, ports: MembershipPorts) {
+    const { nodeName, profile = "lan", timing = {}, compress = true, handler = {} } = options;
+    this.#ports = ports;
+    this.#handler = handler;
+    this.localAddr = describeAddress(ports.advertise);
+    const gossip = {
+      self: checkName(nodeName),
+      address: ports.advertise,
+      tags: checkTags(options.tags ?? {}, "bad-options"),
+      incarnation: FIRST_INCARNATION,
+      profile: { ...PROFILES[profile], ...timing },
+      compress,
+      membersMax: MEMBERS_MAX,
+      rumorsMax: RUMORS_MAX,
+      streamsMax: STREAMS_MAX,
+    };
+    this.#host = new GossipHost(gossip, ports, {
+      happened: (happening) => this.#happened(happening),
+      answered: (answer) => this.#answered(answer),
+    });
+  }
+
+  /** Everybody that is known, this member too, whatever their status; sorted by name. */
+  members(): readonly Member[] {
+    return this.#host.status().members.map(toldMember);
+  }
+
+  /** Counters and clocks, for people and for dashboards. */
+  status(): GossipStatus {
+    return this.#host.status();
+  }
+
+  /**
+   * Joins the cluster of these members; resolves with how many of their addresses answered, rejects
+   * with "unreachable" when none did.
+   */
+  async join(addresses: readonly string[]): Promise<number> {
+    const troubles: string[] = [];
+    const resolved: Address[] = [];
+    for (const hostPort of addresses) {
+      try {
+        const found = await this.#ports.resolve(hostPort);
+        if (found.length === 0) troubles.push(`${hostPort}: no address`);
+        resolved.push(...found);
+      } catch (error) {
+        troubles.push(`${hostPort}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    if (resolved.length > 0) {
+      const answer = await this.#ask({ kind: "join", addresses: resolved });
+      if (answer.kind !== "joined") throw whyRefused(answer);
+      if (answer.reached > 0) return answer.reached;
+      for (const { address, why } of answer.failures) {
+        troubles.push(`${describeAddress(address)}: ${why}`);
+      }
+    }
+    const remedy = "is one of them running, and is its port open for TCP and UDP?";
+    const message = `no member to join answered (${troubles.join("; ")}): ${remedy}`;
+    throw new MembershipError("unreachable", message);
+  }
+
+  /** Tries to join until somebody answers or the member is stopped. */
+  keepJoining(addresses: readonly string[], everyMs: number): void {
+    this.#host.later(millis(everyMs), () => {
+      this.join(addresses).catch((error: unknown) => {
+        if (this.#stopping !== null) return;
+        this.#tell("gossip-join-failed", error);
+        this.keepJoining(addresses, everyMs);
+      });
+    });
+  }
+
+  /**
+   * Says good-bye: others list this member as left, not as failed. Resolves when it has been said;
+   * then this member is silent, and remains to be stopped.
+   */
+  async leave(): Promise<void> {
+    await this.#done({ kind: "leave" });
+  }
+
+  /** Declares a failed member gone, everywhere; with `prune` it is forgotten too. */
+  async forceLeave(name: string, { prune = false } = {}): Promise<void> {
+    await this.#done({ kind: "force-leave", node: name as NodeId, prune });
+  }
+
+  /** Replaces all tags of this member. */
+  async setTags(tags: Readonly<Record<string, string>>): Promise<void> {
+    await this.#done({ kind: "set-tags", tags: checkTags(tags, "tags-too-large") });
+  }
+
+  /** Ends without a word: to others it fails, unless it left before. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#host.halt();
+    for (const settle of this.#waiting.values()) settle(null);
+    this.#waiting.clear();
+    await this.#ports.shut();
+  }
+
+  async #done(request: Unnumbered<GossipRequest>): Promise<void> {
+    const answer = await this.#ask(request);
+    if (answer.kind === "refused") throw whyRefused(answer);
+  }
+
+  async #ask(request: Unnumbered<GossipRequest>): Promise<GossipAnswer> {
+    const requestId = this.#nextRequest++ as GossipRequestId;
+    const answer = await new Promise<GossipAnswer | null>((resolve) => {
+      this.#waiting.set(requestId, resolve);
+      if (this.#stopping === null && this.#host.offer({ ...request, requestId })) return;
+      this.#waiting.delete(requestId);
+      const why = "overloaded";
+      resolve(this.#stopping === null ? { kind: "refused", requestId, why } : null);
+    });
+    if (answer === null) throw new MembershipError("stopped", "this member was stopped");
+    return answer;
+  }
+
+  #answered(answer: GossipAnswer): void {
+    const settle = this.#waiting.get(answer.requestId);
+    this.#waiting.delete(answer.requestId);
+    settle?.(answer);
+  }
+
+  #happened({ kind, member }: Happening): void {
+    try {
+      this.#handler[kind]?.(toldMember(member));
+    } catch (error) {
+      this.#tell("gossip-handler-threw", error);
+    }
+  }
+
+  #tell(what: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#ports.telemetry.notice({ level: "warn", what, facts: { error: message } });
+  }
+}
+
+type Unnumbered<Request> = Request extends unknown ? Omit<Request, "requestId"> : never;
+
+function toldMember({ node, address, tags, status }: GossipMember): Member {
+  return {
+    name: node,
+    addr: describeAddress(address),
+    tags: Object.fromEntries(tags),
+    status,
+  };
+}
+
+function checkName(name: string): NodeId {
+  const checked = asName(encodeUtf8(name));
+  if (checked !== null) return checked;
+  const rule = "1 to 255 bytes without control characters";
+  throw new MembershipError("bad-options", `nodeName ${JSON.stringify(name)}: expected ${rule}`);
+}
+
+function checkTags(
+  tags: Readonly<Record<string, string>>,
+  code: "bad-options" | "tags-too-large",
+): Tags {
+  const checked = new Map(Object.entries(tags));
+  const { length } = encodeTags(checked);
+  if (length <= META_BYTES_MAX) return checked;
+  const message = `tags take ${length} bytes, ${META_BYTES_MAX} at most: shorten or drop some`;
+  throw new MembershipError(code, message);
+}
+
+function whyRefused(answer: GossipAnswer): MembershipError {
+  const why = answer.kind === "refused" ? answer.why : "overloaded";
+  switch (why) {
+    case "leaving":
+    case "left":
+      return new MembershipError("left", "this member has left: make a new one to join again");
+    case "unknown-member":
+      return new MembershipError(why, "no member of that name is known here");
+    case "tags-too-large":
+      return new MembershipError(why, `tags take more than ${META_BYTES_MAX} bytes`);
+    case "overloaded":
+      return new MembershipError(why, "too many requests wait: try again in a moment");
+  }
+}
