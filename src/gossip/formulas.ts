@@ -77,3 +77,11 @@ export function scaledByHealth(span: Micros, score: number): Micros {
 export function probeGapMax(members: number, probeInterval: Micros): Micros {
   return (Math.max(1, 2 * members - 1) * probeInterval) as Micros;
 }
+
+/**
+ * How long a helper waits before it says that it has no answer: four fifths of the timeout, so that
+ * this still comes in time (Lifeguard, section IV-A; stock agents wait for all of it).
+ */
+export function nackTimeout(probeTimeout: Micros): Micros {
+  return Math.floor((probeTimeout * 4) / 5) as Micros;
+}

@@ -63,6 +63,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   readonly #serf: SerfMembers;
   readonly #membership: Membership;
   readonly #disseminator: Disseminator;
+  readonly #sequence: Sequence;
   readonly #prober: Prober;
   readonly #responder: Responder;
   readonly #exchanges: Exchanges;
@@ -95,6 +96,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#serf = serf;
     this.#membership = membership;
     this.#disseminator = disseminator;
+    this.#sequence = sequence;
     this.#prober = prober;
     this.#responder = new Responder(profile, self, membership, disseminator, sequence);
     this.#exchanges = new Exchanges({ ...shared, prober, streamsMax, compress });
@@ -208,7 +210,10 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     const { parts, drops } = readPacket(bytes);
     for (const reason of drops) this.#drop(from, reason);
     const budget = new ReplyBudget(bytes.length);
-    for (const { message } of parts) {
+    // News before questions, so that the answers are up to date.
+    const news = parts.filter(({ message }) => !isQuestion(message));
+    const questions = parts.filter(({ message }) => isQuestion(message));
+    for (const { message } of [...news, ...questions]) {
       const reason = this.#heard(from, message, budget);
       if (reason !== null) this.#drop(from, reason);
     }
@@ -224,8 +229,11 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
         return this.#responder.askedToPing(now, message, from, budget);
       case "ack":
         return this.#acked(message.sequence);
-      case "nack":
-        return this.#prober.maybeNacked(message.sequence) ? null : "no-such-ping";
+      case "nack": {
+        const { sequence } = message;
+        const isKnown = this.#prober.maybeNacked(sequence) || this.#sequence.isRecent(sequence);
+        return isKnown ? null : "no-such-ping";
+      }
       case "alive": {
         const reason = this.#membership.heard(now, message);
         this.#maybeTellSubject(from, message, budget);
@@ -244,7 +252,9 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   /** One count for all pings: an answer is the probe's or a relay's. */
   #acked(sequence: number): DropReason | null {
     const isKnown =
-      this.#prober.maybeAcked(sequence) || this.#responder.maybeAcked(this.#now, sequence);
+      this.#prober.maybeAcked(sequence) ||
+      this.#responder.maybeAcked(this.#now, sequence) ||
+      this.#sequence.isRecent(sequence);
     return isKnown ? null : "no-such-ping";
   }
 
@@ -292,8 +302,10 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   #requested(event: Request): void {
     const { requestId } = event;
     const { state } = this.#departure;
-    if (event.kind === "leave") this.#departure.request(this.#now, requestId);
-    else if (state !== "running") this.#outbox.answer({ kind: "refused", requestId, why: state });
+    if (event.kind === "leave") {
+      this.#prober.stop();
+      this.#departure.request(this.#now, requestId);
+    } else if (state !== "running") this.#outbox.answer({ kind: "refused", requestId, why: state });
     else if (event.kind === "join") {
       this.#exchanges.join(this.#now, requestId, event.addresses);
     } else if (event.kind === "set-tags") this.#setTags(event);
@@ -322,7 +334,6 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   #maybeDepart(): void {
     const { state } = this.#departure;
     if (state !== "leaving" || !this.#departure.maybeEnd(this.#now)) return;
-    this.#prober.stop();
     this.#responder.stop();
     this.#exchanges.stop();
   }
@@ -335,4 +346,8 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   stateOf(node: NodeId): "alive" | "suspect" | "dead" | "left" | null {
     return this.#roster.get(node)?.state ?? null;
   }
+}
+
+function isQuestion({ kind }: PacketMessage): boolean {
+  return kind === "ping" || kind === "indirect-ping";
 }

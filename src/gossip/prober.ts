@@ -52,6 +52,7 @@ export class Prober {
   readonly #sequence: Sequence;
   readonly #round: Recurring;
   #probe: Probe | null = null;
+  #hasStopped = false;
   /** Nobody is told again before this that packets to a member seem to be lost. */
   #quietUntil: Instant = 0 as Instant;
 
@@ -82,6 +83,7 @@ export class Prober {
   }
 
   get deadline(): Instant {
+    if (this.#hasStopped) return NEVER;
     if (this.#probe !== null) {
       return earlier(this.#probe.indirectAt ?? NEVER, this.#probe.deadline);
     }
@@ -95,6 +97,7 @@ export class Prober {
 
   /** Ends a probe without answer, begins the next; a stream ping goes to the caller. */
   timePassed(now: Instant): StreamPing | null {
+    if (this.#hasStopped) return null;
     // Whoever wakes so late would hear the answers as late.
     if (now >= after(this.deadline, this.#profile.probeInterval)) this.#awareness.wokeLate();
     const probe = this.#probe;
@@ -127,7 +130,9 @@ export class Prober {
     if (this.#probe?.sequence === sequence) this.#probe.answeredByStream = true;
   }
 
+  /** Whoever is about to go passes no more judgement on others. */
   stop(): void {
+    this.#hasStopped = true;
     this.#probe = null;
   }
 

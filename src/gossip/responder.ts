@@ -7,6 +7,7 @@ import type { FrozenBytes } from "../base/bytes.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { after, type Instant, NEVER } from "../base/ids.ts";
 import { compoundBytes, type Disseminator } from "./disseminator.ts";
+import { nackTimeout } from "./formulas.ts";
 import type { LocalMember } from "./local-member.ts";
 import type { Membership } from "./membership.ts";
 import { encodeMessage } from "./message-codec.ts";
@@ -94,7 +95,7 @@ export class Responder {
     this.#relays.set(sequence, {
       sequence: asked.sequence,
       asker: asked.source ?? from,
-      nackAt: asked.nack ? after(now, probeTimeout) : null,
+      nackAt: asked.nack ? after(now, nackTimeout(probeTimeout)) : null,
       endsAt: after(now, probeInterval),
     });
     return null;

@@ -6,6 +6,7 @@ import type { Micros } from "../../src/base/ids.ts";
 import { millis } from "../../src/base/ids.ts";
 import {
   confirmationsWanted,
+  nackTimeout,
   probeGapMax,
   pushPullInterval,
   queryTimeout,
@@ -257,4 +258,9 @@ test("poor health lengthens a span by its own length a point", () => {
 test("a member is probed at least once in two laps less one", () => {
   expect(probeGapMax(1, millis(1000))).toBe(millis(1000));
   expect(probeGapMax(5, millis(1000))).toBe(millis(9000));
+});
+
+test("a helper says that it has no answer before the asker's time is up", () => {
+  expect(nackTimeout(millis(500))).toBe(millis(400));
+  expect(nackTimeout(3 as Micros)).toBe(2);
 });

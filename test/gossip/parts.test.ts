@@ -9,6 +9,8 @@ import { Awareness } from "../../src/gossip/awareness.ts";
 import { BroadcastQueue } from "../../src/gossip/broadcasts.ts";
 import { LAMPORT_JUMP_MAX, LamportClock } from "../../src/gossip/lamport.ts";
 import { ProbeOrder } from "../../src/gossip/probe-order.ts";
+import { Recurring } from "../../src/gossip/recurring.ts";
+import { Sequence } from "../../src/gossip/sequence.ts";
 import { Suspicion } from "../../src/gossip/suspicion.ts";
 
 /** A rumor that can be told by its first byte. */
@@ -193,4 +195,36 @@ test("local health worsens with silence and heals with answers, within its bound
   expect(awareness.score).toBe(7);
   awareness.probeSucceeded();
   expect(awareness.score).toBe(6);
+});
+
+test("a sequence knows which of its numbers may still be answered", () => {
+  const sequence = new Sequence();
+  expect(sequence.isRecent(0)).toBe(false);
+  expect([sequence.take(), sequence.take()]).toEqual([1, 2]);
+  expect([0, 1, 2, 3].map((number) => sequence.isRecent(number))).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ]);
+  for (let taken = 2; taken < 1100; taken++) sequence.take();
+  expect([76, 77, 1100, 1101].map((number) => sequence.isRecent(number))).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ]);
+});
+
+test("what comes back every so often keeps its phase, and makes up for nothing", () => {
+  const recurring = new Recurring(1000 as Instant, millis(1), new Prng("phase"));
+  const first = recurring.at;
+  expect(first).toBeGreaterThanOrEqual(1000);
+  expect(first).toBeLessThan(2000);
+  recurring.moveBeyond((first - 1) as Instant, millis(1));
+  expect(recurring.at).toBe(first);
+  recurring.moveBeyond(first, millis(1));
+  expect(recurring.at).toBe(first + 1000);
+  recurring.moveBeyond((first + 7300) as Instant, millis(1));
+  expect(recurring.at).toBe(first + 8000);
 });
