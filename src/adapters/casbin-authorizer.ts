@@ -46,7 +46,7 @@ m = g(r.sub, p.sub) && (p.obj == "*" || keyMatch(r.obj, p.obj)) && r.act == p.ac
 export const DEFAULT_POLICY = `# Who may do what: p, SUBJECT, OBJECT, ACTION.
 # SUBJECT: the common name of a client's certificate, or a role given below.
 # OBJECT:  * is the log and everything else.
-# ACTION:  produce, consume, describe (implied by either), admin.
+# ACTION:  produce, consume, admin, describe (which each of the others implies).
 
 p, root, *, produce
 p, root, *, consume

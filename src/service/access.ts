@@ -3,8 +3,8 @@
 // policy is the authorizer's.
 //
 // Decided here: the seeds authorize Produce and Consume and let every certificate call GetServers.
-// We let Casbin decide that one too, without asking anybody to change a policy: who may produce or
-// consume must find the servers, so either action implies "describe". A subject with no right at
+// We let Casbin decide that one too, without asking anybody to change a policy: who may produce,
+// consume or administrate must find the servers, so each implies "describe". A subject with no right at
 // all learns nothing, not even the members' addresses.
 
 import type { Fault } from "../base/faults.ts";
@@ -46,12 +46,16 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Log/Read": CONSUME,
   "/cairn.v1.Log/ReadStream": CONSUME,
   "/cairn.v1.Log/CheckTail": DESCRIBE,
+  "POST /": PRODUCE,
+  "GET /": CONSUME,
+  "GET /records": CONSUME,
+  "GET /records/{offset}": CONSUME,
 };
 
 const IMPLIED_BY: Readonly<Record<Action, readonly Action[]>> = {
   produce: ["produce"],
   consume: ["consume"],
-  describe: ["describe", "produce", "consume"],
+  describe: ["describe", "produce", "consume", "admin"],
   admin: ["admin"],
 };
 

@@ -4,7 +4,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Answer, ClientRequest, MemberInfo } from "../base/client.ts";
-import type { Draft } from "../base/entry.ts";
+import type { Draft, Entry } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import { after, type Instant, type Micros, millis, NEVER, type Offset } from "../base/ids.ts";
 import type { NodeHost } from "../node/ports.ts";
@@ -240,20 +240,59 @@ export class LogService implements Clients {
   async consumeStream(caller: Caller, offset: number, sink: ConsumeSink): Promise<Fault> {
     const refused = this.#access.refusal(caller, CONSUME);
     if (refused !== null) return refused;
-    let from = offset;
+    const reading = { from: offset, left: Number.MAX_SAFE_INTEGER };
     while (!caller.isGone) {
-      const answer = await this.#fetch(caller, from, this.#options.fetchBytesMax, true);
+      const { fetchBytesMax } = this.#options;
+      const answer = await this.#fetch(caller, reading.from, fetchBytesMax, true);
       if (answer.kind !== "fetched") return faulted(answer).fault;
-      for (const entry of answer.entries) {
-        const records = recordsOf(entry, from, this.#packing);
-        if (!Array.isArray(records)) return records;
-        from = entry.offset + entry.count;
-        const stalled = sink.write(records);
-        if (stalled !== null) await stalled;
-        if (caller.isGone) break;
-      }
+      const fault = await this.#deliver(caller, answer.entries, reading, sink);
+      if (fault !== null) return fault;
     }
     return { code: "cancelled" };
+  }
+
+  /**
+   * The same, but up to `limit` records and no further than the end as it is then; null once they
+   * were written.
+   */
+  async consumeSome(
+    caller: Caller,
+    offset: number,
+    limit: number,
+    sink: ConsumeSink,
+  ): Promise<Fault | null> {
+    const refused = this.#access.refusal(caller, CONSUME);
+    if (refused !== null) return refused;
+    const reading = { from: offset, left: limit };
+    while (!caller.isGone) {
+      if (reading.left === 0 || reading.from === this.#host?.status().endOffset) return null;
+      const { fetchBytesMax } = this.#options;
+      const answer = await this.#fetch(caller, reading.from, fetchBytesMax, false);
+      if (answer.kind !== "fetched") return faulted(answer).fault;
+      const fault = await this.#deliver(caller, answer.entries, reading, sink);
+      if (fault !== null) return fault;
+    }
+    return { code: "cancelled" };
+  }
+
+  /** Writes the records at `reading.from` and after, `left` at most, and moves both on. */
+  async #deliver(
+    caller: Caller,
+    entries: readonly Entry[],
+    reading: { from: number; left: number },
+    sink: ConsumeSink,
+  ): Promise<Fault | null> {
+    for (const entry of entries) {
+      if (caller.isGone || reading.left === 0) break;
+      const records = recordsOf(entry, reading.from, this.#packing);
+      if (!Array.isArray(records)) return records;
+      const wanted = records.length > reading.left ? records.slice(0, reading.left) : records;
+      reading.from = entry.offset + entry.count;
+      reading.left -= wanted.length;
+      const stalled = sink.write(wanted);
+      if (stalled !== null) await stalled;
+    }
+    return null;
   }
 
   /** The members as this node knows them. */
