@@ -23,6 +23,10 @@ export interface GrpcServerOptions {
   readonly callsMax: number;
   /** A connection that has not shown its certificate after so long is dropped. */
   readonly handshakeMsMax: number;
+  /** A connection without a call is told to go away after so long. */
+  readonly idleMsMax: number;
+  /** A connection that is silent for so long is pinged; none for the standard. */
+  readonly keepaliveMs?: number;
   /** Hears of connections that were dropped before any call. */
   readonly telemetry: Telemetry;
 }
@@ -55,8 +59,9 @@ export class GrpcServer {
       "grpc.max_receive_message_length": options.messageBytesMax,
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": options.callsMax,
-      "grpc.keepalive_time_ms": KEEPALIVE_MS,
+      "grpc.keepalive_time_ms": options.keepaliveMs ?? KEEPALIVE_MS,
       "grpc.keepalive_timeout_ms": KEEPALIVE_ANSWER_MS,
+      "grpc.max_connection_idle_ms": options.idleMsMax,
       "grpc.enable_channelz": 0,
     });
     const methods = { ...logV1Methods(service), ...cairnV1Methods(service) };

@@ -6,7 +6,6 @@ import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { lockDataDirectory } from "../adapters/data-lock.ts";
 import { FileDisk } from "../adapters/file-disk.ts";
-import { GrpcServer } from "../adapters/grpc-server.ts";
 import { GZIP_PACKING } from "../adapters/gzip-packing.ts";
 import { chooseIndex } from "../adapters/index-maps.ts";
 import { OsClock } from "../adapters/os-clock.ts";
@@ -22,24 +21,17 @@ import type { Stopped } from "../node/protocol.ts";
 import { LogService } from "../service/log-service.ts";
 import { createLogger, LastTurns, Recorders } from "./agent-log.ts";
 import { AgentSecurity } from "./agent-security.ts";
+import { ClientFronts } from "./client-fronts.ts";
 import { type AgentConfig, loadAgentConfig } from "./config.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
 import type { AgentReady } from "./local-cluster.ts";
-import {
-  batchBytesMax,
-  nodeOptionsOf,
-  peerFrameBytesMax,
-  serviceOptionsOf,
-} from "./node-options.ts";
+import { nodeOptionsOf, peerFrameBytesMax, serviceOptionsOf } from "./node-options.ts";
 import { onAskedToStop } from "./signals.ts";
 import { say } from "./terminal.ts";
 
 type Logger = ReturnType<typeof createLogger>;
 
 const SEND_BYTES_MAX = 16 * 1024 * 1024;
-const CLIENT_CONNECTIONS_MAX = 4096;
-const CALLS_MAX = 1024;
-const CLIENT_HANDSHAKE_MS_MAX = 10_000;
 /** Calls under way get this part of the time that a clean stop may take. */
 const GRACE_SHARE = 0.5;
 const SERVING_LOOK_MS = 10;
@@ -70,7 +62,7 @@ class Agent {
   readonly #disk: FileDisk;
   readonly #links: PeerLinks;
   readonly #service: LogService;
-  readonly #grpc: GrpcServer;
+  readonly #fronts: ClientFronts;
   readonly #mux: PortMux;
   readonly #host: NodeHost;
   readonly #lastTurns = new LastTurns();
@@ -84,12 +76,15 @@ class Agent {
     this.#logger = logger;
     const telemetry = new PinoTelemetry(logger);
     const options = nodeOptionsOf(config);
+    const { limits } = config;
     const seed = randomBytes(16).toString("hex");
     this.#disk = new FileDisk({ directory: config.dataDir, index: this.#openIndex() });
     this.#links = new PeerLinks({
       certificates: security.peerTls,
       frameBytesMax: peerFrameBytesMax(config),
       sendBytesMax: SEND_BYTES_MAX,
+      acceptedMax: limits["peer-connections"],
+      handshakeMsMax: limits["handshake-ms"],
       telemetry,
     });
     this.#service = new LogService(serviceOptionsOf(config), {
@@ -98,22 +93,18 @@ class Agent {
       packing: GZIP_PACKING,
       telemetry,
     });
-    this.#grpc = new GrpcServer(this.#service, {
-      tls: security.serverTls,
-      messageBytesMax: batchBytesMax(config) + 1024 * 1024,
-      connectionsMax: CLIENT_CONNECTIONS_MAX,
-      callsMax: CALLS_MAX,
-      handshakeMsMax: CLIENT_HANDSHAKE_MS_MAX,
-      telemetry,
-    });
+    this.#fronts = new ClientFronts(config, this.#service, security.serverTls, telemetry);
     this.#mux = new PortMux({
       host: config.listenHost,
       port: config.listenPort,
       // While the log is being opened the node has no links yet: a peer that is turned away dials
       // again at once, one that is taken would wait for a hello until it gives up.
       onPeer: (socket) => (this.#isOpening() ? socket.destroy() : this.#links.accept(socket)),
-      onClient: (socket) => this.#grpc.inject(socket),
+      onClient: (socket) => this.#fronts.inject(socket),
       telemetry,
+      firstByteMsMax: limits["first-byte-ms"],
+      silentMax: limits["silent-connections"],
+      connectionsMax: limits.connections + limits["peer-connections"],
     });
     this.#recording =
       config.recordDir === null ? null : openRecording(config.recordDir, options, seed);
@@ -133,7 +124,7 @@ class Agent {
       stopped,
     });
     this.#service.attach(this.#host);
-    security.watch(telemetry, { server: this.#grpc, peer: this.#links });
+    security.watch(telemetry, { server: this.#fronts, peer: this.#links });
   }
 
   async run(): Promise<void> {
@@ -147,6 +138,7 @@ class Agent {
       throw new CommandError(`${key}; choose another address with --bind-addr and --rpc-port`);
     }
     this.#logger.info({ address: `${listenHost}:${listenPort}` }, "listening");
+    await this.#fronts.listen();
     if (this.#config.serverTls === null) {
       const why = "without server-tls files nobody can prove who they are: all is refused";
       this.#logger.warn({ why }, "no-transport-security");
@@ -218,7 +210,7 @@ class Agent {
     this.#mux.stopListening();
     const graceMs = how === null ? stopTimeoutMs * GRACE_SHARE : 0;
     const begunMs = performance.now();
-    await this.#grpc.close(graceMs);
+    await this.#fronts.close(graceMs);
     if (how === null && performance.now() - begunMs >= graceMs) {
       const { inFlight } = this.#service;
       this.#logger.warn({ graceMs, inFlight }, "calls-cut-off");

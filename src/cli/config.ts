@@ -10,6 +10,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 
 import { AUTHORITY_BASE, certificateFiles } from "./certificate-files.ts";
 import { CommandError, EXIT } from "./exit.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import {
   clusterIdOf,
   environmentName,
@@ -41,6 +42,9 @@ export interface AgentConfig {
   readonly peerTls: TlsFiles | null;
   readonly aclModelFile: string | null;
   readonly aclPolicyFile: string | null;
+  /** Null: REST is not served. */
+  readonly rest: { readonly host: string; readonly port: number } | null;
+  readonly limits: Limits;
   readonly index: "auto" | "mmap" | "file";
   readonly recordDir: string | null;
   readonly electionTimeoutMs: number;
@@ -226,6 +230,8 @@ function fitTogether(gathered: Gathered): AgentConfig | null {
     dataDir: path.resolve(take<string>("data-dir") ?? path.join(tmpdir(), "cairn")),
     aclModelFile: take<string>("acl-model-file") ?? null,
     aclPolicyFile: take<string>("acl-policy-file") ?? null,
+    rest: take<{ host: string; port: number }>("rest-addr") ?? null,
+    limits: take<Limits>("limits") ?? DEFAULT_LIMITS,
     index: take<AgentConfig["index"]>("index") ?? "auto",
     recordDir: take<string>("record") ?? null,
     electionTimeoutMs,

@@ -1,6 +1,8 @@
 // From an agent's settings to what its machines are built with: every bound of a production node,
 // in one place. Owns the numbers that are no settings.
 
+import type { GrpcServerOptions } from "../adapters/grpc-server.ts";
+import type { RestServerOptions } from "../adapters/rest-server.ts";
 import { type Micros, millis, type NodeId } from "../base/ids.ts";
 import type { NodeOptions } from "../node/protocol.ts";
 import { DEFAULT_LOG_SERVICE_OPTIONS, type LogServiceOptions } from "../service/log-service.ts";
@@ -41,7 +43,7 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     batchBytesMax: batchBytesMax(config),
     mailboxEventsMax: 1024,
     turnEventsMax: 128,
-    requestsWaitingMax: 8192,
+    requestsWaitingMax: config.limits.requests,
     producersMax: 10_000,
     redialMin: millis(50),
     redialMax: 1_000_000 as Micros,
@@ -49,9 +51,44 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
 }
 
 export function serviceOptionsOf(config: AgentConfig): LogServiceOptions {
+  const { limits, recordBytesMax } = config;
   return {
     ...DEFAULT_LOG_SERVICE_OPTIONS,
-    recordBytesMax: config.recordBytesMax,
-    batchBytesMax: batchBytesMax(config),
+    recordBytesMax,
+    // The node's bound holds for what is in the log already, so a smaller one is the service's.
+    batchBytesMax: Math.min(batchBytesMax(config), limits["batch-bytes"] || Number.MAX_VALUE),
+    requestsMax: limits.requests,
+    appendBytesMax: limits["append-bytes"],
+    requestTimeout: millis(limits["request-ms"]),
+    fetchBytesMax: limits["read-ahead-bytes"],
+    readBytesMax: limits["read-bytes"],
+    maxWaitMsMax: limits["wait-ms"],
+    produceWindowMax: limits["stream-window"],
+  };
+}
+
+type GrpcBounds = Omit<GrpcServerOptions, "tls" | "telemetry">;
+
+export function grpcBoundsOf(config: AgentConfig): GrpcBounds {
+  const { limits } = config;
+  return {
+    messageBytesMax: batchBytesMax(config) + MIB,
+    connectionsMax: limits.connections,
+    callsMax: limits.calls,
+    handshakeMsMax: limits["handshake-ms"],
+    idleMsMax: limits["idle-ms"],
+  };
+}
+
+type RestBounds = Omit<RestServerOptions, "host" | "port" | "tls" | "telemetry">;
+
+export function restBoundsOf({ limits, recordBytesMax }: AgentConfig): RestBounds {
+  return {
+    // A record as base64, and what stands around it.
+    bodyBytesMax: Math.ceil(recordBytesMax / 3) * 4 + 4 * KIB,
+    bodiesBytesMax: limits["rest-body-bytes"],
+    connectionsMax: limits["rest-connections"],
+    handshakeMsMax: limits["handshake-ms"],
+    requestMsMax: limits["rest-request-ms"],
   };
 }

@@ -6,6 +6,8 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 
+import { limits } from "./limits.ts";
+
 export interface PeerAddress {
   readonly id: string;
   readonly address: string;
@@ -118,6 +120,13 @@ const bindHost = text("expected a host name or an IP address").superRefine((valu
   }
 });
 
+const restAddress = z.unknown().transform((value, context): { host: string; port: number } => {
+  const address = typeof value === "string" ? splitAddress(value) : null;
+  if (address !== null) return address;
+  context.addIssue({ code: "custom", message: "expected host:port with a port 1 to 65535" });
+  return z.NEVER;
+});
+
 const startJoinAddrs = z.unknown().superRefine((_value, context) => {
   const message =
     "joining running members arrives with gossip; until then list all with peers: id=host:port,...";
@@ -180,6 +189,8 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   tlsFile("peer-tls-ca-file", "who may sign peers' certificates"),
   setting("acl-model-file", "FILE", "Casbin model [subject, object, action]", file),
   setting("acl-policy-file", "FILE", "Casbin policy [root may produce and consume]", file),
+  setting("rest-addr", "HOST:PORT", "serve REST here, too [nowhere]", restAddress),
+  setting("limits", "LIST", "connections=100,... [docs/security.md]", limits),
   setting(
     "index",
     "KIND",

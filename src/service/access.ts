@@ -4,8 +4,8 @@
 //
 // Decided here: the seeds authorize Produce and Consume and let every certificate call GetServers.
 // We let Casbin decide that one too, without asking anybody to change a policy: who may produce,
-// consume or administrate must find the servers, so each implies "describe". A subject with no right at
-// all learns nothing, not even the members' addresses.
+// consume or administrate must find the servers, so each implies "describe". A subject with no
+// right at all learns nothing, not even the members' addresses.
 
 import type { Fault } from "../base/faults.ts";
 import type { Authorizer } from "../ports/authorizer.ts";

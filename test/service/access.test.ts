@@ -1,6 +1,7 @@
 // The access table and its audit, with a script of rights: which way in needs what, what is
 // refused, and what the log says of it.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import type { Notice } from "../../src/base/notice.ts";
@@ -112,6 +113,13 @@ describe("access", () => {
     const method = "/log.v1.Log/Produce";
     expect(access.refusalOfMethod(from(null, method, false), method)).toBeNull();
     expect(access.refusalOfMethod(from(null, method, true), method)?.code).toBe("unauthenticated");
+  });
+
+  test("is in docs/security.md as it is in the table", () => {
+    const text = readFileSync(new URL("../../docs/security.md", import.meta.url), "utf8");
+    const rows = [...text.matchAll(/^\| `([^`]*\/[^`]*)` \| (\w+) \| `([^`]+)` \|$/gm)];
+    const said = rows.map(([, method, action, object]) => [method, { object, action }]);
+    expect(Object.fromEntries(said)).toEqual(ACCESS);
   });
 
   test("to describe comes with every other action, and no other action with any", () => {

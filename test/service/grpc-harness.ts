@@ -61,6 +61,7 @@ export class TestServer {
       connectionsMax: 100,
       callsMax: 1000,
       handshakeMsMax: 10_000,
+      idleMsMax: 600_000,
       telemetry,
       ...options.grpc,
     });
