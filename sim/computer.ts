@@ -12,6 +12,7 @@ import type { NodeHost, NodePorts } from "../src/node/ports.ts";
 import type { MemberAddress, NodeOptions, Stopped } from "../src/node/protocol.ts";
 import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Audience } from "./audience.ts";
+import type { DiskImage } from "./checks/disk-memory.ts";
 import type { Digest } from "./digest.ts";
 import type { Computer, CrashKind } from "./observer.ts";
 import type { Plan } from "./plan.ts";
@@ -166,6 +167,15 @@ export class SimComputer implements Computer {
     this.#unplug("process");
     this.disk.crash("process");
     this.#lookAtDisk();
+  }
+
+  /** The power goes, and when it is back there is another disk. */
+  crashOnto(image: DiskImage, returns: boolean): void {
+    if (this.#host !== null) this.#unplug("power");
+    const loss = this.disk.crash("power");
+    this.disk.replace(image);
+    this.#surroundings.audience.tell("nodeCrashed", this, "power", loss);
+    if (!returns) this.lose();
   }
 
   /** Nobody starts a node on this disk any more. */

@@ -14,6 +14,9 @@ export interface DiskSpell {
   readonly failPerMille: number;
 }
 
+/** So near the end of what is not zero is where data ends. */
+const END_BYTES = 512;
+
 export class DiskErrors {
   readonly #prng: Prng;
   readonly #spells = new Set<DiskSpell>();
@@ -72,10 +75,18 @@ export class DiskErrors {
     for (const { error, failPerMille } of this.#spells) {
       if (error !== "misread" || bytes.length === 0) continue;
       if (!this.#prng.chance(failPerMille, 1000)) continue;
-      const at = this.#prng.below(bytes.length);
+      const at = this.#drawPlace(bytes);
       bytes[at] = (bytes[at] as number) ^ (1 << this.#prng.below(8));
       this.#misread++;
     }
+  }
+
+  /** Anywhere, or as often where the data ends: what is wrong there is the hardest to notice. */
+  #drawPlace(bytes: Uint8Array): number {
+    if (this.#prng.chance(1, 2)) return this.#prng.below(bytes.length);
+    let last = bytes.length - 1;
+    while (last > 0 && bytes[last] === 0) last--;
+    return last - this.#prng.below(Math.min(last + 1, END_BYTES));
   }
 }
 

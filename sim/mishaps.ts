@@ -12,6 +12,7 @@ import { DiskAtlas } from "./disk-atlas.ts";
 import { type Moment, Moments } from "./moments.ts";
 import type { CrashKind } from "./observer.ts";
 import type { Plan, PlannedEffect, PlannedMishap, PlannedOutsider, Target } from "./plan.ts";
+import { Replacements } from "./replacements.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -47,6 +48,7 @@ export class Mishaps {
   readonly #downUntil = new Map<number, number>();
   readonly #caretaker: Caretaker;
   readonly #atlas: DiskAtlas;
+  readonly #replacements: Replacements;
   #isHealed = false;
 
   constructor(
@@ -61,6 +63,13 @@ export class Mishaps {
     this.#audience = audience;
     this.#caretaker = new Caretaker(timeline);
     this.#atlas = new DiskAtlas(computers.length);
+    this.#replacements = new Replacements({
+      timeline,
+      computers,
+      atlas: this.#atlas,
+      replaced: (computer, ageMs) => audience.tell("diskReplaced", computer, ageMs),
+      restart: (computer) => this.#restart(computer),
+    });
   }
 
   /** Puts every mishap of the plan on the timeline. */
@@ -69,7 +78,14 @@ export class Mishaps {
     for (const mishap of plan.mishaps) {
       if (mishap.atMs >= plan.healAtMs) continue;
       this.#timeline.at(mishap.atMs * 1000, () => this.#begin(mishap));
+      if (mishap.kind === "older-image") this.#replacements.prepare(mishap);
     }
+    for (const computer of this.#computers)
+      computer.disk.losses.mayLose = (how) => {
+        if (!this.#atlas.maybeLose(computer.place)) return false;
+        this.#audience.tell("writeLost", computer, how);
+        return true;
+      };
   }
 
   /** An operation reaches an edge on a disk: a crash may have waited for it. */
@@ -90,6 +106,7 @@ export class Mishaps {
 
   /** A node took a turn: a crash may have waited for what it reached by it. */
   tookTurn(computer: SimComputer): void {
+    this.#replacements.tookTurn(computer);
     this.#reach(computer, this.#moments?.afterTurn(computer));
   }
 
@@ -126,7 +143,9 @@ export class Mishaps {
     this.#awaited = [];
     for (const undo of this.#inForce.values()) undo();
     this.#inForce.clear();
+    this.#replacements.end();
     for (const computer of this.#computers) {
+      computer.disk.losses.disarm();
       this.#caretaker.maybeTakeDown(computer);
       computer.maybeStart();
     }
@@ -182,12 +201,9 @@ export class Mishaps {
       case "frozen-wall":
         this.#freezeWall(mishap);
         return;
-      case "stop": {
-        const computer = this.find(mishap.node);
-        this.#downUntil.set(computer.place, this.#timeline.now + mishap.downMs * 1000);
-        computer.host?.stop();
+      case "stop":
+        this.#beginStop(mishap);
         return;
-      }
       case "partition": {
         const side = this.#namesOf(mishap.side);
         const rest = this.#computers.map(({ name }) => name).filter((name) => !side.includes(name));
@@ -226,6 +242,13 @@ export class Mishaps {
         return;
       case "disk-hang":
         this.#beginHang(mishap);
+        return;
+      case "lost-write":
+        this.find(mishap.node).disk.losses.arm(mishap.how, mishap.nth);
+        return;
+      case "wipe":
+      case "older-image":
+        this.#replacements.begin(mishap, this.find(mishap.node));
     }
   }
 
@@ -233,6 +256,12 @@ export class Mishaps {
     const computer = this.find(node);
     if (effect === null) this.#crash(computer, how, downMs);
     else this.#armed.push({ place: computer.place, how, downMs, effect, left: effect.nth });
+  }
+
+  #beginStop({ node, downMs }: Extract<PlannedMishap, { kind: "stop" }>): void {
+    const computer = this.find(node);
+    this.#downUntil.set(computer.place, this.#timeline.now + downMs * 1000);
+    computer.host?.stop();
   }
 
   #rot({ node, file, bits }: Extract<PlannedMishap, { kind: "bit-rot" }>): void {

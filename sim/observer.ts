@@ -11,6 +11,7 @@ import type { Stopped } from "../src/node/protocol.ts";
 import type { Lane } from "../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History } from "./history.ts";
+import type { LostWrite } from "./lost-writes.ts";
 import type { Moment } from "./moments.ts";
 import type { Plan, PlannedMishap, PlannedOutsider } from "./plan.ts";
 
@@ -38,8 +39,8 @@ export interface DiskView {
   survivesPowerLoss(file: string, start: number, end: number): boolean;
   /** What the least lucky power loss would leave; copies, so ask rarely. */
   durableImage(): ReadonlyMap<string, Uint8Array>;
-  /** What a process that starts now would read; copies, so ask rarely. */
-  cachedImage(): ReadonlyMap<string, Uint8Array>;
+  /** What was written, whether it is durable or not, or even readable; copies, so ask rarely. */
+  writtenImage(): ReadonlyMap<string, Uint8Array>;
 }
 
 export type CrashKind = "process" | "power";
@@ -95,6 +96,10 @@ export interface Observer {
   diskHung?(node: Computer): void;
   /** Bits of what is durable on the node's disk read otherwise from here on. */
   bitsRotted?(node: Computer, bits: number): void;
+  /** The node's disk acknowledges something and does not do it. */
+  writeLost?(node: Computer, how: LostWrite): void;
+  /** The node is down, and its disk is another one: empty, or as it was so long ago. */
+  diskReplaced?(node: Computer, ageMs: number | null): void;
   /** The node is excused for good: it found its disk damaged, or would not have noticed. */
   diskLost?(node: Computer): void;
   /** A mishap cut paths: none of `from` reaches any of `to`, nor back when both ways. */

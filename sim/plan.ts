@@ -257,6 +257,38 @@ const mishap = z.discriminatedUnion("kind", [
     atMs: count,
   }),
   /**
+   * A write to a store, the hard state or the manifest is acknowledged and never reaches the medium
+   * ("phantom") or lands somewhere else ("misdirected"); or a sync of the directory leaves names
+   * that are not durable ("names"). It is the nth after `atMs`, where the atlas allows it.
+   */
+  z.strictObject({
+    kind: z.literal("lost-write"),
+    node: target,
+    how: z.enum(["phantom", "misdirected", "names"]),
+    nth: z.int().min(1).default(1),
+    atMs: count,
+  }),
+  /**
+   * A node loses its power and finds an empty disk: as soon after `atMs` as the others hold every
+   * committed entry. It stays down, unless it `returns`: under its old name, and a voter.
+   */
+  z.strictObject({
+    kind: z.literal("wipe"),
+    node: target,
+    atMs: count,
+    downMs: count,
+    returns: z.boolean().default(false),
+  }),
+  /** The same with the disk as it was `ageMs` before. */
+  z.strictObject({
+    kind: z.literal("older-image"),
+    node: count,
+    ageMs: z.int().min(1),
+    atMs: count,
+    downMs: count,
+    returns: z.boolean().default(false),
+  }),
+  /**
    * A disk refuses, or reads wrong what is right on the medium ("misread"); a node that gave up
    * because of it is started again `restartMs` later.
    */

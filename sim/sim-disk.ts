@@ -1,10 +1,11 @@
 // One computer's data directory over all the lives of its node: operations take drawn time,
 // complete in order on each file, and crashes leave what a real one could. The contracts are
 // src/base/disk.ts and src/ports/disk.ts. Owns names, order and time; the bytes of a file are
-// sim/sim-file.ts.
+// sim/sim-file.ts. Where the disk has not done what it said, both are kept: what a node reads, and
+// what was written.
 
 import { assert } from "../src/base/assert.ts";
-import { freeze } from "../src/base/bytes.ts";
+import { concat, freeze } from "../src/base/bytes.ts";
 import type { DiskErrorCode, DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { OpId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
@@ -13,9 +14,11 @@ import { type DiskImage, forgottenIn } from "./checks/disk-memory.ts";
 import { drawPlaceOfRot, type RotKind, rotKindOf, VITAL_KINDS } from "./checks/rot.ts";
 import type { IndexRange } from "./disk-atlas.ts";
 import { DiskErrors } from "./disk-errors.ts";
+import { LostWrites } from "./lost-writes.ts";
 import type { CrashKind, CrashLoss, DiskView } from "./observer.ts";
 import type { DiskProfile } from "./plan.ts";
-import { SimFile } from "./sim-file.ts";
+import { SECTOR_BYTES, SimFile } from "./sim-file.ts";
+import { SimNames } from "./sim-names.ts";
 import { drawSpan } from "./spans.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -28,16 +31,7 @@ export interface DiskWitness {
   applied(operation: DiskOperation, result: DiskResult): boolean;
 }
 
-/** A change of names that no sync-dir has covered. */
-type NameChange =
-  | { readonly kind: "create"; readonly file: string; readonly content: SimFile }
-  | {
-      readonly kind: "rename";
-      readonly from: string;
-      readonly to: string;
-      readonly content: SimFile;
-    }
-  | { readonly kind: "unlink"; readonly file: string };
+type WriteAt = Extract<DiskOperation, { kind: "write-at" }>;
 
 interface Pending {
   readonly operation: DiskOperation;
@@ -57,14 +51,15 @@ export class SimDisk implements Disk, DiskView {
   readonly #prng: Prng;
   readonly #witness: DiskWitness;
   #inbox: DiskInbox | null = null;
-  #files = new Map<string, SimFile>();
-  #durableNames = new Map<string, SimFile>();
-  #changes: NameChange[] = [];
-  /** Changes ever made durable: those in `#changes` are numbered from here. */
-  #changesSynced = 0;
+  readonly #names = new SimNames();
   #pending = new Map<OpId, Pending>();
   /** Instant at which the last operation submitted for a name completes. */
   #busyUntil = new Map<string, number>();
+  /** What it acknowledges and does not do. */
+  readonly losses = new LostWrites();
+  /** Names as they were written, where a power loss took some that were said to be durable. */
+  #written: ReadonlyMap<string, SimFile> | null = null;
+  #forgotten: string | null = null;
   /** Operations of the lives before are ignored. */
   #life = 0;
   /** How many times longer everything takes; a mishap may raise it. */
@@ -88,12 +83,13 @@ export class SimDisk implements Disk, DiskView {
     this.#inbox = inbox;
     this.errors.beginLife();
     this.#hangsNext = false;
+    this.#written = null;
   }
 
   submit(operation: DiskOperation): void {
     assert(!this.#pending.has(operation.opId), "an operation id is used once", operation.opId);
     this.#witness.submitted(operation);
-    const changesBefore = this.#changesSynced + this.#changes.length;
+    const changesBefore = this.#names.changed;
     this.#pending.set(operation.opId, { operation, changesBefore });
     const names = namesOf(operation);
     let from: number = this.#timeline.now;
@@ -125,9 +121,10 @@ export class SimDisk implements Disk, DiskView {
    * many. A mishap's at rest.
    */
   rot(kind: RotKind, count: number, mayRot: (range: IndexRange | null) => boolean): number {
-    const files = [...this.#durableNames].filter(
+    const { seen, durable } = this.#names;
+    const files = [...durable].filter(
       ([file, content]) =>
-        rotKindOf(file) === kind && this.#files.get(file) === content && content.length > 0,
+        rotKindOf(file) === kind && seen.get(file) === content && content.length > 0,
     );
     let flipped = 0;
     for (let left = files.length === 0 ? 0 : count; left > 0; left--) {
@@ -145,30 +142,42 @@ export class SimDisk implements Disk, DiskView {
 
   /** Something that a node cannot do without reads otherwise than it was written. */
   get isDamaged(): boolean {
-    return [...this.#files].some(([file, { isWrong }]) => {
-      const kind = isWrong ? rotKindOf(file) : null;
-      return kind !== null && VITAL_KINDS.has(kind);
-    });
+    if (this.#written !== null) return true;
+    return [...this.#names.seen].some(([file, { isWrong }]) => isWrong && isVital(file));
   }
 
-  /** What a node that starts now would have forgotten without a sign, in words; null: nothing. */
+  /** What a node that starts after the last crash would not know any more; null: nothing. */
   get forgotten(): string | null {
-    return this.isDamaged ? forgottenIn(this.#readImage(), this.cachedImage()) : null;
+    return this.#forgotten;
+  }
+
+  /** Another disk is put into a computer that is down: an older image of this one, or none. */
+  replace(image: DiskImage): void {
+    assert(this.#inbox === null, "a disk is replaced while no node is on it");
+    const files = [...image].map(([file, bytes]): [string, SimFile] => {
+      const content = new SimFile();
+      content.write(0, [bytes]);
+      content.sync();
+      return [file, content];
+    });
+    this.#names.replace(new Map(files));
+    this.#written = null;
+    this.#forgotten = null;
   }
 
   survivesPowerLoss(file: string, start: number, end: number): boolean {
-    const content = this.#files.get(file);
-    if (content === undefined || this.#durableNames.get(file) !== content) return false;
-    for (const change of this.#changes) if (touches(change, file)) return false;
-    return content.survivesPowerLoss(start, end);
+    const content = (this.#written ?? this.#names.seen).get(file);
+    if (content === undefined) return false;
+    const isNamed = this.#written !== null || this.#names.isCertain(file);
+    return isNamed && content.survivesPowerLoss(start, end);
   }
 
   durableImage(): ReadonlyMap<string, Uint8Array> {
-    return imageOf(this.#durableNames, (content) => content.durableBytes());
+    return imageOf(this.#names.durable, (content) => content.durableBytes());
   }
 
-  cachedImage(): ReadonlyMap<string, Uint8Array> {
-    return imageOf(this.#files, (content) => content.cachedBytes());
+  writtenImage(): ReadonlyMap<string, Uint8Array> {
+    return imageOf(this.#written ?? this.#names.seen, (content) => content.cachedBytes());
   }
 
   /**
@@ -180,16 +189,17 @@ export class SimDisk implements Disk, DiskView {
     this.#inbox = null;
     let loss: CrashLoss = { lostBytes: this.#finishSome(), tornWrites: 0, lostNames: 0 };
     if (kind === "power") loss = this.#losePower(loss);
-    else for (const content of this.#files.values()) content.loseProcess(this.#prng);
+    else for (const content of this.#names.seen.values()) content.loseProcess(this.#prng);
     this.#pending.clear();
     this.#busyUntil.clear();
     this.#stuck.clear();
+    this.#forgotten = this.isDamaged ? forgottenIn(this.#readImage(), this.writtenImage()) : null;
     return loss;
   }
 
   /** What a process that starts now would really read. */
   #readImage(): DiskImage {
-    return imageOf(this.#files, (content) => content.read(0, content.length));
+    return imageOf(this.#names.seen, (content) => content.read(0, content.length));
   }
 
   #complete(operation: DiskOperation): void {
@@ -213,17 +223,19 @@ export class SimDisk implements Disk, DiskView {
         return this.#rename(operation.from, operation.to);
       case "unlink":
         return this.#unlink(operation.file);
-      case "sync-dir":
-        this.#syncNames(changesBefore - this.#changesSynced);
+      case "sync-dir": {
+        const isLie = this.#names.unsynced(changesBefore) > 0 && this.losses.strike("names");
+        this.#names.sync(changesBefore, isLie ? this.#prng : null);
         return DONE;
+      }
       case "list":
         return { kind: "listed", files: this.#list() };
     }
-    const content = this.#files.get(operation.file);
+    const content = this.#names.seen.get(operation.file);
     if (content === undefined) return failed("ENOENT", `${operation.file} does not exist`);
     switch (operation.kind) {
       case "write-at":
-        content.write(operation.position, operation.parts);
+        this.#write(operation, content);
         return DONE;
       case "read-at": {
         const bytes = content.read(operation.position, operation.length);
@@ -244,6 +256,27 @@ export class SimDisk implements Disk, DiskView {
     }
   }
 
+  #write({ file, position, parts }: WriteAt, content: SimFile): void {
+    const isPhantom = isVital(file) && this.losses.strike("phantom");
+    const isMisdirected = isVital(file) && this.losses.strike("misdirected");
+    if (!isPhantom && !isMisdirected) {
+      content.write(position, parts);
+      return;
+    }
+    content.writeInVain(position, parts);
+    if (isMisdirected) this.#landElsewhere(concat(parts), content);
+  }
+
+  /** Over whatever stands there, in the same file or in another one that matters. */
+  #landElsewhere(bytes: Uint8Array, intended: SimFile): void {
+    const others = [...this.#names.seen].filter(
+      ([file, { length }]) => length > 0 && isVital(file),
+    );
+    const content = this.#prng.chance(1, 2) ? intended : (this.#prng.pick(others)[1] as SimFile);
+    const sectors = Math.ceil(content.length / SECTOR_BYTES);
+    content.overlay(this.#prng.below(sectors) * SECTOR_BYTES, bytes);
+  }
+
   #getsStuck(operation: DiskOperation): boolean {
     const names = namesOf(operation);
     const isNext = this.#hangsNext && isChange(operation);
@@ -258,52 +291,42 @@ export class SimDisk implements Disk, DiskView {
   #grows(operation: DiskOperation): boolean {
     if (operation.kind === "create") return true;
     if (operation.kind !== "write-at") return false;
-    const length = this.#files.get(operation.file)?.length ?? 0;
+    const length = this.#names.seen.get(operation.file)?.length ?? 0;
     return operation.position + lengthOf(operation.parts) > length;
   }
 
-  /** A write that fails may be there in part; a sync that fails loses what it was asked for. */
+  /**
+   * A write that fails may be there in part; a sync that fails loses what it was asked for, and the
+   * next one says that all is well.
+   */
   #refuse(operation: DiskOperation, code: DiskErrorCode): DiskResult {
     if (operation.kind === "write-at" && this.#prng.chance(1, 2)) {
       this.#writeSome(operation, NOTHING_STUCK);
     } else if (operation.kind === "sync") {
-      this.#files.get(operation.file)?.failSync(this.#prng);
+      this.#names.seen.get(operation.file)?.failSync(this.#prng);
+    } else if (operation.kind === "sync-dir" && this.#names.unsynced(this.#names.changed) > 0) {
+      if (this.losses.mayLose("names")) this.#names.sync(this.#names.changed, this.#prng);
     }
     return failed(code, `${operation.kind} refused by a mishap`);
   }
 
   #create(file: string): DiskResult {
-    if (this.#files.has(file)) return failed("EEXIST", `${file} exists`);
-    const content = new SimFile();
-    this.#files.set(file, content);
-    this.#changes.push({ kind: "create", file, content });
+    if (this.#names.seen.has(file)) return failed("EEXIST", `${file} exists`);
+    this.#names.create(file, new SimFile());
     return DONE;
   }
 
   #rename(from: string, to: string): DiskResult {
-    const content = this.#files.get(from);
-    if (content === undefined) return failed("ENOENT", `${from} does not exist`);
-    this.#files.delete(from);
-    this.#files.set(to, content);
-    this.#changes.push({ kind: "rename", from, to, content });
-    return DONE;
+    return this.#names.rename(from, to) ? DONE : failed("ENOENT", `${from} does not exist`);
   }
 
   #unlink(file: string): DiskResult {
-    if (!this.#files.delete(file)) return failed("ENOENT", `${file} does not exist`);
-    this.#changes.push({ kind: "unlink", file });
-    return DONE;
+    return this.#names.unlink(file) ? DONE : failed("ENOENT", `${file} does not exist`);
   }
 
   #list(): { file: string; bytes: number }[] {
-    const files = [...this.#files].map(([file, content]) => ({ file, bytes: content.length }));
+    const files = [...this.#names.seen].map(([file, content]) => ({ file, bytes: content.length }));
     return files.sort((a, b) => (a.file < b.file ? -1 : 1));
-  }
-
-  /** The first `count` changes of names become durable. */
-  #syncNames(count: number): void {
-    for (const change of this.#changes.splice(0, count)) changeNames(this.#durableNames, change);
-    this.#changesSynced += Math.max(count, 0);
   }
 
   /**
@@ -325,12 +348,9 @@ export class SimDisk implements Disk, DiskView {
   }
 
   /** A write that was cut short, unless an earlier operation on its file already was. */
-  #writeSome(
-    operation: Extract<DiskOperation, { kind: "write-at" }>,
-    stuck: ReadonlySet<string>,
-  ): number {
+  #writeSome(operation: WriteAt, stuck: ReadonlySet<string>): number {
     const bytes = lengthOf(operation.parts);
-    const content = this.#files.get(operation.file);
+    const content = this.#names.seen.get(operation.file);
     if (content === undefined || stuck.has(operation.file) || bytes === 0) return bytes;
     let left = this.#prng.below(bytes);
     const lost = bytes - left;
@@ -345,18 +365,18 @@ export class SimDisk implements Disk, DiskView {
 
   #losePower(before: CrashLoss): CrashLoss {
     let { lostBytes, tornWrites, lostNames } = before;
-    for (const change of this.#changes)
-      if (this.#prng.chance(1, 2)) changeNames(this.#durableNames, change);
-      else lostNames++;
-    this.#changesSynced += this.#changes.length;
-    this.#changes = [];
-    const contents = new Set([...this.#files.values(), ...this.#durableNames.values()]);
-    for (const content of contents) {
+    const seen = [...this.#names.seen.values()];
+    const { undone, told } = this.#names.losePower(this.#prng);
+    lostNames += undone;
+    for (const content of new Set([...seen, ...told.values()])) {
       const lost = content.losePower(this.#prng);
       lostBytes += lost.lostBytes;
       tornWrites += lost.tornWrites;
     }
-    this.#files = new Map(this.#durableNames);
+    const isVitalGone = [...told].some(([file, content]) => {
+      return isVital(file) && this.#names.seen.get(file) !== content;
+    });
+    if (isVitalGone) this.#written = told;
     return { lostBytes, tornWrites, lostNames };
   }
 
@@ -386,19 +406,9 @@ function isChange({ kind }: DiskOperation): boolean {
   return kind === "write-at" || kind === "sync" || kind === "sync-dir" || kind === "create";
 }
 
-function changeNames(names: Map<string, SimFile>, change: NameChange): void {
-  if (change.kind === "unlink") names.delete(change.file);
-  else if (change.kind === "create") names.set(change.file, change.content);
-  else {
-    names.delete(change.from);
-    names.set(change.to, change.content);
-  }
-}
-
-function touches(change: NameChange, file: string): boolean {
-  return change.kind === "rename"
-    ? change.from === file || change.to === file
-    : change.file === file;
+function isVital(file: string): boolean {
+  const kind = rotKindOf(file);
+  return kind !== null && VITAL_KINDS.has(kind);
 }
 
 function imageOf(

@@ -201,6 +201,9 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawDiskError, in32: 10, timesMax: 2 },
   { make: drawDiskHang, in32: 8, timesMax: 2 },
   { make: drawBitRot, in32: 8, timesMax: 2 },
+  { make: drawLostWrite, in32: 8, timesMax: 2 },
+  { make: drawReplacement, in32: 4, timesMax: 1 },
+  { make: drawMisreads, in32: 8, timesMax: 2 },
   { make: drawUnanswered, in32: 6, timesMax: 1 },
   { make: drawRule, in32: 16, timesMax: 3 },
 ];
@@ -211,6 +214,9 @@ const DISK_MAKERS: ReadonlySet<MishapMaker> = new Set([
   drawDiskError,
   drawDiskHang,
   drawBitRot,
+  drawLostWrite,
+  drawReplacement,
+  drawMisreads,
 ]);
 const DISKS_TIMES_MAX = 6;
 
@@ -308,20 +314,24 @@ function drawSlowDisk(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
 
 function drawDiskError(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const node = drawTarget(prng, nodes);
-  const error = prng.pick([
-    "read",
-    "write",
-    "sync",
-    "sync",
-    "sync",
-    "full",
-    "misread",
-    "misread",
-  ] as const);
+  const error = prng.pick(["read", "write", "sync", "sync", "sync", "full"] as const);
   const failPerMille = prng.pick([50, 300, 1000]);
   const restartMs = drawSpanMs(prng);
   const forMs = drawSpanMs(prng);
   return [{ kind: "disk-error", node, error, failPerMille, atMs, forMs, restartMs }];
+}
+
+/** A node dies, and starts again and again on a disk that is read wrong now and then. */
+function drawMisreads(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = prng.below(nodes);
+  const failPerMille = prng.pick([30, 100, 300]);
+  const forMs = drawSpanMs(prng);
+  const spell = { failPerMille, atMs, forMs, restartMs: prng.pick([1, 1, 200]) };
+  const how = prng.pick(["process", "power"] as const);
+  return [
+    { kind: "disk-error", node, error: "misread", ...spell },
+    { kind: "crash", node, how, atMs: atMs + prng.below(forMs), downMs: 1 },
+  ];
 }
 
 function drawPause(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
@@ -490,6 +500,30 @@ function drawBitRot(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   ] as const);
   const bits = prng.pick([1, 1, 3, 20]);
   return [{ kind: "bit-rot", node: drawTarget(prng, nodes), file, bits, atMs }];
+}
+
+function drawLostWrite(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = drawTarget(prng, nodes);
+  const how = prng.pick(["phantom", "misdirected", "names"] as const);
+  const lost = { kind: "lost-write", node, how, nth: prng.pick([1, 1, 3, 20]), atMs } as const;
+  // What was lost shows when it is read again: without power there is nothing else to read.
+  const downMs = drawSpanMs(prng);
+  const crash = {
+    kind: "crash",
+    node,
+    how: "power",
+    atMs: atMs + drawSpanMs(prng),
+    downMs,
+  } as const;
+  return prng.chance(1, 2) ? [lost, crash] : [lost];
+}
+
+/** One node does not come back: its disk is empty, or another one. */
+function drawReplacement(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
+  const node = prng.below(nodes);
+  const downMs = drawSpanMs(prng);
+  if (prng.chance(1, 2)) return [{ kind: "wipe", node, atMs, downMs }];
+  return [{ kind: "older-image", node, ageMs: prng.between(100, 10_000), atMs, downMs }];
 }
 
 /** The leader as often as any other: most of what is dangerous happens there. */

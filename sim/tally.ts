@@ -25,6 +25,10 @@ export interface Counts {
   readonly diskErrors: number;
   readonly diskHangs: number;
   readonly rottenBits: number;
+  /** Operations that a disk acknowledged and did not do. */
+  readonly writesLost: number;
+  /** Disks that were emptied, or set back. */
+  readonly disksReplaced: number;
   /** Nodes that are excused from all that must be well in the end: they found damage. */
   readonly disksLost: number;
   /** Nodes that failed for ever when the others were healed. */
@@ -64,6 +68,8 @@ export class Tally implements Observer {
     diskErrors: 0,
     diskHangs: 0,
     rottenBits: 0,
+    writesLost: 0,
+    disksReplaced: 0,
     disksLost: 0,
     outside: 0,
     excused: 0,
@@ -109,6 +115,14 @@ export class Tally implements Observer {
 
   bitsRotted(_node: Computer, bits: number): void {
     this.#counts.rottenBits += bits;
+  }
+
+  writeLost(): void {
+    this.#counts.writesLost++;
+  }
+
+  diskReplaced(): void {
+    this.#counts.disksReplaced++;
   }
 
   diskLost(): void {

@@ -4,6 +4,7 @@
 
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Stopped } from "../src/node/protocol.ts";
+import type { LostWrite } from "./lost-writes.ts";
 import type { Moment } from "./moments.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
 import { plural } from "./words.ts";
@@ -13,7 +14,7 @@ const LINES_MAX = 60;
 const PROGRESS_STEP = 50;
 
 export const LEGEND =
-  "+ started  * leads  x crashed  # lost power  - stopped  = paused  < dropped a tail  | cut off  c committed  . up";
+  "+ started  * leads  x crashed  # lost power  - stopped  = paused  ~ disk lies  < dropped a tail  | cut off  c committed  . up";
 
 interface Row {
   readonly at: number;
@@ -63,6 +64,24 @@ export class Trace implements Observer {
 
   momentStruck(node: Computer, moment: Moment): void {
     this.#add(4, `${node.name} is struck at: ${moment}`, "x", [node.name]);
+  }
+
+  bitsRotted(node: Computer, bits: number): void {
+    this.#add(4, `${plural(bits, "bit")} rot on the disk of ${node.name}`, "~", [node.name]);
+  }
+
+  writeLost(node: Computer, how: LostWrite): void {
+    const what = how === "names" ? "names that it says are durable" : `a write (${how})`;
+    this.#add(4, `the disk of ${node.name} loses ${what}`, "~", [node.name]);
+  }
+
+  diskReplaced(node: Computer, ageMs: number | null): void {
+    const what = ageMs === null ? "is empty" : `is as it was ${ageMs} ms ago`;
+    this.#add(4, `the disk of ${node.name} ${what}`, "~", [node.name]);
+  }
+
+  diskLost(node: Computer): void {
+    this.#add(4, `${node.name} is excused for good: its disk is damaged`, "-", [node.name]);
   }
 
   nodePaused(node: Computer): void {

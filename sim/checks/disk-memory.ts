@@ -8,6 +8,7 @@ import type { LogIndex } from "../../src/base/ids.ts";
 import { baseOfStore, HARD_STATE_FILE } from "../../src/log/file-names.ts";
 import { decodeHardState, type HardStateSlot } from "../../src/log/hard-state.ts";
 import { scanStore } from "../../src/log/recovery.ts";
+import { rotKindOf, VITAL_KINDS } from "./rot.ts";
 
 /** A disk's files by name, with their bytes. */
 export type DiskImage = ReadonlyMap<string, Uint8Array>;
@@ -17,6 +18,10 @@ export type DiskImage = ReadonlyMap<string, Uint8Array>;
  * when it remembers all, or notices that it does not.
  */
 export function forgottenIn(read: DiskImage, written: DiskImage): string | null {
+  for (const file of written.keys()) {
+    const kind = rotKindOf(file);
+    if (kind !== null && VITAL_KINDS.has(kind) && !read.has(file)) return `its file ${file}`;
+  }
   const stateRead = hardStateIn(read);
   const stateWritten = hardStateIn(written);
   if (stateRead === null || stateWritten === null) return null;

@@ -129,7 +129,7 @@ export class DiskWatch {
     this.#stores = [];
     this.#slotStates = [];
     this.#cut = null;
-    for (const [file, bytes] of this.#view.cachedImage()) {
+    for (const [file, bytes] of this.#view.writtenImage()) {
       this.#add(file, new FileWatch());
       this.#write(file, 0, [bytes]);
     }

@@ -89,6 +89,14 @@ export class Safety {
     watched.mustHave = durable;
   }
 
+  /** The node is down, and its disk is another one: what it had promised is no longer its own. */
+  replaced(node: NodeId): void {
+    const watched = this.#of(node);
+    watched.floor = { term: 0 as Term, votedFor: null };
+    watched.floorWhy = "began";
+    watched.mustHave = null;
+  }
+
   /** A hard state is durable, or was promised to somebody: no later life may have a lesser one. */
   raiseFloor(node: NodeId, hardState: HardState, why: string): void {
     const watched = this.#of(node);

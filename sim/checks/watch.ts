@@ -78,6 +78,10 @@ export class Watch implements Observer {
     promises.crashed(node.name);
   }
 
+  diskReplaced(node: Computer): void {
+    this.#parts().safety.replaced(node.name);
+  }
+
   afterTurn(node: Computer): void {
     this.#look(node);
     this.#silence?.afterTurn(node);

@@ -61,11 +61,12 @@ class Bench {
   }
 
   image(): Record<string, string> {
-    const names = [...this.disk.cachedImage()];
+    const names = [...this.disk.writtenImage()];
     return Object.fromEntries(names.map(([name, bytes]) => [name, text(bytes)]));
   }
 }
 
+const STORE = "00000000000000000001.store";
 const bitsOf = (byte: number) => byte.toString(2).replaceAll("0", "").length;
 const bytesOf = (letters: string) => new TextEncoder().encode(letters);
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -148,13 +149,13 @@ describe("a power loss", () => {
           bench.perform(write(file, position, String.fromCharCode(97 + at).repeat(length)));
           if (isSynced) bench.perform(sync(file));
         }
-        const before = bench.disk.cachedImage();
+        const before = bench.disk.writtenImage();
         const certain: [string, number][] = [];
         for (const [file, bytes] of before)
           for (let at = 0; at < bytes.length; at += 97)
             if (bench.disk.survivesPowerLoss(file, at, at + 1)) certain.push([file, at]);
         bench.crash("power");
-        const after = bench.disk.cachedImage();
+        const after = bench.disk.writtenImage();
         for (const [file, at] of certain)
           expect(after.get(file)?.[at]).toBe(before.get(file)?.[at]);
       }),
@@ -254,6 +255,121 @@ describe("a disk that reads wrong", () => {
   });
 });
 
+describe("a disk that does not do what it acknowledged", () => {
+  const lossy = (seed: string) => {
+    const bench = new Bench(seed);
+    bench.disk.losses.mayLose = () => true;
+    return bench;
+  };
+  const readAll = (bench: Bench, file: string) => {
+    const result = bench.perform({ kind: "read-at", file, position: 0 as Position, length: 5000 });
+    return result.kind === "read" ? text(result.bytes) : result.kind;
+  };
+
+  test("has a phantom write in no read, and knows what was written", () => {
+    const bench = lossy("phantom");
+    bench.perform(create(STORE), write(STORE, 0, "old old"), sync(STORE), syncDir);
+    bench.disk.losses.arm("phantom", 1);
+    expect(bench.perform(write(STORE, 4, "new+"), sync(STORE))).toEqual({ kind: "done" });
+    expect(readAll(bench, STORE)).toBe("old old\0");
+    expect(bench.image()).toEqual({ [STORE]: "old new+" });
+    expect(bench.disk.survivesPowerLoss(STORE, 0, 8)).toBe(true);
+    expect(bench.disk.isDamaged).toBe(true);
+    bench.perform(write(STORE, 4, "NEW+"));
+    expect(readAll(bench, STORE)).toBe("old NEW+");
+    expect(bench.disk.isDamaged).toBe(false);
+  });
+
+  test("loses a phantom write for good with the power", () => {
+    for (let draw = 0; draw < 20; draw++) {
+      const bench = lossy(`phantom ${draw}`);
+      bench.perform(create(STORE), write(STORE, 0, "old"), sync(STORE), syncDir);
+      bench.disk.losses.arm("phantom", 1);
+      bench.perform(write(STORE, 0, "new"));
+      bench.crash("power");
+      expect(readAll(bench, STORE)).toBe("old");
+    }
+  });
+
+  test("has a misdirected write at the beginning of another sector, not where it belongs", () => {
+    const places = new Set<string>();
+    const blank = ".".repeat(3 * SECTOR_BYTES);
+    for (let draw = 0; draw < 60; draw++) {
+      const bench = lossy(`misdirected ${draw}`);
+      bench.perform(create(STORE), write(STORE, 0, blank), sync(STORE));
+      bench.perform(create("hard-state"), write("hard-state", 0, blank), sync("hard-state"));
+      bench.perform(syncDir);
+      bench.disk.losses.arm("misdirected", 1);
+      bench.perform(write(STORE, 700, "lost"));
+      for (const file of [STORE, "hard-state"]) {
+        const found = readAll(bench, file).indexOf("lost");
+        if (found >= 0) places.add(`${file} ${found}`);
+      }
+    }
+    const positions = [0, SECTOR_BYTES, 2 * SECTOR_BYTES];
+    const expected = [STORE, "hard-state"].flatMap((file) =>
+      positions.map((at) => `${file} ${at}`),
+    );
+    expect([...places].sort()).toEqual(expected.sort());
+  });
+
+  test("has lost names that it said were durable, once the power goes, and not before", () => {
+    const images = imagesAfter("power", (bench) => {
+      bench.disk.losses.mayLose = () => true;
+      bench.perform(create("manifest.tmp"), create("manifest"), syncDir);
+      bench.perform(write("manifest", 0, "one"), sync("manifest"));
+      bench.perform(write("manifest.tmp", 0, "two"), sync("manifest.tmp"));
+      bench.disk.losses.arm("names", 1);
+      bench.perform(
+        { kind: "rename", from: "manifest.tmp", to: "manifest" },
+        create(STORE),
+        syncDir,
+      );
+      expect(bench.disk.survivesPowerLoss("manifest", 0, 3)).toBe(true);
+      bench.crash("process");
+      expect(readAll(bench, "manifest")).toBe("two");
+    });
+    const read = [...images].map((image) => JSON.parse(image) as Record<string, string>);
+    expect(new Set(read.map((image) => image["manifest"]))).toEqual(new Set(["one", "two"]));
+    expect(new Set(read.map((image) => STORE in image))).toEqual(new Set([true, false]));
+  });
+
+  test("says that names are durable after a sync of them failed, and some are not", () => {
+    const left = new Set<boolean>();
+    for (let draw = 0; draw < 30; draw++) {
+      const bench = lossy(`failed sync-dir ${draw}`);
+      const spell = { error: "sync", failPerMille: 1000 } as const;
+      bench.perform(create(STORE), write(STORE, 0, "x"), sync(STORE));
+      bench.disk.errors.begin(spell);
+      expect(bench.perform(syncDir).kind).toBe("failed");
+      bench.disk.errors.end(spell);
+      expect(bench.perform(syncDir)).toEqual({ kind: "done" });
+      bench.crash("power");
+      left.add(bench.perform(sync(STORE)).kind === "done");
+    }
+    expect(left).toEqual(new Set([true, false]));
+  });
+
+  test("loses nothing where the atlas says no", () => {
+    const bench = new Bench("bounded");
+    bench.disk.losses.arm("phantom", 1);
+    bench.perform(create(STORE), write(STORE, 0, "kept"));
+    expect(readAll(bench, STORE)).toBe("kept");
+  });
+
+  test("may be replaced by what it was before, all of which is durable", () => {
+    const bench = new Bench("older");
+    bench.perform(create("a"), write("a", 0, "one"), sync("a"), syncDir);
+    const older = bench.disk.durableImage();
+    bench.perform(write("a", 0, "two"), create("b"), sync("a"));
+    bench.disk.crash("power");
+    bench.disk.replace(older);
+    bench.listen();
+    expect(bench.image()).toEqual({ a: "one" });
+    expect(bench.disk.survivesPowerLoss("a", 0, 3)).toBe(true);
+  });
+});
+
 describe("the disk's time", () => {
   test("keeps the order on each file while different files overtake one another", () => {
     const order: string[] = [];
@@ -292,7 +408,7 @@ describe("the disk's time", () => {
       disk.attach({ diskDone: () => expect.unreachable("a dead node hears nothing") });
       disk.submit({ kind: "create", opId: 1 as OpId, file: "a" });
       while (timeline.next !== Number.POSITIVE_INFINITY) timeline.advance();
-      if (edge === "after") expect(disk.cachedImage().has("a")).toBe(true);
+      if (edge === "after") expect(disk.writtenImage().has("a")).toBe(true);
     }
   });
 });
