@@ -68,7 +68,7 @@ export class Mishaps {
       computers,
       atlas: this.#atlas,
       replaced: (computer, ageMs) => audience.tell("diskReplaced", computer, ageMs),
-      restart: (computer) => this.#restart(computer),
+      restart: (computer) => computer.maybeStart(),
     });
   }
 

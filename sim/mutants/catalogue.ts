@@ -345,9 +345,9 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     name: "torn-tail-cut-at-first-sight",
     breaks: "What reads as a torn tail is cut, although a second look would find it whole.",
     properties: ["recovered-log", "commit-durable-quorum", "promise-append"],
-    file: "src/log/store-recovery.ts",
-    find: "yield* checkTorn(segment, scan, header, facts.state.truncateFrom);",
-    replace: "",
+    file: "src/log/recovery.ts",
+    find: "if (this.#isSeenAgain(bytes)) this.#takeRest(bytes, ends);",
+    replace: "if (bytes.length >= 0) this.#takeRest(bytes, ends);",
     knownSeed: 95,
   },
   {

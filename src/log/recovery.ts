@@ -10,7 +10,7 @@
 // A whole frame that does not join on to the one before is damage: no torn write looks so.
 
 import { assert } from "../base/assert.ts";
-import { type FrozenBytes, freeze, viewOf } from "../base/bytes.ts";
+import { equalBytes, type FrozenBytes, freeze, viewOf } from "../base/bytes.ts";
 import { decodeControl } from "../base/control.ts";
 import {
   brokenLink,
@@ -34,6 +34,9 @@ import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from ".
 
 /** Bytes asked for at once, unless one frame is longer. */
 export const SCAN_CHUNK_BYTES = 1024 * 1024;
+
+/** A restart may read it right. */
+export const READS_DIFFERENTLY = "reads differently the second time";
 
 export type StoreVerdict =
   | { readonly kind: "clean" }
@@ -71,6 +74,8 @@ export class StoreScan {
   #stop = "the file ends";
   #rest = 0;
   #lastNonZero = -1;
+  /** What the frames stopped at, until it has been read once more. */
+  #stopped: Uint8Array | null = null;
   #durableIndex = 0 as LogIndex;
   #verdict: StoreVerdict = { kind: "clean" };
 
@@ -121,8 +126,26 @@ export class StoreScan {
    */
   take(bytes: FrozenBytes): void {
     const ends = bytes.length < this.#wantedLength;
-    if (this.#phase === "frames") this.#takeFrames(bytes, ends);
-    else this.#takeRest(bytes, ends);
+    if (this.#phase === "rest") {
+      if (this.#isSeenAgain(bytes)) this.#takeRest(bytes, ends);
+      else this.#finish({ kind: "damage", what: READS_DIFFERENTLY, index: null });
+      return;
+    }
+    const start = this.#end;
+    this.#takeFrames(bytes, ends);
+    if (this.#phase !== "frames") this.#stopped = bytes.subarray(this.#end - start);
+  }
+
+  /**
+   * Whether the first bytes of the rest are what the frames stopped at: a disk that returns a wrong
+   * byte now and then must not make a torn tail of entries that were acknowledged.
+   */
+  #isSeenAgain(bytes: Uint8Array): boolean {
+    const stopped = this.#stopped;
+    this.#stopped = null;
+    if (stopped === null) return true;
+    const length = Math.min(stopped.length, bytes.length);
+    return equalBytes(stopped.subarray(0, length), bytes.subarray(0, length));
   }
 
   #takeFrames(bytes: FrozenBytes, ends: boolean): void {

@@ -24,12 +24,13 @@ import type { CleanStop } from "./manifest.ts";
 import type { Identity, LogOptions } from "./protocol.ts";
 import {
   isZeroFrom,
+  READS_DIFFERENTLY,
   SCAN_CHUNK_BYTES,
   StoreScan,
   type WholeBytes,
   wholeFrames,
 } from "./recovery.ts";
-import { damaged, type FileSizes, newerFormat, type Refused } from "./refusal.ts";
+import { damaged, type FileSizes, newerFormat } from "./refusal.ts";
 import { Segment } from "./segment.ts";
 import { createIndex, mapIndex, writeIndex } from "./segment-files.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-header.ts";
@@ -138,7 +139,6 @@ function* scanChain(
     });
     yield* runScan(segment.store, scan);
     checkVerdict(segment, scan);
-    yield* checkTorn(segment, scan, header, facts.state.truncateFrom);
     segment.end = scan.end;
     segment.storeFileBytes = Math.max(facts.sizes.get(segment.store) ?? 0, scan.end);
     segment.indexFileBytes = facts.sizes.get(segment.indexName) ?? 0;
@@ -212,29 +212,6 @@ function checkVerdict(segment: Segment, scan: StoreScan): void {
 }
 
 /**
- * What is about to be cut is read once more: a disk that returns a wrong byte now and then must not
- * make a torn tail of entries that were acknowledged.
- */
-function* checkTorn(
-  segment: Segment,
-  scan: StoreScan,
-  header: SegmentHeader,
-  truncateFrom: LogIndex | null,
-): Flow<void> {
-  const { verdict } = scan;
-  if (verdict.kind !== "torn-tail") return;
-  const again = new StoreScan({ header, truncateFrom, visit: () => undefined });
-  yield* runScan(segment.store, again);
-  const isSame = again.verdict.kind === "torn-tail" && again.verdict.tornEnd === verdict.tornEnd;
-  if (!isSame || again.end !== scan.end) throw misread(segment.store, scan.end);
-}
-
-/** A restart may read it right. */
-function misread(file: string, position: number): Refused {
-  return damaged(file, position, "reads differently the second time");
-}
-
-/**
  * Refuses a log that is shorter, or a hard state that is older, than something else says it was.
  */
 function checkEvidence(
@@ -303,7 +280,7 @@ function* writeAgain(file: string, start: number, end: number): Flow<void> {
   for (let at = start; at < end; ) {
     const bytes = yield* readAt(file, at, Math.min(wanted, end - at));
     const { length, needs } = at === 0 ? wholeHeader(bytes) : wholeFrames(bytes);
-    if (length === 0 && needs <= wanted) throw misread(file, at);
+    if (length === 0 && needs <= wanted) throw damaged(file, at, READS_DIFFERENTLY);
     if (length > 0) {
       const parts = [bytes.subarray(0, length)];
       yield* perform({ kind: "write-at", file, position: at as Position, parts });

@@ -14,6 +14,8 @@ const STORE = "00000000000000000001.store";
 /** Flips a bit at `position` of one file in the nth read of it that covers that place. */
 class MisreadingDisk extends FakeDisk {
   left: number;
+  /** In how many reads from there on, each time another bit. */
+  times = 1;
   readonly #file: string;
   readonly #position: number;
 
@@ -35,8 +37,10 @@ class MisreadingDisk extends FakeDisk {
       return { opId, result };
     const at = this.#position - operation.position;
     const bytes = result.bytes.slice();
-    if (at < 0 || at >= bytes.length || --this.left !== 0) return { opId, result };
-    bytes[at] = (bytes[at] as number) ^ 0x10;
+    if (at < 0 || at >= bytes.length) return { opId, result };
+    this.left--;
+    if (this.left > 0 || this.left <= -this.times) return { opId, result };
+    bytes[at] = (bytes[at] as number) ^ (1 << -this.left);
     return { opId, result: { kind: "read", bytes: freeze(bytes) } };
   }
 }
@@ -60,7 +64,7 @@ function openMisreading(
   const disk = new MisreadingDisk(image, file, position, nth);
   const misled = new LogDriver(disk).open();
   const wasMet = disk.left <= 0;
-  disk.left = 0;
+  disk.times = 0;
   if (misled.refused === null) {
     expect(misled.allEntries()).toEqual(all);
     expect(misled.opened?.hardState).toEqual(hardStateOf(2, "n2"));
@@ -79,6 +83,15 @@ describe("a byte that is read wrong once", () => {
     for (let position = groupAt; position < end; position += 5)
       for (let nth = 1; nth <= 4; nth++) outcomes.add(openMisreading(STORE, position, nth));
     expect(outcomes).toContain("refused");
+  });
+
+  test("in the last group twice, and differently, costs no acknowledged entry either", () => {
+    for (let position = groupAt; position < end; position += 5) {
+      const disk = new MisreadingDisk(image, STORE, position, 1);
+      disk.times = 2;
+      expect(new LogDriver(disk).open().refused?.kind ?? "opened").toMatch(/damaged|opened/);
+      expect(reopened(disk.killImage()).allEntries()).toEqual(all);
+    }
   });
 
   test("in the segment's header or before the last group is refused, and right the next time", () => {

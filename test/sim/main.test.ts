@@ -47,7 +47,8 @@ describe("npm run sim", () => {
     expect(rows.length).toBeLessThanOrEqual(60);
     expect(lines.at(-3)).toMatch(/^digest [0-9a-f]{16}, \d+ events$/);
     expect(lines.at(-2)).toBe("replay: npm run sim -- --seed 42");
-    const counts = "\\d+ leaders?, \\d+ crash(es)?, \\d+ acked, 0 lost(, \\d+ disks? excused as damaged)?";
+    const counts =
+      "\\d+ leaders?, \\d+ crash(es)?, \\d+ acked, 0 lost(, \\d+ disks? excused as damaged)?";
     const outcome = `^PASS seed 42: [35] nodes, \\d+ s simulated in \\d+\\.\\d s, ${counts}$`;
     expect(lines.at(-1)).toMatch(new RegExp(outcome));
   });
