@@ -3,11 +3,11 @@
 
 import type { Draft, Entry } from "./entry.ts";
 import type { Fault } from "./faults.ts";
-import type { Instant, LogIndex, NodeId, Offset, RequestId, Term } from "./ids.ts";
+import type { Instant, LogIndex, NodeId, Offset, RequestId, Term, WallMs } from "./ids.ts";
 
 export type ClientRequest =
   /**
-   * Appends a batch of records as one entry, atomically. With a producer id in the draft it is
+   * Appends a batch of records, or a control of a client's, as one entry, atomically. With a producer id in the draft it is
    * idempotent: a repeated (producerId, epoch, sequence) is answered with its first offset.
    */
   | {
@@ -16,6 +16,10 @@ export type ClientRequest =
       readonly draft: Draft;
       /** Appends only when the log ends exactly here; null for anywhere. */
       readonly expectedEndOffset: Offset | null;
+      /** Refused when the log is fenced with another token; absent: the writer names none. */
+      readonly fencingToken?: string;
+      /** Of a cursor's commit: where it is now, null for nowhere; absent: wherever. */
+      readonly expectedCursor?: Offset | null;
     }
   /**
    * Committed entries from the one that holds `from` on, of this node's own log. At the end it
@@ -27,6 +31,12 @@ export type ClientRequest =
       readonly from: Offset;
       readonly bytesMax: number;
       readonly wait: boolean;
+    }
+  /** The committed cursors of these names, those there are, or all; of this node's own log. */
+  | {
+      readonly kind: "read-cursors";
+      readonly requestId: RequestId;
+      readonly names: readonly string[] | null;
     }
   /** The linearizable end of the committed log: one quorum round (thesis 6.4). */
   | { readonly kind: "check-tail"; readonly requestId: RequestId }
@@ -54,8 +64,24 @@ export type Answer =
       /** End of what is committed here, exclusive. */
       readonly endOffset: Offset;
     }
+  | {
+      readonly kind: "cursors";
+      readonly requestId: RequestId;
+      readonly cursors: readonly CursorInfo[];
+    }
   | { readonly kind: "tail"; readonly requestId: RequestId; readonly endOffset: Offset }
   | { readonly kind: "fault"; readonly requestId: RequestId; readonly fault: Fault };
+
+/** How far a consumer has come. */
+export interface CursorInfo {
+  readonly name: string;
+  /** What it wants next. */
+  readonly offset: Offset;
+  /** 0: never forgotten. */
+  readonly ttlMs: number;
+  /** Log time of its last commit. */
+  readonly timestamp: WallMs;
+}
 
 /** A member as clients need to know it. */
 export interface MemberInfo {

@@ -2,18 +2,37 @@
 // disk or a proposer), so that machines see typed values and never bytes. Owns which kinds have a
 // decoded body here, and their bytes but for the membership's.
 //
-//   trim body:  u8 version = 1, u64 startOffset
+//   trim body:    u8 version = 1, u64 startOffset
+//   cursor body:  u8 version = 1, u8 1 when it is deleted, u64 offset, u64 ttlMs, name in UTF-8
+//   fence body:   u8 version = 1, token in UTF-8
 
+import { assert } from "./assert.ts";
 import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "./bytes.ts";
 import { crc32c } from "./crc32c.ts";
 import { type Draft, type EntryKind, FRAME_HEADER_BYTES } from "./entry.ts";
 import { isCount, type Offset, type WallMs } from "./ids.ts";
 import { decodeMembership, encodeMembership, type Membership } from "./membership.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
 export type Control =
   | { readonly kind: "membership"; readonly membership: Membership }
   /** Records before `startOffset` are gone for every reader, on every node. */
-  | { readonly kind: "trim"; readonly startOffset: Offset };
+  | { readonly kind: "trim"; readonly startOffset: Offset }
+  /** How far a consumer has come: the offset it wants next; null deletes it. */
+  | {
+      readonly kind: "cursor";
+      /** 1 to CURSOR_NAME_BYTES_MAX bytes. */
+      readonly name: string;
+      readonly offset: Offset | null;
+      /** Forgotten so long after its last commit, in log time; 0 for never. */
+      readonly ttlMs: number;
+    }
+  /** From here on an append that names another token is refused; empty takes the fence away. */
+  | { readonly kind: "fence"; readonly token: string };
+
+/** A cursor's name, and a fencing token, in UTF-8. */
+export const CURSOR_NAME_BYTES_MAX = 255;
+const CURSOR_HEAD_BYTES = 18;
 
 /** What a body says: null for kinds without a decoded body, "malformed" when it is broken. */
 export function decodeControl(kind: EntryKind, body: Uint8Array): Control | null | "malformed" {
@@ -27,9 +46,28 @@ export function decodeControl(kind: EntryKind, body: Uint8Array): Control | null
       const startOffset = getU64(viewOf(body), 1);
       return isCount(startOffset) ? { kind, startOffset: startOffset as Offset } : "malformed";
     }
+    case "cursor":
+      return decodeCursor(body) ?? "malformed";
+    case "fence": {
+      const token = body[0] === 1 ? textFrom(body, 1) : null;
+      return token === null ? "malformed" : { kind, token };
+    }
     default:
       return null;
   }
+}
+
+function decodeCursor(body: Uint8Array): Control | null {
+  if (body.length <= CURSOR_HEAD_BYTES || body[0] !== 1) return null;
+  const view = viewOf(body);
+  const [offset, ttlMs] = [getU64(view, 2), getU64(view, 10)];
+  const name = textFrom(body, CURSOR_HEAD_BYTES);
+  if (name === null || !isCount(offset) || !isCount(ttlMs) || view.getUint8(1) > 1) return null;
+  return { kind: "cursor", name, offset: body[1] === 1 ? null : (offset as Offset), ttlMs };
+}
+
+function textFrom(body: Uint8Array, at: number): string | null {
+  return body.length - at > CURSOR_NAME_BYTES_MAX ? null : decodeUtf8(body.subarray(at));
 }
 
 export function encodeControl(control: Control): FrozenBytes {
@@ -40,6 +78,26 @@ export function encodeControl(control: Control): FrozenBytes {
       const body = new Uint8Array(9);
       body[0] = 1;
       putU64(viewOf(body), 1, control.startOffset);
+      return freeze(body);
+    }
+    case "cursor": {
+      const name = encodeUtf8(control.name);
+      assert(name.length >= 1 && name.length <= CURSOR_NAME_BYTES_MAX, "a cursor has a name");
+      const body = new Uint8Array(CURSOR_HEAD_BYTES + name.length);
+      const view = viewOf(body);
+      view.setUint8(0, 1);
+      view.setUint8(1, control.offset === null ? 1 : 0);
+      putU64(view, 2, control.offset ?? 0);
+      putU64(view, 10, control.ttlMs);
+      body.set(name, CURSOR_HEAD_BYTES);
+      return freeze(body);
+    }
+    case "fence": {
+      const token = encodeUtf8(control.token);
+      assert(token.length <= CURSOR_NAME_BYTES_MAX, "a fencing token is at most 255 bytes");
+      const body = new Uint8Array(1 + token.length);
+      body[0] = 1;
+      body.set(token, 1);
       return freeze(body);
     }
   }

@@ -24,6 +24,15 @@ export type Fault =
   /** The sequence was accepted once, too long ago to still know its offset. */
   | { readonly code: "duplicate-forgotten"; readonly sequence: number }
   | { readonly code: "end-offset-mismatch"; readonly expected: number; readonly endOffset: Offset }
+  /** The log is fenced with another token than the append's. */
+  | { readonly code: "fenced-off" }
+  /** The cursor is not where the commit expected it; null for none. */
+  | {
+      readonly code: "cursor-mismatch";
+      readonly expected: number;
+      readonly offset: Offset | null;
+    }
+  | { readonly code: "cursor-not-found"; readonly name: string }
   | { readonly code: "record-too-large"; readonly bytes: number; readonly bytesMax: number }
   | { readonly code: "malformed"; readonly what: string }
   | {
@@ -55,6 +64,9 @@ const CALLER_FAULTS: ReadonlySet<FaultCode> = new Set([
   "producer-fenced",
   "duplicate-forgotten",
   "end-offset-mismatch",
+  "fenced-off",
+  "cursor-mismatch",
+  "cursor-not-found",
   "record-too-large",
   "malformed",
   "permission-denied",

@@ -232,6 +232,9 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       case "check-tail":
         this.#checkTail(request.requestId);
         return;
+      case "read-cursors":
+        this.#readCursors(request.requestId, request.names);
+        return;
       case "cancel":
         this.#fetches.maybeCancel(request.requestId);
         return;
@@ -241,7 +244,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   }
 
   #append(request: Extract<ClientRequest, { kind: "append" }>): void {
-    const { requestId, draft, expectedEndOffset } = request;
+    const { requestId, draft } = request;
     const refusal = this.#refusalOfAppend(request);
     if (refusal !== null) {
       this.#appends.refuse(requestId, refusal);
@@ -254,7 +257,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       return;
     }
     const commitIndex = this.#state.committed.index;
-    const admission = this.#state.admit(draft, expectedEndOffset);
+    const admission = this.#state.admit(draft, request);
     if (admission.kind === "duplicate") {
       this.#appends.duplicate(requestId, admission.batch, commitIndex);
     } else if (admission.kind === "refused") {
@@ -286,6 +289,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       producerId: draft.producerId,
       epoch: draft.epoch,
       sequence: draft.sequence,
+      ...(draft.control === undefined ? {} : { control: draft.control }),
     };
     this.#state.append(head);
   }
@@ -296,7 +300,8 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     const { draft } = request;
     const bytes = draft.bytes.length - FRAME_HEADER_BYTES;
     const { batchBytesMax, requestsWaitingMax } = this.#options;
-    if (draft.count < 1 || draft.kind !== "records") {
+    const isControl = draft.kind === "cursor" || draft.kind === "fence";
+    if (!isControl && (draft.count < 1 || draft.kind !== "records")) {
       return { code: "malformed", what: "an append holds at least one record" };
     }
     if (bytes > batchBytesMax) {
@@ -319,6 +324,15 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       return;
     }
     this.#fetches.request(fetch, this.#readable());
+  }
+
+  #readCursors(requestId: RequestId, names: readonly string[] | null): void {
+    const fault = this.#notServing();
+    const answer: Answer =
+      fault === null
+        ? { kind: "cursors", requestId, cursors: this.#state.committedCursors(names) }
+        : { kind: "fault", requestId, fault };
+    this.#output.answer(answer);
   }
 
   #checkTail(requestId: RequestId): void {

@@ -10,6 +10,7 @@ export const GRPC = {
   unknown: 2,
   invalidArgument: 3,
   deadlineExceeded: 4,
+  notFound: 5,
   alreadyExists: 6,
   permissionDenied: 7,
   resourceExhausted: 8,
@@ -82,6 +83,19 @@ const table: Table = {
   "end-offset-mismatch": ({ expected, endOffset }) => ({
     code: GRPC.aborted,
     message: `the log ends at ${endOffset}, not at the expected ${expected}`,
+  }),
+  // The token is not told: it is what keeps others out.
+  "fenced-off": () => ({
+    code: GRPC.failedPrecondition,
+    message: "the log is fenced with another token: somebody else writes now",
+  }),
+  "cursor-mismatch": ({ expected, offset }) => ({
+    code: GRPC.aborted,
+    message: `the cursor is at ${offset ?? "no offset"}, not at the expected ${expected}`,
+  }),
+  "cursor-not-found": ({ name }) => ({
+    code: GRPC.notFound,
+    message: `no cursor is named ${name}, or it has expired`,
   }),
   "record-too-large": ({ bytes, bytesMax }) => ({
     code: GRPC.invalidArgument,

@@ -1,8 +1,9 @@
-// The bytes of a checkpoint's state: version, membership, start offset, every producer by ascending
-// id, and what a user's machine says of itself. Where and when a checkpoint is written is the log's
-// business; its envelope there has the checksum. Version 1 had producers only, and is still read.
+// The bytes of a checkpoint's state: version, membership, start offset, fence, every producer by
+// ascending id, every cursor by name, and what a user's machine says of itself. Where and when a
+// checkpoint is written is the log's business; its envelope there has the checksum. Version 1 had
+// producers only, and is still read.
 
-import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "../base/bytes.ts";
+import { concat, type FrozenBytes, freeze, getU64, putU64, viewOf } from "../base/bytes.ts";
 import { isCount, type LogIndex, type Offset, type Term, type WallMs } from "../base/ids.ts";
 import {
   decodeMembership,
@@ -10,11 +11,18 @@ import {
   type Membership,
   NO_MEMBERS,
 } from "../base/membership.ts";
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
+import type { Cursor } from "./cursors.ts";
 import type { AcceptedBatch, Producer } from "./producers.ts";
 
 const VERSION = 2;
 const HEAD_BYTES = 8; // version u32, producer count u32
-const HEAD_2_BYTES = 24; // since version 2: startOffset, bytes of membership and machine (u32 each)
+/**
+ * Since version 2: startOffset; bytes (u32) of membership, machine, fence and cursors; no. of
+ * these.
+ */
+const HEAD_2_BYTES = 36;
+const CURSOR_BYTES = 34; // offset, ttlMs, timestamp, index, bytes of the name (u16), then the name
 const PRODUCER_BYTES = 36; // id, epoch (u32), nextSequence, lastTimestamp, batch count (u32), pad
 const BATCH_BYTES = 36; // sequence, count (u32), index, term, offset
 
@@ -22,8 +30,12 @@ const BATCH_BYTES = 36; // sequence, count (u32), index, term, offset
 export interface Checkpointed {
   readonly membership: Membership;
   readonly startOffset: Offset;
+  /** Empty without one. */
+  readonly fence: string;
   /** Ascending by id. */
   readonly producers: readonly Producer[];
+  /** Ascending by name. */
+  readonly cursors: readonly Cursor[];
   /** Of the user's machine; empty when there is none. */
   readonly machine: FrozenBytes;
 }
@@ -31,22 +43,40 @@ export interface Checkpointed {
 export function encodeCheckpoint(state: Checkpointed): FrozenBytes {
   const { producers, machine, startOffset } = state;
   const membership = encodeMembership(state.membership);
-  const producersAt = HEAD_2_BYTES + membership.length;
-  let length = producersAt + machine.length;
+  const fence = encodeUtf8(state.fence);
+  const cursors = encodeCursors(state.cursors);
+  let producerBytes = 0;
   for (const producer of producers) {
-    length += PRODUCER_BYTES + producer.batches.length * BATCH_BYTES;
+    producerBytes += PRODUCER_BYTES + producer.batches.length * BATCH_BYTES;
   }
-  const bytes = new Uint8Array(length);
-  const view = viewOf(bytes);
+  const head = new Uint8Array(HEAD_2_BYTES);
+  const view = viewOf(head);
   view.setUint32(0, VERSION);
   view.setUint32(4, producers.length);
   putU64(view, 8, startOffset);
   view.setUint32(16, membership.length);
   view.setUint32(20, machine.length);
-  bytes.set(membership, HEAD_2_BYTES);
-  putProducers(view, producersAt, producers);
-  bytes.set(machine, length - machine.length);
-  return freeze(bytes);
+  view.setUint32(24, fence.length);
+  view.setUint32(28, cursors.length);
+  view.setUint32(32, state.cursors.length);
+  const middle = new Uint8Array(producerBytes);
+  putProducers(viewOf(middle), 0, producers);
+  return freeze(concat([head, membership, fence, cursors, middle, machine]));
+}
+
+function encodeCursors(cursors: readonly Cursor[]): Uint8Array {
+  const parts = cursors.map(({ name, offset, ttlMs, timestamp, index }) => {
+    const text = encodeUtf8(name);
+    const part = new Uint8Array(CURSOR_BYTES + text.length);
+    const view = viewOf(part);
+    for (const [at, value] of [offset, ttlMs, timestamp, index].entries()) {
+      putU64(view, at * 8, value);
+    }
+    view.setUint16(32, text.length);
+    part.set(text, CURSOR_BYTES);
+    return part;
+  });
+  return concat(parts);
 }
 
 function putProducers(view: DataView, from: number, producers: readonly Producer[]): void {
@@ -72,23 +102,59 @@ function putProducers(view: DataView, from: number, producers: readonly Producer
 /** What a checkpoint holds; null when the bytes are not one of a known version. */
 export function decodeCheckpoint(bytes: FrozenBytes): Checkpointed | null {
   if (bytes.length < HEAD_BYTES) return null;
+  const version = viewOf(bytes).getUint32(0);
+  if (version === 1) return decodeVersion1(bytes);
+  return version === VERSION && bytes.length >= HEAD_2_BYTES ? decodeVersion2(bytes) : null;
+}
+
+function decodeVersion1(bytes: FrozenBytes): Checkpointed | null {
+  const producers = producersIn(viewOf(bytes), HEAD_BYTES, bytes.length);
+  if (producers === null) return null;
+  const machine = bytes.subarray(bytes.length) as FrozenBytes;
+  const startOffset = 0 as Offset;
+  return { membership: NO_MEMBERS, startOffset, fence: "", producers, cursors: [], machine };
+}
+
+function decodeVersion2(bytes: FrozenBytes): Checkpointed | null {
   const view = viewOf(bytes);
-  const version = view.getUint32(0);
-  if (version === 1) {
-    const producers = producersIn(view, HEAD_BYTES, bytes.length);
-    const machine = bytes.subarray(bytes.length) as FrozenBytes;
-    const startOffset = 0 as Offset;
-    return producers === null ? null : { membership: NO_MEMBERS, startOffset, producers, machine };
-  }
-  if (version !== VERSION || bytes.length < HEAD_2_BYTES) return null;
-  const producersAt = HEAD_2_BYTES + view.getUint32(16);
-  const machineAt = bytes.length - view.getUint32(20);
   const startOffset = getU64(view, 8) as Offset;
+  const fenceAt = HEAD_2_BYTES + view.getUint32(16);
+  const cursorsAt = fenceAt + view.getUint32(24);
+  const producersAt = cursorsAt + view.getUint32(28);
+  const machineAt = bytes.length - view.getUint32(20);
   if (producersAt > machineAt || !isCount(startOffset)) return null;
-  const membership = decodeMembership(bytes.subarray(HEAD_2_BYTES, producersAt));
+  const membership = decodeMembership(bytes.subarray(HEAD_2_BYTES, fenceAt));
+  const fence = decodeUtf8(bytes.subarray(fenceAt, cursorsAt));
+  const cursors = cursorsIn(bytes, cursorsAt, producersAt, view.getUint32(32));
   const producers = producersIn(view, producersAt, machineAt);
-  if (membership === null || producers === null) return null;
-  return { membership, startOffset, producers, machine: bytes.subarray(machineAt) as FrozenBytes };
+  if (membership === null || fence === null || cursors === null || producers === null) return null;
+  const machine = bytes.subarray(machineAt) as FrozenBytes;
+  return { membership, startOffset, fence, producers, cursors, machine };
+}
+
+/** Exactly `count` in [from, to), ascending by name; else null. */
+function cursorsIn(bytes: FrozenBytes, from: number, to: number, count: number): Cursor[] | null {
+  const view = viewOf(bytes);
+  const cursors: Cursor[] = [];
+  let at = from;
+  while (at < to) {
+    const nameAt = at + CURSOR_BYTES;
+    if (nameAt > to) return null;
+    const end = nameAt + view.getUint16(at + 32);
+    const [offset, ttlMs, timestamp, index] = [0, 8, 16, 24].map((by) => getU64(view, at + by));
+    const name = end > to ? null : decodeUtf8(bytes.subarray(nameAt, end));
+    if (name === null || !isCount(offset) || !isCount(ttlMs)) return null;
+    if (!isCount(timestamp) || !isCount(index)) return null;
+    cursors.push({
+      name,
+      offset: offset as Offset,
+      ttlMs,
+      timestamp: timestamp as WallMs,
+      index: index as LogIndex,
+    });
+    at = end;
+  }
+  return cursors.length === count ? cursors : null;
 }
 
 /** Exactly those in [from, to); null when they do not fill it. */

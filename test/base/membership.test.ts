@@ -85,6 +85,10 @@ describe("a control entry", () => {
   test.each([
     { kind: "membership", membership: membershipOf([{ id: "a" as MemberId, address: "h:1" }]) },
     { kind: "trim", startOffset: 7 as Offset },
+    { kind: "cursor", name: "mailer", offset: 7 as Offset, ttlMs: 60_000 },
+    { kind: "cursor", name: "x", offset: null, ttlMs: 0 },
+    { kind: "fence", token: "writer 7" },
+    { kind: "fence", token: "" },
   ] as const)("of kind $kind says in its body what its draft says", (control) => {
     const draft = controlDraft(control, 5 as WallMs);
     const body = draft.bytes.subarray(FRAME_HEADER_BYTES);

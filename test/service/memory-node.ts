@@ -2,7 +2,7 @@
 // of admission over a log in memory, answers when the test's microtasks run, and a script for what
 // shall go wrong. Owns no consensus: `cluster.leader` says who leads.
 
-import type { Answer, ClientRequest, NodeStatus } from "../../src/base/client.ts";
+import type { Answer, ClientRequest, CursorInfo, NodeStatus } from "../../src/base/client.ts";
 import type { Entry, EntryHead } from "../../src/base/entry.ts";
 import { FRAME_HEADER_BYTES, LOG_START } from "../../src/base/entry.ts";
 import type { Fault } from "../../src/base/faults.ts";
@@ -35,6 +35,10 @@ export class MemoryCluster {
     return this.#state.end.endOffset;
   }
 
+  cursors(names: readonly string[] | null): readonly CursorInfo[] {
+    return this.#state.committedCursors(names);
+  }
+
   /** Everything in the log, as text. */
   get texts(): string[] {
     return this.entries.flatMap((entry) =>
@@ -44,8 +48,9 @@ export class MemoryCluster {
     );
   }
 
-  append({ requestId, draft, expectedEndOffset }: AppendRequest): Answer {
-    const admission = this.#state.admit(draft, expectedEndOffset);
+  append(request: AppendRequest): Answer {
+    const { requestId, draft } = request;
+    const admission = this.#state.admit(draft, request);
     if (admission.kind === "refused") return { kind: "fault", requestId, fault: admission.fault };
     if (admission.kind === "duplicate") {
       const { offset, index, term } = admission.batch;
@@ -174,6 +179,11 @@ export class MemoryNode implements NodeHost {
         const { requestId } = request;
         const { endOffset } = this.#cluster;
         this.#perhaps(requestId, () => ({ kind: "tail", requestId, endOffset }));
+        return;
+      }
+      case "read-cursors": {
+        const { requestId, names } = request;
+        this.#clients.answer({ kind: "cursors", requestId, cursors: this.#cluster.cursors(names) });
         return;
       }
       case "fetch":

@@ -42,8 +42,9 @@ function next(state: State, wish: Wish): EntryHead {
   };
 }
 
+const ANYWHERE = { expectedEndOffset: null };
 const append = (state: State, wish: Wish) => state.append(next(state, wish));
-const admit = (state: State, wish: Wish) => state.admit(next(state, wish), null);
+const admit = (state: State, wish: Wish) => state.admit(next(state, wish), ANYWHERE);
 const ignore = () => undefined;
 
 describe("a producer", () => {
@@ -119,12 +120,16 @@ describe("the expected end offset", () => {
   test("counts the uncommitted tail, and a refusal rests on it", () => {
     const state = State.empty(10);
     append(state, { producerId: 0, count: 4 });
-    expect(state.admit(next(state, { producerId: 0 }), 4 as Offset)).toEqual({ kind: "new" });
-    expect(state.admit(next(state, { producerId: 0 }), 0 as Offset)).toEqual({
-      kind: "refused",
-      fault: { code: "end-offset-mismatch", expected: 0, endOffset: 4 },
-      restsOn: 1,
-    });
+    expect(state.admit(next(state, { producerId: 0 }), { expectedEndOffset: 4 as Offset })).toEqual(
+      { kind: "new" },
+    );
+    expect(state.admit(next(state, { producerId: 0 }), { expectedEndOffset: 0 as Offset })).toEqual(
+      {
+        kind: "refused",
+        fault: { code: "end-offset-mismatch", expected: 0, endOffset: 4 },
+        restsOn: 1,
+      },
+    );
   });
 });
 
@@ -187,7 +192,7 @@ test("a state that walked any way equals one that only heard what stayed in the 
           const wishes = [known.next, 0].map((sequence) =>
             next(state, { ...step, epoch, sequence }),
           );
-          const head = wishes.find((wish) => state.admit(wish, null).kind === "new");
+          const head = wishes.find((wish) => state.admit(wish, ANYWHERE).kind === "new");
           if (head === undefined) continue;
           state.append(head);
           log.push(head);
