@@ -171,6 +171,28 @@ export function pointAfter(entry: EntryHead): LogPoint {
   };
 }
 
+/** The head that a leader of `term` gives to `draft` at `index`, right after `end`. */
+export function headOf(draft: Draft, index: LogIndex, term: Term, end: LogPoint): EntryHead {
+  return {
+    kind: draft.kind,
+    codec: draft.codec,
+    critical: draft.critical,
+    index,
+    term,
+    prevTerm: end.term,
+    offset: end.endOffset,
+    count: draft.count,
+    timestamp: Math.max(end.timestamp, draft.timestamp) as WallMs,
+    bodyLength: draft.bytes.length - FRAME_HEADER_BYTES,
+    bodyCrc: draft.bodyCrc,
+    rawLength: draft.rawLength,
+    producerId: draft.producerId,
+    epoch: draft.epoch,
+    sequence: draft.sequence,
+    ...(draft.control === undefined ? {} : { control: draft.control }),
+  };
+}
+
 /** What is wrong with `entry` standing right after `before`, or null when the chain holds. */
 export function brokenLink(before: LogPoint, entry: EntryHead): string | null {
   if (entry.index !== before.index + 1) return "index does not follow";

@@ -9,7 +9,7 @@
 
 import { assert, unreachable } from "../base/assert.ts";
 import type { Answer, ClientRequest, NodeStatus } from "../base/client.ts";
-import { type EntryHead, FRAME_HEADER_BYTES } from "../base/entry.ts";
+import { FRAME_HEADER_BYTES, headOf } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
   earlier,
@@ -22,7 +22,6 @@ import {
   type Offset,
   type RequestId,
   type Term,
-  type WallMs,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
 import { membershipOf, nameOf } from "../base/membership.ts";
@@ -272,26 +271,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#appends.proposed(proposalId);
     this.#consult({ kind: "proposed", proposalId, draft });
     if (raft.lastIndex === before) return; // Refused: its verdict is in Raft's output.
-    const end = this.#state.end;
-    const head: EntryHead = {
-      kind: draft.kind,
-      codec: draft.codec,
-      critical: draft.critical,
-      index: raft.lastIndex,
-      term: raft.term,
-      prevTerm: end.term,
-      offset: end.endOffset,
-      count: draft.count,
-      timestamp: Math.max(end.timestamp, draft.timestamp) as WallMs,
-      bodyLength: draft.bytes.length - FRAME_HEADER_BYTES,
-      bodyCrc: draft.bodyCrc,
-      rawLength: draft.rawLength,
-      producerId: draft.producerId,
-      epoch: draft.epoch,
-      sequence: draft.sequence,
-      ...(draft.control === undefined ? {} : { control: draft.control }),
-    };
-    this.#state.append(head);
+    this.#state.append(headOf(draft, raft.lastIndex, raft.term, this.#state.end));
   }
 
   #refusalOfAppend(request: Extract<ClientRequest, { kind: "append" }>): Fault | null {
