@@ -7,8 +7,9 @@ import type { Instant, LogIndex, NodeId, Offset, RequestId, Term, WallMs } from 
 
 export type ClientRequest =
   /**
-   * Appends a batch of records, or a control of a client's, as one entry, atomically. With a producer id in the draft it is
-   * idempotent: a repeated (producerId, epoch, sequence) is answered with its first offset.
+   * Appends a batch of records, or a control of a client's, as one entry, atomically. With a
+   * producer id in the draft it is idempotent: a repeated (producerId, epoch, sequence) is answered
+   * with its first offset.
    */
   | {
       readonly kind: "append";
