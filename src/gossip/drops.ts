@@ -11,6 +11,9 @@ const QUIET_SPAN = millis(60_000);
 export const DROP_SOURCES_MAX = 256;
 const ALL_OTHERS = "others";
 
+/** What happens among correct members too: acks that came late, and mail after we left. */
+const USUAL: ReadonlySet<DropReason> = new Set(["no-such-ping", "after-leave"]);
+
 interface Source {
   /** Nothing is told about it before this instant. */
   quietUntil: Instant;
@@ -25,10 +28,11 @@ export class DropLedger {
 
   /**
    * Counts one drop of something from `source` (an address as text); what to tell operators about
-   * it, or null when that source was spoken of less than a minute ago.
+   * it, or null when that is usual or the source was spoken of less than a minute ago.
    */
   note(now: Instant, source: string, reason: DropReason): Notice | null {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+    if (USUAL.has(reason)) return null;
     this.#forgetBefore(now);
     const isKnown = this.#sources.has(source) || this.#sources.size < DROP_SOURCES_MAX;
     const name = isKnown ? source : ALL_OTHERS;

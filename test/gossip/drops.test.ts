@@ -28,6 +28,14 @@ describe("dropped input", () => {
     expect(ledger.note(atSecond(62), "a", "empty")).toBeNull();
   });
 
+  test("that correct members cause too is counted and not told", () => {
+    const ledger = new DropLedger();
+    expect(ledger.note(atSecond(1), "a", "no-such-ping")).toBeNull();
+    expect(ledger.note(atSecond(1), "a", "after-leave")).toBeNull();
+    expect(ledger.counts).toEqual({ "no-such-ping": 1, "after-leave": 1 });
+    expect(ledger.note(atSecond(1), "a", "malformed")?.facts).toMatchObject({ untoldSinceLast: 0 });
+  });
+
   test("from more sources than are remembered is told of as one source", () => {
     const ledger = new DropLedger();
     let told = 0;
