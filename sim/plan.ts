@@ -87,6 +87,8 @@ const operation = z.discriminatedUnion("kind", [
     producer: z.boolean().default(true),
     /** Appends only where the client believes the log ends. */
     guarded: z.boolean().default(false),
+    /** Begins with an append that leaves a sequence out, and must be refused. */
+    gap: z.boolean().default(false),
   }),
   z.strictObject({
     kind: z.literal("read"),

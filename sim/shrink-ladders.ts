@@ -35,6 +35,7 @@ const SIMPLEST: Readonly<Record<string, unknown>> = {
   of: "any",
   producer: true,
   guarded: false,
+  gap: false,
 };
 
 /** The parts of a plan that are calm by default. */

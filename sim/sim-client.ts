@@ -91,7 +91,7 @@ export class SimClient {
 
   /** One append of one record, without a script and after all scripts have closed. */
   appendNow(): void {
-    this.#append({ records: 1, bytes: 16, producer: true, guarded: false }, () => {
+    this.#append({ records: 1, bytes: 16, producer: true, guarded: false }, 0, () => {
       this.#isDone = true;
     });
   }
@@ -121,7 +121,8 @@ export class SimClient {
       this.#repetition = 0;
     }
     const then = () => this.#next(began + everyMs * 1000);
-    if (planned.kind === "append") this.#append(planned, then);
+    const isFirst = this.#repetition === 1 || times === 1;
+    if (planned.kind === "append") this.#append(planned, isFirst && planned.gap ? 1 : 0, then);
     else if (planned.kind === "read") this.#readOnce(planned, then);
     else if (planned.kind === "check-tail") this.#checkTail(then);
     else then(); // A stream is a client of its own (sim/workload.ts).
@@ -129,19 +130,21 @@ export class SimClient {
 
   // ---- appends ----
 
+  /** `left` sequences are left out before it. */
   #append(
     planned: Pick<PlannedAppend, "records" | "bytes" | "producer" | "guarded">,
+    left: number,
     then: () => void,
   ): void {
     const { history, timeline } = this.#room;
     const records: RecordId[] = [];
-    for (let left = planned.records; left > 0; left--) records.push(this.#room.nextRecord++);
+    for (let at = 0; at < planned.records; at++) records.push(this.#room.nextRecord++);
     const question: AppendQuestion = {
       kind: "append",
       records,
       producerId: planned.producer ? this.id + 1 : 0,
       epoch: planned.producer ? this.#epoch : 0,
-      sequence: planned.producer ? this.#sequence : 0,
+      sequence: planned.producer ? this.#sequence + left : 0,
       expectedEndOffset: planned.guarded ? this.#room.knownEnd : null,
     };
     const call = history.begin(this.id, question, timeline.now);
@@ -190,7 +193,7 @@ export class SimClient {
     const { question } = append;
     if (question.producerId !== 0) {
       // After a refusal the next sequence is in doubt: a new epoch leaves no doubt.
-      if (outcome === "ok") this.#sequence += question.records.length;
+      if (outcome === "ok") this.#sequence = question.sequence + question.records.length;
       else {
         this.#epoch++;
         this.#sequence = 0;

@@ -153,6 +153,7 @@ function drawBursts(prng: Prng, client: number, healAtMs: number): OperationDraf
       bytes: prng.pick([16, 60, 100, 250, 1200]),
       producer: prng.chance(4, 5),
       guarded: prng.chance(1, 8),
+      gap: prng.fork(`gap ${burst}`).chance(1, 6),
     };
   });
 }

@@ -100,10 +100,16 @@ function checkProducers(calls: readonly Call[], log: ClientLog): Finding | null 
     sent.push({ sequence, offset, call });
     byProducer.set(key, sent);
   }
-  for (const sent of byProducer.values()) {
+  for (const [key, sent] of byProducer) {
     sent.sort((a, b) => a.sequence - b.sequence);
     for (const [at, later] of sent.entries()) {
       const earlier = sent[at - 1];
+      const expected =
+        earlier === undefined ? 0 : earlier.sequence + earlier.call.question.records.length;
+      if (later.sequence > expected) {
+        const missing = `nothing of the log has sequence ${expected} of producer ${key}`;
+        return found("sequence-gap", describeCall(later.call), missing);
+      }
       if (earlier !== undefined && earlier.offset > later.offset) {
         return found(
           "nonmonotonic-send",

@@ -16,6 +16,7 @@ import type { Computer, Observer, Stage } from "../observer.ts";
 import { decodeValue } from "../sim-record.ts";
 import type { ClientLog } from "./client-log.ts";
 import { DiskWatch } from "./disk-watch.ts";
+import { Elections } from "./elections.ts";
 import { checkHistory } from "./history.ts";
 import { Patience } from "./patience.ts";
 import { checkBySearch } from "./porcupine.ts";
@@ -34,6 +35,7 @@ export class Watch implements Observer {
   #promises: Promises | null = null;
   #silence: Silence | null = null;
   #patience: Patience | null = null;
+  #elections: Elections | null = null;
   #isExcused = false;
 
   attach(stage: Stage): void {
@@ -48,6 +50,7 @@ export class Watch implements Observer {
     this.#stage = stage;
     this.#safety = safety;
     this.#patience = new Patience(stage.plan.options.electionTimeoutMinMs, report);
+    this.#elections = new Elections(stage.plan, report);
     this.#promises = new Promises(voters, safety, durability, report);
     this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
@@ -71,6 +74,7 @@ export class Watch implements Observer {
     this.#looked.delete(node.name);
     this.#down.add(node.name);
     this.#patience?.wentDown(node.name);
+    this.#elections?.wentDown(node.name);
     // Its commitIndex went with its memory: a power loss may give the disk back a tail that was
     // truncated since, with other entries at indexes that the node already knew to be committed.
     safety.crashed(node.name, null);
@@ -86,7 +90,12 @@ export class Watch implements Observer {
     this.#look(node);
     this.#silence?.afterTurn(node);
     this.#patience?.afterTurn(node, this.#disk(node.name).hardState);
+    this.#elections?.afterTurn(node, this.#parts().stage.now);
     this.#looked.delete(node.name);
+  }
+
+  nodeResumed(node: Computer): void {
+    this.#elections?.resumed(node.name, this.#parts().stage.now);
   }
 
   operationSubmitted(node: Computer): void {
@@ -118,11 +127,13 @@ export class Watch implements Observer {
     if (message === null) return;
     this.#silence?.sent(from, to, message);
     this.#patience?.sent(from, message, this.#parts().stage.now);
+    this.#elections?.sent(from, to, message, this.#parts().stage.now);
     this.#parts().promises.sent(from.name, to, message);
   }
 
   frameTaken(node: Computer, from: NodeId, message: RaftMessage | null): void {
     this.#patience?.taken(node, from, message, this.#parts().stage.now);
+    this.#elections?.taken(node, from, message, this.#parts().stage.now);
   }
 
   offered(node: Computer, request: ClientRequest): void {

@@ -84,6 +84,18 @@ describe("a history", () => {
     expect(finding?.facts[1]).toMatch(/^sequence 1 is at offset 0/);
   });
 
+  it("with a sequence in the log whose predecessor is not there has a gap", () => {
+    const calls = [
+      unknown({ records: [1], start: 0, producer: { id: 7, sequence: 0 } }),
+      unknown({ records: [2], start: 0, producer: { id: 7, sequence: 2 } }),
+    ];
+    const finding = checkHistory(calls, logOf([1], [2]));
+    expect(finding?.property).toBe("sequence-gap");
+    expect(finding?.facts[1]).toBe("nothing of the log has sequence 1 of producer 7/0");
+    const late = [unknown({ records: [1], start: 0, producer: { id: 7, sequence: 1 } })];
+    expect(checkHistory(late, logOf([1]))?.property).toBe("sequence-gap");
+  });
+
   it("with a read of what never came into the log is an aborted read", () => {
     const finding = checkHistory([brought({ from: 0, records: [[0, 5]] })], logOf());
     expect(finding?.property).toBe("aborted-read");
