@@ -45,6 +45,12 @@ const DIRECTORY: readonly string[] = [""];
 const ALL_NAMES = "*";
 const NOTHING_STUCK: ReadonlySet<string> = new Set();
 
+/**
+ * What takes longer is a hang, which is a mishap of its own: once all is healed a slow operation has
+ * had its time.
+ */
+const OPERATION_MICROS_MAX = 10_000_000;
+
 export class SimDisk implements Disk, DiskView {
   readonly #timeline: Timeline;
   readonly #profile: DiskProfile;
@@ -385,7 +391,8 @@ export class SimDisk implements Disk, DiskView {
     const isSync = operation.kind === "sync" || operation.kind === "sync-dir";
     const mean = isSync ? syncMeanMicros : operationMeanMicros;
     const isSlow = slowPerMille > 0 && this.#prng.chance(slowPerMille, 1000);
-    return 1 + drawSpan(this.#prng, mean) * this.slowdown * (isSlow ? 100 : 1);
+    const micros = drawSpan(this.#prng, mean) * this.slowdown * (isSlow ? 100 : 1);
+    return 1 + Math.min(micros, OPERATION_MICROS_MAX);
   }
 }
 
