@@ -46,8 +46,8 @@ const ALL_NAMES = "*";
 const NOTHING_STUCK: ReadonlySet<string> = new Set();
 
 /**
- * What takes longer is a hang, which is a mishap of its own: once all is healed a slow operation has
- * had its time.
+ * What takes longer is a hang, which is a mishap of its own: once all is healed a slow operation
+ * has had its time.
  */
 const OPERATION_MICROS_MAX = 10_000_000;
 

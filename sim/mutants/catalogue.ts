@@ -214,12 +214,12 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "candidate-waits-for-ever",
-    breaks: "A candidate whose questions were lost waits for answers for ever.",
+    breaks: "A pre-candidate whose questions were lost waits for answers for ever.",
     properties: ["recovers-after-healing"],
     file: "src/raft/candidate.ts",
-    find: "this.deadline = after(now, server.drawElectionTimeout());",
-    replace: "this.deadline = after(now, (2 ** 50) as typeof server.options.electionTimeoutMin);",
-    knownSeed: 1,
+    find: 'after(now, server.drawElectionTimeout());\n    this.#round = new Round(server, "pre',
+    replace: '(2 ** 50) as Instant;\n    this.#round = new Round(server, "pre',
+    knownSeed: 2,
   },
   {
     name: "lost-append-not-asked-for",
@@ -227,7 +227,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     properties: ["recovers-after-healing"],
     file: "src/raft/leader.ts",
     find: 'if (peer.takeStuck(now, options.heartbeatInterval) === "pipeline")',
-    replace: "if (this.#round < 0)",
+    replace: "if (reply.round < 0)",
     knownSeed: 1,
   },
   {

@@ -56,7 +56,7 @@ const PLANS: Readonly<Record<string, { readonly mutant: string; readonly plan: P
   },
   eviction: {
     mutant: "lost-append-not-asked-for",
-    plan: planWith([], { transitFramesMax: 2, delayMeanMicros: 30_000 }),
+    plan: planWith([], { transitFramesMax: 2, overflow: "newest", delayMeanMicros: 20_000 }),
   },
 };
 
