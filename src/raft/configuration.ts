@@ -20,6 +20,7 @@ export class Configuration {
   #uncommitted: Placed[] = [];
   #effective: Placed;
   #isVoter: boolean;
+  #mayStand: boolean;
 
   /** `membership` is committed as of the place `index`. */
   constructor(self: MemberId, index: LogIndex, membership: Membership) {
@@ -27,6 +28,7 @@ export class Configuration {
     this.#committed = { index, membership };
     this.#effective = this.#committed;
     this.#isVoter = isVoterIn(membership, self);
+    this.#mayStand = this.#isVoter;
   }
 
   get effective(): Membership {
@@ -45,6 +47,19 @@ export class Configuration {
   /** Whether this server votes, in either half. */
   get isVoter(): boolean {
     return this.#isVoter;
+  }
+
+  /**
+   * Whether this server may stand for election: also one that a later entry removes, as long as
+   * that entry is not committed (thesis 4.2.2). It counts itself for nothing then, but it may be
+   * the only one whose log can win:
+   *
+   *   1. A, leader of {A, B}, appends {B} and is cut off before anybody has the entry
+   *   2. B stands, and A refuses it, for A's log is longer
+   *   3. if A did not stand either, both would wait for ever
+   */
+  get mayStand(): boolean {
+    return this.#mayStand;
   }
 
   /** Whether a change is under way: one that is not committed, or a joint one not left yet. */
@@ -91,6 +106,7 @@ export class Configuration {
       if (first.index > commitIndex) return;
       this.#committed = first;
       this.#uncommitted.shift();
+      this.#follow();
     }
   }
 
@@ -104,5 +120,7 @@ export class Configuration {
   #follow(): void {
     this.#effective = this.#uncommitted.at(-1) ?? this.#committed;
     this.#isVoter = isVoterIn(this.effective, this.#self);
+    const votesIn = ({ membership }: Placed): boolean => isVoterIn(membership, this.#self);
+    this.#mayStand = votesIn(this.#committed) || this.#uncommitted.some(votesIn);
   }
 }

@@ -48,9 +48,9 @@ export class Follower {
     return this.#leader;
   }
 
-  /** When to call an election; a learner never does. */
+  /** When to call an election; who cannot stand never does. */
   get deadline(): Instant {
-    return this.#server.configuration.isVoter ? this.#deadline : NEVER;
+    return this.#server.configuration.mayStand ? this.#deadline : NEVER;
   }
 
   /**

@@ -204,7 +204,7 @@ export class Leader {
     peer.answered(now, reply.round);
     if (reply.conflict !== null) peer.refused(reply.conflict, tail);
     else if (peer.acknowledged(now, reply.matchIndex, tail.startIndex)) this.#maybeCommit(now);
-    if (peer.takeStuck(now, options.heartbeatInterval) === "pipeline") {
+    if (peer.takeStuck(now, options.heartbeatInterval, tail.startIndex) === "pipeline") {
       this.#replication.askPipeline(peer);
     }
     return null;
@@ -324,12 +324,13 @@ export class Leader {
   }
 
   /**
-   * What a committed configuration asks of its leader: a joint one is left, whoever began it; and
-   * a leader that it does not count gives its place to another, who may be told already.
+   * What a committed configuration asks of its leader, once something of its own term is committed
+   * as well: a joint one is left, whoever began it; and a leader that it does not count gives its
+   * place to another.
    */
   #configurationCommitted(now: Instant): void {
-    const { configuration, transfers } = this.#server;
-    if (!configuration.isCommitted) return;
+    const { configuration, transfers, commitIndex } = this.#server;
+    if (!configuration.isCommitted || commitIndex < this.#firstIndex) return;
     this.#peers.removalCommitted(now);
     if (transfers.current !== null) return;
     if (isJoint(configuration.effective)) {

@@ -211,14 +211,17 @@ export class Progress {
 
   /**
    * The peer answers, yet the oldest append has waited for longer than `patience`: it may be lost.
-   * A probe is sent again; of a pipeline the caller asks whether its end has arrived. At most once
-   * each `patience`. Says which.
+   * A probe is sent again; of a pipeline the caller asks whether its end has arrived, unless that
+   * place is trimmed away, so that no answer could tell. At most once each `patience`. Says which.
    */
-  takeStuck(now: Instant, patience: Micros): "probe" | "pipeline" | null {
+  takeStuck(now: Instant, patience: Micros, startIndex: LogIndex): "probe" | "pipeline" | null {
     if (!this.#probeIsOut && this.#inFlight.length === 0) return null;
     if (now < after(this.#waitingSince, patience)) return null;
     this.#waitingSince = now;
-    if (this.#mode === "replicate") return "pipeline";
+    if (this.#mode === "replicate") {
+      if (!this.needsSnapshot(startIndex)) return "pipeline";
+      this.#becomeProbe();
+    }
     this.#probeIsOut = false;
     return "probe";
   }

@@ -434,7 +434,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
    */
   #toldToStand(from: MemberId, { term, lastIndex }: TimeoutNow): string | null {
     if (term !== this.term || from !== this.leader) return null;
-    if (!this.#server.configuration.isVoter) return "a learner is told to stand";
+    if (!this.#server.configuration.mayStand) return "a learner is told to stand";
     if (this.termAt(lastIndex) === term) this.#becomeCandidate(true);
     return null;
   }
@@ -486,7 +486,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
 
   /** Asks whether an election could be won, before anyone is disturbed by one (thesis 9.6). */
   #becomePreCandidate(): void {
-    assert(this.#server.configuration.isVoter, "only a voter stands for election");
+    assert(this.#server.configuration.mayStand, "only a voter stands for election");
     this.#role = new PreCandidate(this.#server, this.#now);
     this.#countVotes();
   }

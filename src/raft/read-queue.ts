@@ -5,6 +5,7 @@
 
 import type { Term } from "../base/ids.ts";
 import { after, earlier, type Instant, type LogIndex, type Micros, NEVER } from "../base/ids.ts";
+import type { Prng } from "../base/prng.ts";
 import type { ReadVerdict } from "./protocol.ts";
 
 export interface WaitingRead {
@@ -20,15 +21,23 @@ export class ReadQueue {
   /** Asked for by the request #sequence of #term. */
   #asked: WaitingRead[] = [];
   #term = 0 as Term;
-  #sequence = 0;
+  #sequence: number;
   #isDue = false;
   /** When the request is to be repeated. */
   #againAt: Instant = NEVER;
 
-  /** A request is repeated after `patience` without an answer. */
-  constructor(waitingMax: number, patience: Micros) {
+  /**
+   * A request is repeated after `patience` without an answer. Their numbers begin somewhere else
+   * after each start, because an answer may outlive whoever it was meant for:
+   *
+   *   1. A asks with request 1, and crashes; the leader's answer is slow
+   *   2. more is committed; A starts again, in the same term, and asks with request 1
+   *   3. the slow answer comes: it does not cover what was committed in between
+   */
+  constructor(waitingMax: number, patience: Micros, prng: Prng) {
     this.#waitingMax = waitingMax;
     this.#patience = patience;
+    this.#sequence = prng.uint32() * 0x1_0000;
   }
 
   /** The next instant at which time alone matters. */

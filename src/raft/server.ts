@@ -40,7 +40,8 @@ export class Server {
     for (const head of restored.tail) this.configuration.appended(head);
     this.tail = new LogTail(restored);
     this.transfers = new Transfers(this.outbox);
-    this.reads = new ReadQueue(options.readsWaitingMax, options.heartbeatInterval);
+    const { readsWaitingMax, heartbeatInterval, prng } = options;
+    this.reads = new ReadQueue(readsWaitingMax, heartbeatInterval, prng.fork("raft.reads"));
     this.journal = new Journal(restored.hardState, this.tail.lastIndex);
     this.#commitIndex = restored.base.index;
     this.#electionTimeouts = options.prng.fork("raft.election");

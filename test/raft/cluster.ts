@@ -1,89 +1,111 @@
 // A small cluster of pure Rafts: no clock, no sockets, no files. The test (or a list of choices)
-// decides every delivery, loss, write and crash; after each move the safety properties of the
-// paper's Figure 3 are checked, and that nothing left a node before what it promises was durable.
-import type { Entry, HardState, LogWrite } from "../../src/base/entry.ts";
-import { LOG_START } from "../../src/base/entry.ts";
-import type { Instant, LogIndex, NodeId, Term } from "../../src/base/ids.ts";
-import { type Membership, membershipOf } from "../../src/base/membership.ts";
+// decides every delivery, loss, write, crash, trim and change of membership; after each move the
+// judge (oracle.ts) looks. Owns the moves and what hosts would do.
+
+import type { Entry, HardState, LogWrite, Snapshot } from "../../src/base/entry.ts";
+import type { Instant, MemberId, Term } from "../../src/base/ids.ts";
+import { type Membership, membershipOf, NO_MEMBERS } from "../../src/base/membership.ts";
 import { Prng } from "../../src/base/prng.ts";
 import {
   describeEvent,
+  describeMembership,
   describeMessage,
   describeOutput,
   describeStatus,
 } from "../../src/raft/describe.ts";
-import type { RaftEvent, RaftMessage, RaftOptions, Send } from "../../src/raft/protocol.ts";
+import type {
+  RaftEvent,
+  RaftMessage,
+  RaftOptions,
+  RaftOutput,
+  Send,
+} from "../../src/raft/protocol.ts";
 import { Raft } from "../../src/raft/raft.ts";
-import { draftOf, id, memberOf, optionsOf } from "./subject.ts";
+import { HostLog } from "./host-log.ts";
+import { Oracle } from "./oracle.ts";
+import { draftOf, foundingEntry, id, memberOf, ms, optionsOf } from "./subject.ts";
 
+/** A message, or a checkpoint in one piece. */
 interface Mail {
-  readonly from: NodeId;
-  readonly to: NodeId;
-  readonly message: RaftMessage;
-}
-
-interface Promised {
-  readonly node: NodeId;
-  readonly proposalId: number;
+  readonly from: MemberId;
+  readonly to: MemberId;
+  readonly load: RaftMessage | Extract<RaftEvent, { kind: "snapshot-received" }>;
 }
 
 /** A disk whose log and hard state are what completed writes have made of them. */
 interface Disk {
   hardState: HardState;
-  log: Entry[];
+  log: HostLog;
+  /** Everything up to here is known to be committed after a restart. */
+  checkpoint: number;
   /** Taken from the machine, not yet durable; a crash loses them. */
   pending: LogWrite[];
 }
 
 export class ClusterNode {
-  readonly name: NodeId;
-  raft: Raft;
+  readonly name: MemberId;
   readonly disk: Disk;
+  raft: Raft;
   /** The log with the writes that are still on their way, as the host's cache has it. */
-  cached: Entry[] = [];
+  cached: HostLog;
   isUp = true;
   commitIndex = 0;
   starts = 1;
 
-  constructor(name: NodeId, raft: Raft, disk: Disk) {
+  constructor(name: MemberId, raft: Raft, disk: Disk) {
     this.name = name;
     this.raft = raft;
     this.disk = disk;
+    this.cached = disk.log.copy();
   }
 }
-
-export class SafetyViolation extends Error {}
 
 export class Cluster {
   readonly nodes: ClusterNode[] = [];
   mail: Mail[] = [];
   now = 0 as Instant;
-  readonly committed: Entry[] = [];
   /** Set to a list, it takes down every event and every decision, a line each. */
   story: string[] | null = null;
+  readonly oracle = new Oracle(() => this.describe());
   /** Counts what a run has seen, so that a test can tell an idle run from a good one. */
-  readonly seen = { leaders: 0, truncations: 0, crashes: 0, unknown: 0, reads: 0 };
-  readonly #membership: Membership;
+  readonly seen = {
+    truncations: 0,
+    crashes: 0,
+    unknown: 0,
+    reads: 0,
+    memberships: 0,
+    joint: 0,
+    installs: 0,
+    transfers: 0,
+  };
   readonly #options: Partial<RaftOptions>;
-  readonly #leaders = new Map<Term, NodeId>();
-  readonly #entries = new Map<string, Entry>();
-  readonly #open = new Map<number, Promised>();
-  readonly #refused = new Set<number>();
-  readonly #reads = new Map<number, { readonly node: NodeId; readonly atLeast: number }>();
+  /** Who asked for what and waits for the one answer. */
+  readonly #open = new Map<number, MemberId>();
+  readonly #transfers = new Map<number, MemberId>();
+  readonly #reads = new Map<number, { readonly node: MemberId; readonly atLeast: number }>();
   #ids = 0;
-  #cutOff: readonly NodeId[] = [];
+  #cutOff: readonly MemberId[] = [];
 
-  constructor(voters: number, learners = 0, options: Partial<RaftOptions> = {}) {
-    const names = Array.from({ length: voters + learners }, (_, at) => id(`n${at + 1}`));
-    this.#membership = membershipOf(
+  /**
+   * Everybody knows the membership from the start. With `joiners`, who are up and wait to be spoken
+   * to, only the first node does: its log begins with the entry that says it.
+   */
+  constructor(voters: number, learners = 0, options: Partial<RaftOptions> = {}, joiners = 0) {
+    const count = voters + learners + joiners;
+    const names = Array.from({ length: count }, (_, at) => id(`n${at + 1}`));
+    const membership = membershipOf(
       names.slice(0, voters).map(memberOf),
-      names.slice(voters).map(memberOf),
+      names.slice(voters, voters + learners).map(memberOf),
     );
     this.#options = options;
-    for (const name of names) {
-      const disk = { hardState: { term: 0 as Term, votedFor: null }, log: [], pending: [] };
-      this.nodes.push(new ClusterNode(name, this.#start(name, disk, 1), disk));
+    for (const [place, name] of names.entries()) {
+      if (joiners === 0) this.#add(name, new HostLog(membership));
+      else this.#add(name, new HostLog(NO_MEMBERS), place === 0 ? membership : null);
     }
+  }
+
+  get committed(): readonly Entry[] {
+    return this.oracle.committed;
   }
 
   node(name: string): ClusterNode {
@@ -104,8 +126,10 @@ export class Cluster {
   step(node: ClusterNode, event: RaftEvent): void {
     if (!node.isUp) return;
     this.story?.push(`${node.name} < ${describeEvent(event)}`);
+    const { role, term, membership } = node.raft.status();
     node.raft.step(this.now, event);
-    this.#checkRole(node);
+    this.oracle.checkRole(node);
+    if (role === "leader") this.oracle.checkLeaderCommit(node, term, membership, this.nodes);
   }
 
   /** What the host does after a turn; several steps may come before one take. */
@@ -117,31 +141,11 @@ export class Cluster {
       this.story?.push(`${node.name}   > ${line}`);
     }
     if (output.write !== null) this.#write(node, output.write);
+    this.oracle.checkCommit(node, output.commitIndex);
+    node.commitIndex = output.commitIndex;
+    if (output.write !== null) this.oracle.checkMembership(node, output.write);
     for (const send of output.sends) this.#send(node, send);
-    this.#checkCommit(node, output.commitIndex);
-    for (const verdict of output.verdicts) {
-      const open = this.#open.get(verdict.proposalId);
-      this.#demand(open?.node === node.name, `one verdict for #${verdict.proposalId}`);
-      this.#open.delete(verdict.proposalId);
-      if (verdict.kind === "refused") this.#refused.add(verdict.proposalId);
-      if (verdict.kind === "unknown") this.seen.unknown += 1;
-      if (verdict.kind !== "committed") continue;
-      const entry = this.committed[verdict.index - 1];
-      const isIt =
-        entry?.bodyCrc === verdict.proposalId &&
-        entry.term === verdict.term &&
-        entry.offset === verdict.offset;
-      this.#demand(isIt, `#${verdict.proposalId} is committed where its verdict says`);
-    }
-    for (const read of output.reads) {
-      const asked = this.#reads.get(read.readId);
-      this.#demand(asked?.node === node.name, `one answer for read ${read.readId}`);
-      this.#reads.delete(read.readId);
-      if (read.kind === "refused") continue;
-      this.seen.reads += 1;
-      const isFresh = read.readIndex >= (asked?.atLeast ?? 0) && read.readIndex <= node.commitIndex;
-      this.#demand(isFresh, `read ${read.readId} sees all that was committed before it`);
-    }
+    this.#answer(node, output);
   }
 
   /** Step and take. */
@@ -151,41 +155,95 @@ export class Cluster {
   }
 
   propose(node: ClusterNode, bodyLength = 8): number {
-    const proposalId = ++this.#ids;
-    if (!node.isUp) return proposalId;
-    this.#open.set(proposalId, { node: node.name, proposalId });
+    const proposalId = this.#ask(node, this.#open);
     this.step(node, { kind: "proposed", proposalId, draft: draftOf(proposalId, bodyLength) });
     return proposalId;
   }
 
-  read(node: ClusterNode): void {
+  proposeMembership(
+    node: ClusterNode,
+    voters: readonly string[],
+    learners: readonly string[] = [],
+  ): number {
+    const proposalId = this.#ask(node, this.#open);
+    const target = { voters: voters.map(memberOf), learners: learners.map(memberOf) };
+    this.step(node, { kind: "membership-proposed", proposalId, target });
+    return proposalId;
+  }
+
+  transfer(node: ClusterNode, to: string | null): void {
+    const transferId = this.#ask(node, this.#transfers);
+    this.step(node, { kind: "transfer-requested", transferId, to: to === null ? null : id(to) });
+  }
+
+  /** With patience, whoever leads is asked for so long. */
+  read(node: ClusterNode, isPatient = false): void {
     if (!node.isUp) return;
     const readId = ++this.#ids;
     this.#reads.set(readId, { node: node.name, atLeast: this.committed.length });
-    this.step(node, { kind: "read-requested", readId });
+    const deadline = (this.now + ms(1000)) as Instant;
+    const event = { kind: "read-requested", readId } as const;
+    this.step(node, isPatient ? { ...event, deadline } : event);
   }
 
   /** Until healed, nothing passes between `names` and the others. */
-  cut(names: readonly NodeId[]): void {
+  cut(names: readonly MemberId[]): void {
     this.#cutOff = names;
   }
 
   deliver(at: number, keepCopy = false): void {
     const mail = this.mail[at];
     if (mail === undefined) return;
-    if (!keepCopy) this.mail.splice(at, 1);
-    if (this.#cutOff.includes(mail.from) !== this.#cutOff.includes(mail.to)) return;
-    this.step(this.node(mail.to), { kind: "received", from: mail.from, message: mail.message });
+    const { from, to, load } = mail;
+    const isSnapshot = load.kind === "snapshot-received";
+    if (!keepCopy || isSnapshot) this.mail.splice(at, 1);
+    const arrives = this.#cutOff.includes(from) === this.#cutOff.includes(to);
+    const ended = { kind: "snapshot-ended", peer: to, ok: arrives } as const;
+    if (isSnapshot) this.step(this.node(from), ended);
+    if (!arrives) return;
+    const event: RaftEvent = isSnapshot ? load : { kind: "received", from, message: load };
+    this.step(this.node(to), event);
+  }
+
+  lose(at: number): void {
+    const [mail] = this.mail.splice(at, 1);
+    if (mail?.load.kind !== "snapshot-received") return;
+    this.step(this.node(mail.from), { kind: "snapshot-ended", peer: mail.to, ok: false });
   }
 
   /** The oldest write of `node` becomes durable, and the node is told or (a crash) is not. */
   writeDurably(node: ClusterNode, tell = true): void {
-    const write = node.disk.pending.shift();
+    const { disk } = node;
+    const write = disk.pending.shift();
     if (write === undefined) return;
-    if (write.hardState !== null) node.disk.hardState = write.hardState;
-    if (write.truncateFrom !== null) node.disk.log.length = write.truncateFrom - 1;
-    node.disk.log.push(...write.entries);
+    if (write.hardState !== null) {
+      disk.hardState = write.hardState;
+      this.oracle.hardStateIsDurable(node.name, write.hardState);
+    }
+    disk.log.perform(write);
+    disk.checkpoint = Math.max(disk.checkpoint, disk.log.start.index);
     if (tell) this.step(node, { kind: "persisted", writeId: write.writeId });
+  }
+
+  /** The host notes that everything it has committed and written is. */
+  checkpoint(node: ClusterNode): void {
+    if (!node.isUp) return;
+    const { disk } = node;
+    // What a write on its way is going to cut or replace is not the log's any more.
+    const isQuiet = disk.pending.every((write) => write.install === undefined);
+    if (isQuiet) disk.checkpoint = Math.max(disk.checkpoint, this.#durableCommit(node));
+  }
+
+  /** The host drops its log up to `back` entries before what is committed and written. */
+  trim(node: ClusterNode, back: number): void {
+    const { disk, cached } = node;
+    const before = this.#durableCommit(node) - back;
+    if (!node.isUp || before <= disk.log.start.index) return;
+    if (disk.pending.some((write) => write.install !== undefined)) return;
+    const base = disk.log.trim(before);
+    disk.checkpoint = Math.max(disk.checkpoint, before);
+    cached.trim(before);
+    this.step(node, { kind: "trimmed", base });
   }
 
   /**
@@ -199,7 +257,9 @@ export class Cluster {
     node.isUp = false;
     node.commitIndex = 0;
     this.seen.crashes += 1;
-    for (const [key, open] of this.#open) if (open.node === node.name) this.#open.delete(key);
+    for (const open of [this.#open, this.#transfers]) {
+      for (const [key, name] of open) if (name === node.name) open.delete(key);
+    }
     for (const [key, read] of this.#reads) if (read.node === node.name) this.#reads.delete(key);
   }
 
@@ -207,8 +267,9 @@ export class Cluster {
     if (node.isUp) return;
     node.isUp = true;
     node.starts += 1;
-    node.cached = node.disk.log.slice();
+    node.cached = node.disk.log.copy();
     node.raft = this.#start(node.name, node.disk, node.starts);
+    node.commitIndex = node.disk.checkpoint;
   }
 
   /** Time jumps to the first deadline of a node that is up, and that node is told. */
@@ -247,148 +308,137 @@ export class Cluster {
     return among.reduce((a, b) => (a.raft.deadline <= b.raft.deadline ? a : b));
   }
 
-  /** One leader, equal logs, everything committed everywhere, nobody waits. */
+  /** One leader, in a simple membership, whose members have equal logs, and nobody waits. */
   hasConverged(): boolean {
     const leader = this.leader();
     if (leader === null) return false;
     const last = leader.raft.lastIndex;
+    const { membership, isVoter } = leader.raft.status();
+    const members = membership.members.map((member) => this.node(member.id));
     return (
-      this.#open.size === 0 &&
-      this.#reads.size === 0 &&
-      this.nodes.every(({ raft }) => raft.lastIndex === last && raft.commitIndex === last)
+      isVoter &&
+      membership.outgoing.length === 0 &&
+      this.#open.size + this.#transfers.size + this.#reads.size === 0 &&
+      members.every(({ raft }) => raft.lastIndex === last && raft.commitIndex === last)
     );
   }
 
   describe(): string {
-    return this.nodes.map(({ raft }) => describeStatus(raft.status())).join("\n");
+    const open = [...this.#open.keys(), ...this.#transfers.keys(), ...this.#reads.keys()];
+    const nodes = this.nodes.map(({ raft }) => {
+      const { membership } = raft.status();
+      return `${describeStatus(raft.status())} ${describeMembership(membership)}`;
+    });
+    return [...nodes, `unanswered: ${open.join(" ")}`].join("\n");
   }
 
-  #start(name: NodeId, disk: Disk, starts: number): Raft {
+  #add(name: MemberId, log: HostLog, founding: Membership | null = null): void {
+    const hardState = { term: (founding === null ? 0 : 1) as Term, votedFor: null };
+    if (founding !== null) log.entries.push(foundingEntry(founding));
+    const disk = { hardState, log, checkpoint: 0, pending: [] };
+    this.nodes.push(new ClusterNode(name, this.#start(name, disk, 1), disk));
+  }
+
+  #start(name: MemberId, { hardState, log, checkpoint }: Disk, starts: number): Raft {
     const prng = new Prng(`${name}/${starts}`);
-    const { hardState, log } = disk;
-    return new Raft(
-      optionsOf(name, { ...this.#options, prng }),
-      { hardState, membership: this.#membership, base: LOG_START, termRuns: [], tail: log.slice() },
-      this.now,
-    );
+    const restored = { hardState, ...log.restored(checkpoint) };
+    return new Raft(optionsOf(name, { ...this.#options, prng }), restored, this.now);
+  }
+
+  #ask(node: ClusterNode, open: Map<number, MemberId>): number {
+    const asked = ++this.#ids;
+    if (node.isUp) open.set(asked, node.name);
+    return asked;
+  }
+
+  #answer(node: ClusterNode, { verdicts, reads, transfers }: RaftOutput): void {
+    for (const verdict of verdicts) {
+      const { proposalId } = verdict;
+      this.oracle.demand(this.#open.get(proposalId) === node.name, `one verdict #${proposalId}`);
+      this.#open.delete(proposalId);
+      if (verdict.kind === "refused") this.oracle.refused(proposalId);
+      if (verdict.kind === "unknown") this.seen.unknown += 1;
+      if (verdict.kind !== "committed") continue;
+      const entry = this.committed[verdict.index - 1];
+      const isRight = entry?.term === verdict.term && entry.offset === verdict.offset;
+      const isIt = entry?.kind === "membership" || entry?.bodyCrc === proposalId;
+      this.oracle.demand(isRight && isIt, `#${proposalId} is committed where its verdict says`);
+      if (entry?.control?.kind !== "membership") continue;
+      const isFinal = entry.control.membership.outgoing.length === 0;
+      this.oracle.demand(isFinal, `#${proposalId} is answered with the final membership`);
+    }
+    for (const { readId, ...read } of reads) {
+      const asked = this.#reads.get(readId);
+      this.oracle.demand(asked?.node === node.name, `one answer for read ${readId}`);
+      this.#reads.delete(readId);
+      if (read.kind === "refused") continue;
+      this.seen.reads += 1;
+      const isFresh = read.readIndex >= (asked?.atLeast ?? 0);
+      this.oracle.demand(isFresh, `read ${readId} sees all that was committed before it`);
+    }
+    for (const { transferId, kind } of transfers) {
+      const isAsked = this.#transfers.get(transferId) === node.name;
+      this.oracle.demand(isAsked, `one verdict for transfer ${transferId}`);
+      this.#transfers.delete(transferId);
+      if (kind === "completed") this.seen.transfers += 1;
+    }
+  }
+
+  #durableCommit(node: ClusterNode): number {
+    return Math.min(node.commitIndex, node.raft.status().durableIndex);
   }
 
   #write(node: ClusterNode, write: LogWrite): void {
-    if (write.truncateFrom !== null) {
-      this.seen.truncations += 1;
-      node.cached.length = write.truncateFrom - 1;
+    if (write.install !== undefined) {
+      this.oracle.checkInstall(node, write.install);
+      this.seen.installs += 1;
     }
+    if (write.truncateFrom !== null) this.seen.truncations += 1;
+    this.oracle.demand(node.cached.perform(write), "writes leave no gap");
     for (const entry of write.entries) {
-      this.#demand(entry.index === node.cached.length + 1, "writes leave no gap");
-      node.cached.push(entry);
-      this.#checkMatching(entry);
+      this.oracle.checkMatching(entry);
+      if (entry.control?.kind !== "membership") continue;
+      this.seen.memberships += 1;
+      if (entry.control.membership.outgoing.length > 0) this.seen.joint += 1;
     }
     node.disk.pending.push(write);
   }
 
   #send(node: ClusterNode, send: Send): void {
-    let message: RaftMessage;
-    if (send.kind === "message") {
-      message = send.message;
-    } else if (send.kind === "snapshot") {
-      throw new SafetyViolation("nothing is trimmed here");
-    } else {
-      const { kind: _, to: __, lastIndex, bytesMax, ...rest } = send;
-      this.#demand(rest.term === node.raft.term, "entries leave in the term that is led");
-      const entries: Entry[] = [];
-      let bytes = 0;
-      for (const entry of node.cached.slice(send.prevIndex, lastIndex)) {
-        bytes += entry.frame.length;
-        if (entries.length > 0 && bytes > bytesMax) break;
-        entries.push(entry);
-      }
-      message = { kind: "append-request", ...rest, entries };
+    const { name: from, cached } = node;
+    const { to } = send;
+    if (send.kind === "snapshot") {
+      const snapshot: Snapshot = cached.snapshotAt(cached.start.index);
+      const { term, round } = send;
+      this.oracle.demand(snapshot.at.index >= send.at, "the base checkpoint is there");
+      this.mail.push({
+        from,
+        to,
+        load: { kind: "snapshot-received", from, term, round, snapshot },
+      });
+      return;
     }
-    this.#checkPromise(node, send.to, message);
-    this.mail.push({ from: node.name, to: send.to, message });
+    const message = send.kind === "message" ? send.message : this.#withEntries(node, send);
+    this.oracle.checkPromise(node, to, message);
+    if (!this.nodes.some(({ name }) => name === to)) return;
+    this.mail.push({ from, to, load: message });
   }
 
-  /** Nothing is said before what it promises is durable (paper, Figure 2). */
-  #checkPromise(node: ClusterNode, to: NodeId, message: RaftMessage): void {
-    const { hardState, log } = node.disk;
-    const what = `${node.name} to ${to}: ${describeMessage(message)}`;
-    if (message.kind === "vote-reply" && message.granted && !message.preVote) {
-      const isKept =
-        hardState.term > message.term ||
-        (hardState.term === message.term && hardState.votedFor === to);
-      this.#demand(isKept, `the vote is durable: ${what}`);
-    } else if (message.kind === "vote-request" && !message.preVote) {
-      const isKept = hardState.term === message.term && hardState.votedFor === node.name;
-      this.#demand(isKept, `the candidacy is durable: ${what}`);
-    } else if (message.kind === "append-reply" || message.kind === "append-request") {
-      this.#demand(hardState.term >= message.term, `the term is durable: ${what}`);
+  #withEntries(node: ClusterNode, send: Extract<Send, { kind: "entries" }>): RaftMessage {
+    const { kind: _, to: __, lastIndex, bytesMax, ...rest } = send;
+    this.oracle.demand(rest.term === node.raft.term, "entries leave in the term that is led");
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (const entry of node.cached.between(send.prevIndex, lastIndex)) {
+      bytes += entry.frame.length;
+      if (entries.length > 0 && bytes > bytesMax) break;
+      entries.push(entry);
     }
-    if (message.kind !== "append-reply" || message.conflict !== null) return;
-    this.#demand(message.matchIndex <= log.length, `the entries are durable: ${what}`);
-    for (let at = 0; at < message.matchIndex; at++) {
-      const isSame = log[at]?.term === node.cached[at]?.term;
-      this.#demand(isSame, `the durable entries are the log's: ${what}`);
-    }
-  }
-
-  /** Election safety, and leader completeness (paper, sections 5.2 and 5.4). */
-  #checkRole(node: ClusterNode): void {
-    if (node.raft.role !== "leader") return;
-    const { term } = node.raft;
-    const known = this.#leaders.get(term);
-    this.#demand(known === undefined || known === node.name, `one leader in term ${term}`);
-    if (known !== undefined) return;
-    this.#leaders.set(term, node.name);
-    this.seen.leaders += 1;
-    for (const entry of this.committed) {
-      const has = node.raft.termAt(entry.index) === entry.term;
-      this.#demand(has, `the leader of term ${term} has committed entry ${entry.index}`);
-    }
-  }
-
-  /**
-   * Log matching (paper, section 5.3): equal index and term mean equal entries, and equal before.
-   */
-  #checkMatching(entry: Entry): void {
-    const key = `${entry.index}/${entry.term}`;
-    const known = this.#entries.get(key) ?? entry;
-    this.#entries.set(key, known);
-    const isSame =
-      known.bodyCrc === entry.bodyCrc &&
-      known.prevTerm === entry.prevTerm &&
-      known.offset === entry.offset &&
-      known.timestamp === entry.timestamp;
-    this.#demand(isSame, `entries ${key} are the same everywhere`);
-    this.#demand(!this.#refused.has(entry.bodyCrc), `a refused proposal is in no log: ${key}`);
-  }
-
-  /**
-   * State machine safety, and that a commit rests on copies that would survive a power loss now.
-   */
-  #checkCommit(node: ClusterNode, commitIndex: LogIndex): void {
-    this.#demand(commitIndex >= node.commitIndex, `${node.name} never takes back a commit`);
-    for (let index = node.commitIndex + 1; index <= commitIndex; index++) {
-      const entry = node.cached[index - 1];
-      const known = this.committed[index - 1];
-      if (entry === undefined) throw new SafetyViolation(`${node.name} has no entry ${index}`);
-      if (known === undefined) this.committed.push(entry);
-      else this.#demand(known.term === entry.term, `entry ${index} is committed once`);
-    }
-    if (commitIndex > node.commitIndex) this.#checkCopies(commitIndex);
-    node.commitIndex = commitIndex;
-  }
-
-  #checkCopies(index: LogIndex): void {
-    const { voters } = this.#membership;
-    const entry = this.committed[index - 1];
-    const holders = this.nodes.filter(
-      ({ name, disk }) => voters.includes(name) && disk.log[index - 1]?.term === entry?.term,
+    const isThere = entries[0]?.index === send.prevIndex + 1;
+    this.oracle.demand(
+      isThere,
+      `the log has what is sent: ${describeMessage({ ...rest, kind: "append-request", entries })}`,
     );
-    const isHeld = holders.length * 2 > voters.length;
-    this.#demand(isHeld, `committed entry ${index} is durable on a majority`);
-  }
-
-  #demand(holds: boolean, what: string): void {
-    if (!holds) throw new SafetyViolation(`${what}\n${this.describe()}`);
+    return { kind: "append-request", ...rest, entries };
   }
 }

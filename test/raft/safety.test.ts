@@ -1,60 +1,31 @@
-// Random moves on small clusters: whatever is lost, doubled, reordered or crashed, the safety
-// properties hold after every move, and once the faults end everything is answered and all logs are
-// equal.
+// Random moves on small clusters: whatever is lost, doubled, reordered, crashed, trimmed or changed,
+// the safety properties hold after every move, and once the faults end everything is answered and
+// all logs are equal.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { RaftOptions } from "../../src/raft/protocol.ts";
-import { Cluster, type ClusterNode } from "./cluster.ts";
+import { addUp, play, type Seen, type Setting } from "./plans.ts";
 
-/** One choice decides a move (its low part) and what it is made on (its high part). */
-function move(cluster: Cluster, choice: number): void {
-  const { nodes, mail } = cluster;
-  const pick = Math.floor(choice / 100);
-  const node = nodes[pick % nodes.length] as ClusterNode;
-  const other = nodes[(pick + 1) % nodes.length] as ClusterNode;
-  const leaders = cluster.leaders();
-  const leader = leaders[pick % leaders.length] ?? node;
-  const letter = mail.length === 0 ? 0 : pick % mail.length;
-  const moves: readonly [weight: number, make: () => void][] = [
-    [15, () => cluster.deliver(letter)],
-    [3, () => cluster.deliver(letter, true)],
-    [3, () => mail.splice(letter, 1)],
-    [23, () => cluster.deliverAll()],
-    [12, () => forEach(nodes, (each) => cluster.writeDurably(each))],
-    [8, () => cluster.writeDurably(node)],
-    [15, () => cluster.propose(leader, pick % 300)],
-    [3, () => cluster.read(leader)],
-    [1, () => cluster.propose(node)],
-    [4, () => cluster.passTime(cluster.nextInTime())],
-    [2, () => cluster.passTime(node)],
-    [1, () => cluster.crash(node, pick % 3)],
-    [3, () => forEach(nodes, (each) => cluster.restart(each))],
-    [3, () => cluster.cut(nodes.length < 5 || pick % 2 ? [node.name] : [node.name, other.name])],
-    [3, () => cluster.cut([])],
-    [1, () => cluster.step(node, { kind: "peer-unreachable", peer: other.name })],
-  ];
-  let left = choice % 100;
-  for (const [weight, make] of moves) {
-    if (left < weight) {
-      make();
-      break;
-    }
-    left -= weight;
-  }
-  // Most turns end here; the others go on with the next move, so that outputs coalesce.
-  if (choice % 7 !== 0) forEach(nodes, (each) => cluster.take(each));
-}
-
-function forEach<Item>(items: readonly Item[], make: (item: Item) => void): void {
-  for (const item of items) make(item);
-}
-
-const choices = fc.array(fc.noBias(fc.nat(0x7fff_ffff)), {
+const plans = fc.array(fc.noBias(fc.nat(0x7fff_ffff)), {
   minLength: 500,
   maxLength: 1500,
   size: "max",
 });
-const small: Partial<RaftOptions> = { appendsInFlightMax: 2, appendBytesMax: 400 };
+
+/** What `numRuns` plans have seen; a failure names the plan that shows it, without shrinking it. */
+function playMany(setting: Setting, seed: number, numRuns: number): Seen {
+  const all: Seen[] = [];
+  const property = fc.property(plans, (moves) => {
+    all.push(play(setting, moves));
+  });
+  fc.assert(property, { seed, numRuns, endOnFailure: true });
+  const seen = addUp(all);
+  if (process.env["SHOW"]) console.log(JSON.stringify({ ...setting, ...seen }));
+  // A run in which nothing happened shows nothing.
+  expect(seen.committed).toBeGreaterThan(numRuns);
+  expect(seen.crashes).toBeGreaterThan(numRuns / 2);
+  expect(seen.reads).toBeGreaterThan(0);
+  return seen;
+}
 
 test.each([
   [1, 0, 40],
@@ -63,30 +34,18 @@ test.each([
   [3, 1, 100],
   [5, 0, 300],
 ])("a cluster of %i voters and %i learners stays safe and recovers", (voters, learners, runs) => {
-  const seen = { leaders: 0, truncations: 0, crashes: 0, unknown: 0, reads: 0, committed: 0 };
-  fc.assert(
-    fc.property(choices, (moves) => {
-      const cluster = new Cluster(voters, learners, small);
-      for (const choice of moves) move(cluster, choice);
-      for (const each of cluster.nodes) cluster.restart(each);
-      const before = cluster.committed.length;
-      const settled = cluster.settle(() => cluster.hasConverged());
-      expect(settled, `settles:\n${cluster.describe()}`).toBe(true);
-      const leader = cluster.leader();
-      if (leader !== null) cluster.propose(leader);
-      expect(cluster.settle(() => cluster.hasConverged())).toBe(true);
-      expect(cluster.committed.length).toBeGreaterThan(before);
-      seen.committed += cluster.committed.length;
-      for (const key of ["leaders", "truncations", "crashes", "unknown", "reads"] as const) {
-        seen[key] += cluster.seen[key];
-      }
-    }),
-    { seed: 20_261_120 + voters, numRuns: runs },
-  );
-  // A run in which nothing happened shows nothing.
-  expect(seen.committed).toBeGreaterThan(runs);
-  expect(seen.crashes).toBeGreaterThan(runs / 2);
-  expect(seen.reads).toBeGreaterThan(0);
+  const seen = playMany({ voters, learners }, 20_261_120 + voters, runs);
   if (voters >= 3) expect(seen.truncations).toBeGreaterThan(0);
-  if (process.env["SHOW"]) console.log(JSON.stringify(seen));
+});
+
+test.each([
+  [1, 2, 100],
+  [3, 2, 300],
+  [3, 4, 200],
+])("a cluster of %i voters stays safe while %i others come and go", (voters, joiners, runs) => {
+  const seen = playMany({ voters, joiners }, 20_261_121 + voters + joiners, runs);
+  expect(seen.memberships).toBeGreaterThan(runs);
+  expect(seen.joint).toBeGreaterThan(runs / 4);
+  expect(seen.installs).toBeGreaterThan(runs / 20);
+  expect(seen.transfers).toBeGreaterThan(0);
 });

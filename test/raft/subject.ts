@@ -2,6 +2,7 @@
 // Owns makers of logs, entries and drafts; judges nothing.
 
 import type { FrozenBytes } from "../../src/base/bytes.ts";
+import { controlDraft } from "../../src/base/control.ts";
 import {
   type Draft,
   type Entry,
@@ -21,7 +22,7 @@ import type {
   WallMs,
   WriteId,
 } from "../../src/base/ids.ts";
-import { type Member, membershipOf } from "../../src/base/membership.ts";
+import { type Member, type Membership, membershipOf } from "../../src/base/membership.ts";
 import { Prng } from "../../src/base/prng.ts";
 import type {
   RaftEvent,
@@ -144,6 +145,14 @@ export function restoredOf(situation: Situation): RaftRestored {
     termRuns: runs,
     tail: all.slice(base),
   };
+}
+
+/** The first entry of a new cluster's log, as its founder writes it. */
+export function foundingEntry(membership: Membership): Entry {
+  const { bytes, ...draft } = controlDraft({ kind: "membership", membership }, 1000 as WallMs);
+  const [bare] = logOf([1]);
+  const bodyLength = bytes.length - FRAME_HEADER_BYTES;
+  return { ...(bare as Entry), ...draft, bodyLength, frame: bytes as FrozenBytes };
 }
 
 /** Messages by kind, for reading fields without casts. */

@@ -1,0 +1,144 @@
+// Random plans for a cluster of pure Rafts: each number is one move. Owns which moves there are and
+// how likely each is; what is right is the judge's.
+
+import type { RaftOptions } from "../../src/raft/protocol.ts";
+import { Cluster, type ClusterNode } from "./cluster.ts";
+
+/** Small, so that pipelines fill and appends are cut. */
+const SMALL: Partial<RaftOptions> = { appendsInFlightMax: 2, appendBytesMax: 400 };
+
+export interface Setting {
+  readonly voters: number;
+  readonly learners?: number;
+  /** Nodes that are up and empty, for changes of membership to bring in; with them come trims. */
+  readonly joiners?: number;
+}
+
+export type Seen = Cluster["seen"] & { leaders: number; committed: number };
+
+/** Plays a plan to its end, ends all faults, and says what was seen. Throws for anything unsafe. */
+export function play(
+  { voters, learners = 0, joiners = 0 }: Setting,
+  moves: readonly number[],
+): Seen {
+  const cluster = new Cluster(voters, learners, SMALL, joiners);
+  for (const choice of moves) move(cluster, choice, joiners > 0);
+  const before = cluster.committed.length;
+  settle(cluster);
+  const leader = cluster.leader();
+  if (leader !== null) cluster.propose(leader);
+  settle(cluster);
+  const committed = cluster.committed.length;
+  if (committed <= before) throw new Error(`nothing is committed:\n${cluster.describe()}`);
+  return { ...cluster.seen, leaders: cluster.oracle.leadersSeen, committed };
+}
+
+/** What all runs have seen. */
+export function addUp(all: readonly Seen[]): Seen {
+  const sum = { ...(all[0] as Seen) };
+  for (const seen of all.slice(1)) {
+    for (const key of Object.keys(sum) as (keyof Seen)[]) sum[key] += seen[key];
+  }
+  return sum;
+}
+
+function settle(cluster: Cluster): void {
+  if (cluster.settle(() => cluster.hasConverged())) return;
+  throw new Error(`it does not settle:\n${cluster.describe()}`);
+}
+
+/** One choice decides a move (its low part) and what it is made on (its high part). */
+function move(cluster: Cluster, choice: number, isChanging: boolean): void {
+  const { nodes } = cluster;
+  const pick = Math.floor(choice / 100);
+  const node = nodes[pick % nodes.length] as ClusterNode;
+  const moves = isChanging && choice % 13 === 0 ? changes(cluster, pick) : common(cluster, pick);
+  let left = choice % moves.reduce((sum, [weight]) => sum + weight, 0);
+  for (const [weight, make] of moves) {
+    if (left < weight) {
+      make();
+      break;
+    }
+    left -= weight;
+  }
+  // Most turns end here; the others go on with the next move, so that outputs coalesce.
+  if (choice % 7 !== 0) for (const each of nodes) cluster.take(each);
+  else cluster.take(node);
+}
+
+type Moves = readonly [weight: number, make: () => void][];
+
+function common(cluster: Cluster, pick: number): Moves {
+  const { nodes, mail } = cluster;
+  const node = nodes[pick % nodes.length] as ClusterNode;
+  const other = nodes[(pick + 1) % nodes.length] as ClusterNode;
+  const leader = someLeader(cluster, pick);
+  const letter = mail.length === 0 ? 0 : pick % mail.length;
+  const side = nodes.length < 5 || pick % 2 ? [node.name] : [node.name, other.name];
+  return [
+    [15, () => cluster.deliver(letter)],
+    [3, () => cluster.deliver(letter, true)],
+    [3, () => cluster.lose(letter)],
+    [23, () => cluster.deliverAll()],
+    [12, () => forEach(nodes, (each) => cluster.writeDurably(each))],
+    [8, () => cluster.writeDurably(node)],
+    [15, () => cluster.propose(leader, pick % 300)],
+    [3, () => cluster.read(leader)],
+    [1, () => cluster.read(node, true)],
+    [1, () => cluster.propose(node)],
+    [4, () => cluster.passTime(cluster.nextInTime())],
+    [2, () => cluster.passTime(node)],
+    [1, () => cluster.crash(node, pick % 3)],
+    [3, () => forEach(nodes, (each) => cluster.restart(each))],
+    [3, () => cluster.cut(side)],
+    [3, () => cluster.cut([])],
+    [1, () => cluster.step(node, { kind: "peer-unreachable", peer: other.name })],
+  ];
+}
+
+/** What happens rarely: another membership, another leader, a shorter log. */
+function changes(cluster: Cluster, pick: number): Moves {
+  const { nodes } = cluster;
+  const node = nodes[pick % nodes.length] as ClusterNode;
+  const leader = someLeader(cluster, pick);
+  return [
+    [5, () => proposeOther(cluster, leader, pick)],
+    [2, () => proposeNear(cluster, leader, pick)],
+    [1, () => proposeOther(cluster, node, pick)],
+    [2, () => cluster.transfer(leader, pick % 2 ? node.name : null)],
+    [3, () => cluster.trim(node, pick % 4)],
+    [1, () => cluster.checkpoint(node)],
+  ];
+}
+
+/** Any set from any set: each node's place is two bits of the pick. */
+function proposeOther(cluster: Cluster, leader: ClusterNode, pick: number): void {
+  const names = cluster.nodes.map(({ name }) => name as string);
+  const bits = (place: number): number => Math.floor(pick / 4 ** place) % 4;
+  const voters = names.filter((_, place) => bits(place) < 2).slice(0, 5);
+  const learners = names.filter((name, place) => bits(place) === 2 && !voters.includes(name));
+  cluster.proposeMembership(leader, voters, learners);
+}
+
+/** One member more or less, or one that changes sides. */
+function proposeNear(cluster: Cluster, leader: ClusterNode, pick: number): void {
+  const { membership } = leader.raft.status();
+  const node = cluster.nodes[pick % cluster.nodes.length] as ClusterNode;
+  const without = (ids: readonly string[]): string[] => ids.filter((name) => name !== node.name);
+  const sets = { voters: without(membership.voters), learners: without(membership.learners) };
+  const to = Math.floor(pick / 64) % 3;
+  if (to === 0) sets.voters.push(node.name);
+  if (to === 1) sets.learners.push(node.name);
+  cluster.proposeMembership(leader, sets.voters, sets.learners);
+}
+
+function someLeader(cluster: Cluster, pick: number): ClusterNode {
+  const leaders = cluster.leaders();
+  return (
+    leaders[pick % leaders.length] ?? (cluster.nodes[pick % cluster.nodes.length] as ClusterNode)
+  );
+}
+
+function forEach<Item>(items: readonly Item[], make: (item: Item) => void): void {
+  for (const item of items) make(item);
+}
