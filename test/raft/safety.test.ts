@@ -1,6 +1,6 @@
-// Random moves on small clusters: whatever is lost, doubled, reordered, crashed, trimmed or changed,
-// the safety properties hold after every move, and once the faults end everything is answered and
-// all logs are equal.
+// Random moves on small clusters: whatever is lost, doubled, reordered, crashed, trimmed or
+// changed, the safety properties hold after every move, and once the faults end everything is
+// answered and all logs are equal.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addUp, play, type Seen, type Setting } from "./plans.ts";
@@ -11,7 +11,7 @@ const plans = fc.array(fc.noBias(fc.nat(0x7fff_ffff)), {
   size: "max",
 });
 
-/** What `numRuns` plans have seen; a failure names the plan that shows it, without shrinking it. */
+/** What `numRuns` plans have seen. A failing one is named, not shrunk: it is too long for that. */
 function playMany(setting: Setting, seed: number, numRuns: number): Seen {
   const all: Seen[] = [];
   const property = fc.property(plans, (moves) => {
