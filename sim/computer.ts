@@ -10,6 +10,7 @@ import type { Prng } from "../src/base/prng.ts";
 import { createNode } from "../src/node/create-node.ts";
 import type { NodeHost, NodePorts } from "../src/node/ports.ts";
 import type { MemberAddress, NodeOptions, Stopped } from "../src/node/protocol.ts";
+import type { FaultSite, FaultSites } from "../src/ports/fault-sites.ts";
 import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Audience } from "./audience.ts";
 import type { DiskImage } from "./checks/disk-memory.ts";
@@ -45,6 +46,8 @@ export interface Surroundings {
     operation: DiskOperation,
     edge: "before" | "after",
   ) => void;
+  /** A turn came to a fault site, and nothing of it has been performed: the moment for a crash. */
+  readonly reachedSite: (computer: SimComputer, site: FaultSite) => void;
   /** A node is gone, whatever the reason. */
   readonly wentDown: (computer: SimComputer) => void;
   /** A node took a turn and lives on. */
@@ -143,6 +146,7 @@ export class SimComputer implements Computer {
       prng: prng.fork("node"),
       recorder: null,
       machine: this.#surroundings.machineOf(this.name, this.#life),
+      faultSites: this.#makeFaultSites(),
       stopped: (how) => this.#surroundings.stopped(this, how),
     });
     audience.tell("nodeStarted", this);
@@ -246,6 +250,19 @@ export class SimComputer implements Computer {
     if (this.#host === null) return;
     audience.tell("afterTurn", this);
     tookTurn(this);
+  }
+
+  /** The sites of one life: at the end of its turn a node may die at the first that it came to. */
+  #makeFaultSites(): FaultSites {
+    const life = this.#life;
+    const reached: FaultSite[] = [];
+    return {
+      reached: (site) => void reached.push(site),
+      survives: () => {
+        for (const site of reached.splice(0)) this.#surroundings.reachedSite(this, site);
+        return this.#host !== null && this.#life === life;
+      },
+    };
   }
 
   #submitted(operation: DiskOperation): void {

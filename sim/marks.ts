@@ -23,6 +23,7 @@ export const MARKS = {
   "crash-in-roll": "a crash during a segment roll",
   "crash-after-vote": "a crash after a vote is durable and before it is told",
   "crash-at-first-commit": "a crash at the first commit of a term",
+  "crash-at-election": "a crash when an election is won, and nothing of it is said",
   "crash-in-cut": "a crash while a tail is cut on the disk",
   blackout: "all nodes are down at once",
   eviction: "a full path throws a frame away",
@@ -38,6 +39,7 @@ const MOMENT_MARKS: Readonly<Record<Moment, Mark | null>> = {
   "first-commit": "crash-at-first-commit",
   truncation: "crash-in-cut",
   "segment-roll": null,
+  "election-won": "crash-at-election",
 };
 
 const STORE_SUFFIX = ".store";

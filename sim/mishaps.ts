@@ -4,6 +4,7 @@
 
 import type { DiskOperation } from "../src/base/disk.ts";
 import type { NodeId } from "../src/base/ids.ts";
+import type { FaultSite } from "../src/ports/fault-sites.ts";
 import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
 import { VITAL_KINDS } from "./checks/rot.ts";
@@ -91,7 +92,8 @@ export class Mishaps {
   /** An operation reaches an edge on a disk: a crash may have waited for it. */
   effect(computer: SimComputer, operation: DiskOperation, edge: "before" | "after"): void {
     if (edge === "after") this.#caretaker.look(computer);
-    if (edge === "after") this.#reach(computer, this.#moments?.applied(computer, operation));
+    if (edge === "after")
+      this.#reach(computer, this.#moments?.applied(computer, operation), "outside");
     if (this.#armed.length === 0 || computer.host === null) return;
     const struck = this.#armed.find((armed) => {
       const { of } = armed.effect;
@@ -107,14 +109,26 @@ export class Mishaps {
   /** A node took a turn: a crash may have waited for what it reached by it. */
   tookTurn(computer: SimComputer): void {
     this.#replacements.tookTurn(computer);
-    this.#reach(computer, this.#moments?.afterTurn(computer));
+    this.#reach(computer, this.#moments?.afterTurn(computer), "outside");
   }
 
-  #reach(computer: SimComputer, moment: Moment | null | undefined): void {
+  /** A turn came to a fault site, and nothing of it has been performed. */
+  reachedSite(computer: SimComputer, site: FaultSite): void {
+    if (computer.host !== null) this.#reach(computer, site, "inside");
+  }
+
+  #reach(
+    computer: SimComputer,
+    moment: Moment | null | undefined,
+    seen: PlannedMoment["seen"],
+  ): void {
     if (moment === null || moment === undefined) return;
-    const struck = this.#awaited.find((awaited) => {
-      return awaited.planned.moment === moment && --awaited.left === 0;
+    const waiting = this.#awaited.filter(({ planned }) => {
+      return planned.moment === moment && planned.seen === seen;
     });
+    for (const awaited of waiting) awaited.left--;
+    const struck = waiting.find(({ left }) => left <= 0);
+    if (struck === undefined) return;
     if (struck === undefined) return;
     this.#awaited.splice(this.#awaited.indexOf(struck), 1);
     this.#audience.tell("momentStruck", computer, moment);

@@ -156,10 +156,15 @@ const mishap = z.discriminatedUnion("kind", [
     downMs: count,
   }),
   z.strictObject({ kind: z.literal("stop"), node: target, atMs: count, downMs: count }),
-  /** Strikes whoever comes to the nth such moment after `atMs` (sim/moments.ts). */
+  /**
+   * Strikes whoever comes to the nth such moment after `atMs`: as it is told from outside, by disks
+   * and turns (sim/moments.ts), or at a fault site inside the node, before anything of that turn is
+   * performed (src/ports/fault-sites.ts). An election is won inside only.
+   */
   z.strictObject({
     kind: z.literal("crash-at-moment"),
-    moment: z.enum(["vote-durable", "first-commit", "segment-roll", "truncation"]),
+    moment: z.enum(["vote-durable", "first-commit", "segment-roll", "truncation", "election-won"]),
+    seen: z.enum(["outside", "inside"]).default("outside"),
     nth: z.int().min(1).default(1),
     how: z.enum(["process", "power"]),
     atMs: count,

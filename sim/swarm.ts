@@ -3,10 +3,20 @@
 // alone shows (swarm testing). Owns the distribution; the form of plans is sim/plan.ts.
 
 import { Prng } from "../src/base/prng.ts";
+import type { FaultSite } from "../src/ports/fault-sites.ts";
 import { type Plan, type PlanDraft, planOf, type Target } from "./plan.ts";
 
 type OperationDraft = PlanDraft["operations"][number];
 type MishapDraft = PlanDraft["mishaps"][number];
+type PlannedMomentDraft = Extract<MishapDraft, { kind: "crash-at-moment" }>;
+
+const FAULT_SITES: readonly FaultSite[] = [
+  "election-won",
+  "vote-durable",
+  "first-commit",
+  "segment-roll",
+  "truncation",
+];
 
 /** Mishaps begin after the first election had its time, and end before the healing. */
 const QUIET_MS = 1500;
@@ -205,6 +215,7 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawLostWrite, in32: 8, timesMax: 2 },
   { make: drawReplacement, in32: 4, timesMax: 1 },
   { make: drawMisreads, in32: 8, timesMax: 2 },
+  { make: drawCrashAtSite, in32: 16, timesMax: 2 },
   { make: drawUnanswered, in32: 6, timesMax: 1 },
   { make: drawRule, in32: 16, timesMax: 3 },
 ];
@@ -471,15 +482,24 @@ function drawCrashAtMoment(prng: Prng, _nodes: number, atMs: number): MishapDraf
   const moment = prng.pick(["vote-durable", "first-commit", "segment-roll", "truncation"] as const);
   const how = prng.pick(["process", "power", "power"] as const);
   const nth = prng.pick([1, 1, 2]);
-  const crash = {
-    kind: "crash-at-moment",
-    moment,
-    nth,
-    how,
-    atMs,
-    downMs: drawSpanMs(prng),
-  } as const;
-  if (moment === "segment-roll") return [crash];
+  const downMs = drawSpanMs(prng);
+  return withWhatBringsIt({ kind: "crash-at-moment", moment, nth, how, atMs, downMs }, prng);
+}
+
+/** The same from inside the node, at a fault site. */
+function drawCrashAtSite(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
+  const moment = prng.pick(FAULT_SITES);
+  const how = prng.pick(["process", "power"] as const);
+  const nth = prng.pick([1, 1, 2]);
+  const downMs = drawSpanMs(prng);
+  const crash = { kind: "crash-at-moment", moment, nth, how, atMs, downMs } as const;
+  return withWhatBringsIt({ ...crash, seen: "inside" }, prng);
+}
+
+/** All but a new segment come with a new leader. */
+function withWhatBringsIt(crash: PlannedMomentDraft, prng: Prng): MishapDraft[] {
+  if (crash.moment === "segment-roll") return [crash];
+  const { atMs } = crash;
   return [crash, { kind: "partition", side: ["leader"], atMs, forMs: prng.between(500, 1500) }];
 }
 

@@ -217,6 +217,7 @@ export class World implements Stage {
         this.#path.answered(computer, answer);
       },
       effect: (computer, operation, edge) => this.#mishaps.effect(computer, operation, edge),
+      reachedSite: (computer, site) => this.#mishaps.reachedSite(computer, site),
       tookTurn: (computer) => this.#mishaps.tookTurn(computer),
       stopped: (computer, how) => this.#stopped(computer, how),
       wentDown: (computer) => this.#path.broke(computer),

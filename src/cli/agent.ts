@@ -121,6 +121,7 @@ class Agent {
       prng: new Prng(seed),
       recorder: this.#recorder(),
       machine: null,
+      faultSites: null,
       stopped,
     });
     this.#service.attach(this.#host);

@@ -33,7 +33,7 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
   constructor(options: NodeOptions, ports: NodePorts) {
     this.#options = options;
     this.#ports = ports;
-    this.#node = new Node(options, ports.prng, ports.machine);
+    this.#node = new Node(options, ports.prng, ports.machine, ports.faultSites);
     this.#mailbox = new Mailbox(options.mailboxEventsMax);
     ports.clock.attach(this);
     ports.disk.attach(this);
@@ -118,6 +118,10 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
     if (rings) this.#node.step(now, { kind: "deadline" });
     const output = this.#node.takeOutput();
     this.#ports.recorder?.turnEnds(rings, output);
+    if (this.#ports.faultSites?.survives() === false) {
+      this.#running = false;
+      return;
+    }
     if (output !== null) this.#perform(output);
     if (!this.#running) return;
     if (this.#mailbox.size > 0) this.#ports.clock.wakeSoon();

@@ -29,6 +29,7 @@ import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
 import { Log } from "../log/log.ts";
 import type { LogOpened, LogOutput, LogRead, LogStatus, OpenRefusal } from "../log/protocol.ts";
+import type { FaultSites } from "../ports/fault-sites.ts";
 import type { RaftEvent, RaftOptions, RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
@@ -40,6 +41,7 @@ import { Links } from "./links.ts";
 import { OutputDraft } from "./output.ts";
 import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { Replication } from "./replication.ts";
+import { Sites } from "./sites.ts";
 import { describeRefusal } from "./status.ts";
 import { hexOf } from "./wire.ts";
 
@@ -57,6 +59,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   readonly #appends = new Appends();
   readonly #fetches: Fetches;
   readonly #applier: Applier | null;
+  readonly #sites: Sites | null;
   readonly #tails = new Set<RequestId>();
   readonly #instanceId: string;
   #phase: Phase = "new";
@@ -77,7 +80,13 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   #poison: Fault | null = null;
 
   /** `machine` hears every committed entry with records; null when nobody wants to. */
-  constructor(options: NodeOptions, prng: Prng, machine: StateMachine | null = null) {
+  constructor(
+    options: NodeOptions,
+    prng: Prng,
+    machine: StateMachine | null = null,
+    faultSites: FaultSites | null = null,
+  ) {
+    this.#sites = faultSites === null ? null : new Sites(faultSites);
     this.#applier = machine === null ? null : new Applier(machine);
     this.#options = options;
     this.#prng = prng;
@@ -138,8 +147,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   takeOutput(): NodeOutput | null {
     this.#settle();
-    const output = this.#output.take();
-    return output;
+    return this.#output.take();
   }
 
   status(now: Instant): NodeStatus {
@@ -368,6 +376,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#untaken = "nothing";
     const output = raft?.takeOutput() ?? null;
     if (raft === null || output === null) return false;
+    this.#sites?.performing(raft, output, this.#state.committed.index);
     this.#noticeLeadership(raft);
     this.#performWrite(output);
     this.#performCommit(raft, output.commitIndex);
@@ -449,6 +458,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (output.opened !== null) this.#becomeServing(output.opened);
     if (output.refused !== null) this.#becomeRefused(output.refused);
     if (output.rolled) this.#checkpointDue = true;
+    if (output.rolled) this.#sites?.reached("segment-roll");
     if (output.persisted !== null) {
       this.#consult({ kind: "persisted", writeId: output.persisted });
     }
@@ -555,14 +565,16 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   #stop(): void {
     if (this.#phase === "stopping" || this.#phase === "stopped" || this.#phase === "refused")
       return;
-    const poisoned = this.#poison;
     this.#phase = "stopping";
     const fault: Fault = { code: "not-serving", state: "stopping" };
     this.#quit(fault);
     this.#fetches.refuseAll(fault);
-    if (poisoned === null) this.#log.step(this.#now, { kind: "close" });
+    if (this.#poison === null) this.#log.step(this.#now, { kind: "close" });
     else
-      this.#becomeStopped({ kind: "failed", why: `the disk failed: ${JSON.stringify(poisoned)}` });
+      this.#becomeStopped({
+        kind: "failed",
+        why: `the disk failed: ${JSON.stringify(this.#poison)}`,
+      });
   }
 
   /** Leaves the cluster's conversation: no vote, no ack, no verdict from here on. */

@@ -8,6 +8,7 @@ import type { LogStatus } from "../log/protocol.ts";
 import type { Clients } from "../ports/clients.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Disk } from "../ports/disk.ts";
+import type { FaultSites } from "../ports/fault-sites.ts";
 import type { Network } from "../ports/network.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { RaftStatus } from "../raft/protocol.ts";
@@ -23,6 +24,8 @@ export interface NodePorts {
   readonly prng: Prng;
   /** Hears every turn as it happened; null when nobody records. */
   readonly recorder: Recorder | null;
+  /** Where the simulator ends processes; null in production. */
+  readonly faultSites: FaultSites | null;
   /** A user's own machine on the log; null for the log alone. */
   readonly machine: StateMachine | null;
   /** Called once, when the node has stopped, cleanly or not. */
