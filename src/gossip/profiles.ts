@@ -22,7 +22,6 @@ export const LAN_PROFILE: GossipProfile = {
   pushPullInterval: millis(30_000),
   broadcastTimeout: millis(5000),
   leavePropagateDelay: millis(1000),
-  reapInterval: millis(15_000),
   reconnectInterval: millis(30_000),
   reconnectTimeout: millis(86_400_000),
   tombstoneTimeout: millis(86_400_000),

@@ -162,7 +162,6 @@ export interface GossipProfile {
   readonly pushPullInterval: Micros;
   readonly broadcastTimeout: Micros;
   readonly leavePropagateDelay: Micros;
-  readonly reapInterval: Micros;
   readonly reconnectInterval: Micros;
   readonly reconnectTimeout: Micros;
   readonly tombstoneTimeout: Micros;

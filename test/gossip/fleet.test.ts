@@ -8,8 +8,9 @@ import {
   suspicionTimeoutMin,
 } from "../../src/gossip/formulas.ts";
 import type { MemberState } from "../../src/gossip/messages.ts";
+import { LAN_PROFILE as LAN } from "../../src/gossip/profiles.ts";
 import type { GossipProfile } from "../../src/gossip/protocol.ts";
-import { addressOf, Fleet, type FleetNode, id, LAN, seconds } from "./fleet.ts";
+import { addressOf, Fleet, type FleetNode, id, seconds } from "./fleet.ts";
 
 /** A fleet whose members all know each other. */
 function whole(seed: string, count: number, profile: Partial<GossipProfile> = {}) {

@@ -17,40 +17,16 @@ import { describeEvent, describeOutput } from "../../src/gossip/describe.ts";
 import { Gossip } from "../../src/gossip/gossip.ts";
 import type { Incarnation, PacketMessage } from "../../src/gossip/messages.ts";
 import { readPacket } from "../../src/gossip/packet-codec.ts";
+import { LAN_PROFILE } from "../../src/gossip/profiles.ts";
 import type {
   GossipAnswer,
   GossipEvent,
   GossipOptions,
   GossipOutput,
-  GossipProfile,
   GossipRequestId,
   Happening,
   MemberStatus,
 } from "../../src/gossip/protocol.ts";
-
-/** LAN settings of a stock agent. */
-export const LAN: GossipProfile = {
-  streamTimeout: millis(10_000),
-  probeInterval: millis(1000),
-  probeTimeout: millis(500),
-  indirectChecks: 3,
-  suspicionMult: 4,
-  suspicionMaxTimeoutMult: 6,
-  awarenessMax: 8,
-  retransmitMult: 4,
-  gossipInterval: millis(200),
-  gossipNodes: 3,
-  gossipToTheDead: millis(30_000),
-  deadNodeReclaim: millis(30_000),
-  pushPullInterval: millis(30_000),
-  broadcastTimeout: millis(5000),
-  leavePropagateDelay: millis(1000),
-  reapInterval: millis(15_000),
-  reconnectInterval: millis(30_000),
-  reconnectTimeout: millis(86_400_000),
-  tombstoneTimeout: millis(86_400_000),
-  recentIntentTimeout: millis(300_000),
-};
 
 export const id = (name: string) => name as NodeId;
 export const seconds = (count: number) => millis(count * 1000);
@@ -65,7 +41,7 @@ export function optionsOf(name: string, host: number, more: Partial<GossipOption
     address: addressOf(host),
     tags: new Map<string, string>(),
     incarnation: 1 as Incarnation,
-    profile: LAN,
+    profile: LAN_PROFILE,
     compress: false,
     membersMax: 1024,
     rumorsMax: 1024,

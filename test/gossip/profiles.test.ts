@@ -18,7 +18,6 @@ const TABLE: readonly (readonly [keyof typeof PROFILES.lan, number, number, numb
   ["pushPullInterval", 30_000, 60_000, 15_000],
   ["broadcastTimeout", 5000, 5000, 5000],
   ["leavePropagateDelay", 1000, 1000, 1000],
-  ["reapInterval", 15_000, 15_000, 15_000],
   ["reconnectInterval", 30_000, 30_000, 30_000],
   ["reconnectTimeout", 86_400_000, 86_400_000, 86_400_000],
   ["tombstoneTimeout", 86_400_000, 86_400_000, 86_400_000],
