@@ -133,13 +133,17 @@ export class SerfMembers {
     this.#settle(now, member, intent);
   }
 
-  /** Our part of a push/pull; equal tables give equal states. */
+  /**
+   * Our part of a push/pull; equal tables give equal states. Whoever is leaving is told of among
+   * those who left: a leave is what the time beside his name belongs to, and if he is not leaving,
+   * this is how he learns that somebody said so.
+   */
   get state(): SerfState {
     const marks = new Map<NodeId, LamportTime>([[this.#self.node, this.#mark.time]]);
-    const left: NodeId[] = this.#status === "left" ? [this.#self.node] : [];
+    const left: NodeId[] = this.#status === "alive" ? [] : [this.#self.node];
     for (const { node, mark, status } of this.#roster.members) {
       marks.set(node, mark.time);
-      if (status === "left") left.push(node);
+      if (status === "left" || status === "leaving") left.push(node);
     }
     const names = [...marks.keys()].sort();
     return {
@@ -234,11 +238,13 @@ export class SerfMembers {
     return intent;
   }
 
-  /** Somebody says that we are going: not so, unless we are. */
+  /**
+   * Somebody has heard something of us that is later than what we said. Perhaps that we are going,
+   * which stock agents do not tell us in their push/pulls: we say again that we are here.
+   */
   #heardOfSelf(intent: Intent): void {
-    if (compareMarks(intent, this.#mark) <= 0 || this.#status !== "alive") return;
-    if (intent.kind === "leave-intent") this.announceJoin();
-    else this.#mark = { kind: intent.kind, time: intent.time };
+    const isLater = compareMarks(intent, this.#mark) > 0;
+    if (isLater && this.#status === "alive") this.announceJoin();
   }
 
   #heardOf(now: Instant, intent: Intent): void {

@@ -15,7 +15,7 @@ import {
 import { Prng } from "../../src/base/prng.ts";
 import { describeEvent, describeOutput } from "../../src/gossip/describe.ts";
 import { Gossip } from "../../src/gossip/gossip.ts";
-import type { Incarnation, PacketMessage } from "../../src/gossip/messages.ts";
+import type { Incarnation, NodeRecord, PacketMessage } from "../../src/gossip/messages.ts";
 import { readPacket } from "../../src/gossip/packet-codec.ts";
 import { LAN_PROFILE } from "../../src/gossip/profiles.ts";
 import type {
@@ -27,6 +27,7 @@ import type {
   Happening,
   MemberStatus,
 } from "../../src/gossip/protocol.ts";
+import { StreamReader } from "../../src/gossip/stream-codec.ts";
 
 export const id = (name: string) => name as NodeId;
 export const seconds = (count: number) => millis(count * 1000);
@@ -250,6 +251,10 @@ export class Fleet {
     for (const { to, bytes } of output.packets) this.#send(node, to, bytes);
     for (const { streamId, to } of output.dials) this.#dial(node, streamId, to);
     for (const { streamId, bytes } of output.streamWrites) {
+      const reading = new StreamReader().take(bytes);
+      if (reading.kind === "message" && reading.message.kind === "push-pull") {
+        for (const record of reading.message.nodes) this.#checkIncarnation(record);
+      }
       const end = this.#ends.get(`${node.key}/${streamId}`);
       if (end === undefined) continue;
       // In two pieces, as streams may come.
@@ -279,7 +284,7 @@ export class Fleet {
     node.bytesSent += bytes.length;
     const { parts, drops } = readPacket(bytes);
     if (drops.length > 0) throw new Error(`${node.name} sends what is ${drops.join()}`);
-    for (const { message } of parts) this.#checkIncarnation(message);
+    for (const { message } of parts) if (isClaim(message)) this.#checkIncarnation(message);
     const target = this.#at(to);
     if (target === null || !this.isOpen(node.name, target.name)) return;
     if (this.#prng.below(100) < this.lossPercent) return;
@@ -370,20 +375,24 @@ export class Fleet {
     if (this.now >= node.deadline) this.turn(node, { kind: "deadline" });
   }
 
-  #checkIncarnation(message: PacketMessage): void {
-    const isClaim =
-      message.kind === "alive" || message.kind === "suspect" || message.kind === "dead";
-    if (!isClaim) return;
-    const owner = this.nodes.find(({ name }) => name === message.node);
-    if (owner === undefined) return;
-    const { incarnation } = owner.gossip.status();
-    this.#highest.set(owner.name, Math.max(this.#highest.get(owner.name) ?? 0, incarnation));
-    if (message.incarnation > (this.#highest.get(owner.name) ?? 0)) {
-      throw new Error(`somebody raised the incarnation of ${owner.name}`);
+  /** Nobody speaks of an incarnation that its owner has not begun. */
+  #checkIncarnation({ node, incarnation }: Claimed): void {
+    for (const { name, gossip } of this.nodes) {
+      const own = gossip.status().incarnation;
+      this.#highest.set(name, Math.max(this.#highest.get(name) ?? 0, own));
     }
+    const highest = this.#highest.get(node);
+    if (highest === undefined || incarnation <= highest) return;
+    throw new Error(`somebody raised the incarnation of ${node}`);
   }
 
   readonly #highest = new Map<string, number>();
+}
+
+type Claimed = Pick<NodeRecord, "node" | "incarnation">;
+
+function isClaim(message: PacketMessage): message is Extract<PacketMessage, Claimed> {
+  return message.kind === "alive" || message.kind === "suspect" || message.kind === "dead";
 }
 
 function isAfter(a: Due, b: Due): boolean {

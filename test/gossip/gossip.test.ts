@@ -543,3 +543,18 @@ test("a member that nobody asked and nobody knows waits for nothing", () => {
   expect(subject.gossip.deadline).toBe(NEVER);
   expect(subject.gossip.takeOutput()).toBeNull();
 });
+
+test("a member that others hold for leaving learns it from their tables, and says it is there", () => {
+  const subject = acquainted(2);
+  subject.hearStream(2, 1, pushPull([record(1, 1)], serfState({ n0: 6, n1: 1 }, ["n0"])));
+  expect(subject.gossip.status().time).toBe(8);
+  const intents = ofKind(subject.pass(millis(400)), "user").map(({ message }) => message);
+  expect(intents).toContainEqual({ kind: "join-intent", node: "n0", time: 7 });
+});
+
+test("a member tells in its table who is leaving, as it tells who left", () => {
+  const subject = acquainted(2);
+  subject.hearSerf(2, leaveIntent(1, 5));
+  const [reply] = subject.hearStream(2, 2, pushPull([record(2, 1)]));
+  expect(reply).toMatchObject({ serf: { left: ["n1"] } });
+});
