@@ -27,6 +27,8 @@ export interface GrpcServerOptions {
   readonly idleMsMax: number;
   /** A connection that is silent for so long is pinged; none for the standard. */
   readonly keepaliveMs?: number;
+  /** And closed when the answer takes longer; none for the standard. */
+  readonly keepaliveAnswerMs?: number;
   /** Hears of connections that were dropped before any call. */
   readonly telemetry: Telemetry;
 }
@@ -60,7 +62,7 @@ export class GrpcServer {
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": options.callsMax,
       "grpc.keepalive_time_ms": options.keepaliveMs ?? KEEPALIVE_MS,
-      "grpc.keepalive_timeout_ms": KEEPALIVE_ANSWER_MS,
+      "grpc.keepalive_timeout_ms": options.keepaliveAnswerMs ?? KEEPALIVE_ANSWER_MS,
       "grpc.max_connection_idle_ms": options.idleMsMax,
       "grpc.enable_channelz": 0,
     });
