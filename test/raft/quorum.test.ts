@@ -2,7 +2,15 @@
 // sorting.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { electionOutcome, majorityOf, reachedByMajority } from "../../src/raft/quorum.ts";
+import type { MemberId } from "../../src/base/ids.ts";
+import {
+  type Electorates,
+  electionOutcome,
+  jointOutcome,
+  majorityOf,
+  reachedByMajority,
+  reachedByQuorum,
+} from "../../src/raft/quorum.ts";
 
 /** The largest value that more than half of the voters are at or above, by trying each. */
 function reachedByCounting(values: readonly number[]): number {
@@ -97,5 +105,76 @@ describe("an election", () => {
       }),
       { seed: 2, numRuns: 1000 },
     );
+  });
+});
+
+/** Two electorates over the voters 1 to 6, and what each of those has reached or answered. */
+const halves = fc.record({
+  voters: fc.subarray(["1", "2", "3", "4", "5", "6"]),
+  outgoing: fc.subarray(["1", "2", "3", "4", "5", "6"]),
+}) as unknown as fc.Arbitrary<Electorates>;
+
+const electorates = (voters: string[], outgoing: string[]): Electorates =>
+  ({ voters, outgoing }) as unknown as Electorates;
+
+describe("a joint quorum", () => {
+  // As in etcd's joint_commit: what 1, 2, 3 ... have acknowledged.
+  test.each<[string[], string[], Record<string, number>, number]>([
+    [["1", "2", "3"], [], { 1: 100, 2: 101, 3: 99 }, 100],
+    [["1", "2", "3"], ["4", "5", "6"], { 1: 100, 2: 101, 3: 99, 4: 100, 5: 99, 6: 98 }, 99],
+    [["1", "2", "3"], ["4", "5", "6"], { 1: 100, 2: 101, 3: 99 }, 0],
+    [["1", "2", "3"], ["1", "2", "3"], { 1: 50, 2: 20, 3: 10 }, 20],
+    [["1", "2", "3"], ["1", "4", "5"], { 1: 50, 2: 20, 3: 10, 4: 30, 5: 0 }, 20],
+    [["1"], ["2"], { 1: 7, 2: 3 }, 3],
+    [["1", "2", "3"], ["1", "2", "3", "4"], { 1: 9, 2: 8, 3: 7, 4: 1 }, 7],
+    [[], ["1"], { 1: 9 }, 0],
+  ])("of %j and %j with %j has reached %i", (voters, outgoing, values, reached) => {
+    const quorum = electorates(voters, outgoing);
+    expect(reachedByQuorum(quorum, (id) => values[id] ?? 0)).toBe(reached);
+  });
+
+  test("has reached what each half by itself has, as counting says", () => {
+    const property = fc.property(halves, fc.array(fc.nat(20), { minLength: 7 }), (half, values) => {
+      const of = (ids: readonly MemberId[]): number =>
+        reachedByCounting(ids.map((id) => values[Number(id)] ?? 0));
+      const slow =
+        half.outgoing.length === 0 ? of(half.voters) : Math.min(of(half.voters), of(half.outgoing));
+      expect(reachedByQuorum(half, (id) => values[Number(id)] ?? 0)).toBe(slow);
+    });
+    fc.assert(property, { seed: 3, numRuns: 2000 });
+  });
+
+  // As in etcd's joint_vote.
+  test.each<[string[], string[], Record<string, boolean>, string]>([
+    [["1", "2", "3"], ["1", "2", "3"], { 1: true, 2: true }, "won"],
+    [["1", "2", "3"], ["1", "2", "3"], { 1: true }, "pending"],
+    [["1", "2", "3"], ["4", "5", "6"], { 1: true, 2: true }, "pending"],
+    [["1", "2", "3"], ["4", "5", "6"], { 1: true, 2: true, 4: false, 5: false }, "lost"],
+    [["1", "2", "3"], ["4", "5", "6"], { 4: false, 5: false }, "lost"],
+    [["1", "2", "3"], ["4", "5", "6"], { 1: true, 2: true, 4: true, 5: true }, "won"],
+    [["1", "2", "3"], ["4", "5", "6"], { 1: false, 2: false, 4: true, 5: true }, "lost"],
+    [["1"], ["2"], { 1: true }, "pending"],
+    [["1", "2"], [], { 1: true, 2: true }, "won"],
+  ])("of %j and %j answered %j is %s", (voters, outgoing, answers, outcome) => {
+    const answer = (id: string) =>
+      answers[id] === undefined ? null : answers[id] ? "granted" : "refused";
+    expect(jointOutcome(electorates(voters, outgoing), answer)).toBe(outcome);
+  });
+
+  test("is won when both halves are, lost when one is, and open otherwise", () => {
+    const answers = fc.array(fc.constantFrom("granted", "refused", null), { minLength: 7 });
+    const property = fc.property(halves, answers, (half, given) => {
+      const answer = (id: MemberId) => given[Number(id)] ?? null;
+      const outcomeOf = (ids: readonly MemberId[]): string => {
+        const count = (what: string) => ids.filter((id) => answer(id) === what).length;
+        if (count("granted") * 2 > ids.length) return "won";
+        return (ids.length - count("refused")) * 2 > ids.length ? "pending" : "lost";
+      };
+      const [first, second] = [outcomeOf(half.voters), outcomeOf(half.outgoing)];
+      const both = first === "lost" || second === "lost" ? "lost" : "pending";
+      const slow = first === "won" && second === "won" ? "won" : both;
+      expect(jointOutcome(half, answer)).toBe(half.outgoing.length === 0 ? first : slow);
+    });
+    fc.assert(property, { seed: 4, numRuns: 3000 });
   });
 });

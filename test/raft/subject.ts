@@ -32,6 +32,7 @@ import type {
   RaftRestored,
   ReadVerdict,
   Send,
+  TransferVerdict,
   Verdict,
 } from "../../src/raft/protocol.ts";
 import { Raft } from "../../src/raft/raft.ts";
@@ -120,6 +121,8 @@ export interface Situation {
   readonly votedFor?: string;
   /** Terms of the log's entries, from index 1. */
   readonly log?: readonly number[];
+  /** The log itself, in place of `log`. */
+  readonly entries?: readonly Entry[];
   /** Entries before and with this index are committed for certain: the checkpoint's place. */
   readonly base?: number;
   /** First index that is still retained. */
@@ -129,7 +132,7 @@ export interface Situation {
 
 export function restoredOf(situation: Situation): RaftRestored {
   const { voters = ["a", "b", "c"], learners = [], log = [], base = 0 } = situation;
-  const all = logOf(log);
+  const all = situation.entries ?? logOf(log);
   const runs: { term: Term; firstIndex: LogIndex }[] = [];
   for (const { index, term: each } of all.slice((situation.trimmedTo ?? 1) - 1, base)) {
     if (runs.at(-1)?.term !== each) runs.push({ term: each, firstIndex: index });
@@ -137,7 +140,7 @@ export function restoredOf(situation: Situation): RaftRestored {
   const last = all[base - 1];
   return {
     hardState: {
-      term: term(situation.term ?? log.at(-1) ?? 0),
+      term: term(situation.term ?? all.at(-1)?.term ?? 0),
       votedFor: situation.votedFor === undefined ? null : id(situation.votedFor),
     },
     membership: membershipOf(voters.map(memberOf), learners.map(memberOf)),
@@ -147,12 +150,24 @@ export function restoredOf(situation: Situation): RaftRestored {
   };
 }
 
+/** A simple membership of these names. */
+export function simple(voters: readonly string[], learners: readonly string[] = []): Membership {
+  return membershipOf(voters.map(memberOf), learners.map(memberOf));
+}
+
+/** A membership as an entry right after `before`. */
+export function membershipEntry(before: LogPoint, of: number, membership: Membership): Entry {
+  const { bytes, ...draft } = controlDraft({ kind: "membership", membership }, 1000 as WallMs);
+  const bodyLength = bytes.length - FRAME_HEADER_BYTES;
+  const [bare] = entriesAfter(before, [of]);
+  const { index, term: own, prevTerm, offset: at } = bare as Entry;
+  const frame = bytes as FrozenBytes;
+  return { ...draft, index, term: own, prevTerm, offset: at, bodyLength, frame };
+}
+
 /** The first entry of a new cluster's log, as its founder writes it. */
 export function foundingEntry(membership: Membership): Entry {
-  const { bytes, ...draft } = controlDraft({ kind: "membership", membership }, 1000 as WallMs);
-  const [bare] = logOf([1]);
-  const bodyLength = bytes.length - FRAME_HEADER_BYTES;
-  return { ...(bare as Entry), ...draft, bodyLength, frame: bytes as FrozenBytes };
+  return membershipEntry(LOG_START, 1, membership);
 }
 
 /** Messages by kind, for reading fields without casts. */
@@ -166,6 +181,8 @@ export class Subject {
   sends: Send[] = [];
   verdicts: Verdict[] = [];
   reads: ReadVerdict[] = [];
+  transfers: TransferVerdict[] = [];
+  memberships: Membership[] = [];
   writes: NonNullable<RaftOutput["write"]>[] = [];
   /** False: the test says when a write is durable. */
   autoPersist = true;
@@ -191,6 +208,8 @@ export class Subject {
     this.sends.push(...output.sends);
     this.verdicts.push(...output.verdicts);
     this.reads.push(...output.reads);
+    this.transfers.push(...output.transfers);
+    if (output.membership !== null) this.memberships.push(output.membership);
     if (output.write === null) return this;
     this.writes.push(output.write);
     if (this.autoPersist) this.persist();
@@ -208,6 +227,11 @@ export class Subject {
 
   propose(proposalId: number, bodyLength = 8): this {
     return this.step({ kind: "proposed", proposalId, draft: draftOf(proposalId, bodyLength) });
+  }
+
+  change(proposalId: number, voters: readonly string[], learners: readonly string[] = []): this {
+    const target = { voters: voters.map(memberOf), learners: learners.map(memberOf) };
+    return this.step({ kind: "membership-proposed", proposalId, target });
   }
 
   /** Time passes, and is looked at once, at its end. */
@@ -232,6 +256,8 @@ export class Subject {
     this.sends = [];
     this.verdicts = [];
     this.reads = [];
+    this.transfers = [];
+    this.memberships = [];
     this.writes = [];
     return this;
   }
