@@ -64,7 +64,7 @@ export class DiskErrors {
       const isMeant = error === "full" ? grows : errorOf(operation) === error;
       if (error === "misread" || !isMeant || !this.#prng.chance(failPerMille, 1000)) continue;
       this.#refused++;
-      if (error !== "read") this.#changesRefused++;
+      if (error === "write" || error === "sync") this.#changesRefused++;
       return error === "full" ? "ENOSPC" : "EIO";
     }
     return null;

@@ -12,6 +12,8 @@ import type { Report } from "./violation.ts";
 /** Turns in which the node may not have heard yet: what the disk says comes first of all mail. */
 const TURNS_MAX = 64;
 
+const NEED_ROOM: ReadonlySet<DiskOperation["kind"]> = new Set(["create", "write-at", "rename"]);
+
 interface Failing {
   readonly life: number;
   /** What the disk refused. */
@@ -29,7 +31,7 @@ export class Silence {
   }
 
   completed(node: Computer, operation: DiskOperation, result: DiskResult): void {
-    if (result.kind !== "failed" || !isChange(operation)) return;
+    if (result.kind !== "failed" || !isChange(operation) || isNoRoom(operation, result)) return;
     if (this.#failing.get(node.name)?.life === node.life) return;
     const { life, name } = node;
     const failing = { life, operation: operation.kind, turnsLeft: TURNS_MAX, isPoisoned: false };
@@ -70,6 +72,14 @@ export class Silence {
     const failing = this.#failing.get(node.name);
     return failing?.life === node.life ? failing : null;
   }
+}
+
+/**
+ * A full disk is waited for, unless it is something else that says so: a sync. A file that could
+ * not be made for want of room cannot be written or synced either.
+ */
+function isNoRoom({ kind }: DiskOperation, { code }: Extract<DiskResult, { kind: "failed" }>) {
+  return code === "ENOENT" || (code === "ENOSPC" && NEED_ROOM.has(kind));
 }
 
 /** A mapping that fails costs nothing but memory, and a reader hears of its own failure. */

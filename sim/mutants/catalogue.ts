@@ -262,9 +262,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     breaks: "A truncation is said to be done before its zeros are synced.",
     properties: ["truncation-final"],
     file: "src/log/writer.ts",
-    find: `{ kind: "write-at", file: segment.store, position: cut, parts: stale },
-      { kind: "sync", file: segment.store },`,
-    replace: '{ kind: "write-at", file: segment.store, position: cut, parts: stale },',
+    find: '  yield* perform({ kind: "write-at", file, position, parts }, { kind: "sync", file });\n}',
+    replace: '  yield* perform({ kind: "write-at", file, position, parts });\n}',
     knownSeed: 2,
   },
   {

@@ -6,6 +6,8 @@ import type { LogIndex } from "../base/ids.ts";
 
 export const MANIFEST_FILE = "manifest";
 export const HARD_STATE_FILE = "hard-state";
+/** Room that is given up when the disk is full (space.ts). */
+export const RESERVE_FILE = "reserve";
 /** What a file is called until it is whole: leftovers of a crash, removed on open. */
 export const ASIDE_SUFFIX = ".tmp";
 /** The one checkpoint of old, from when no log was ever trimmed: of no use, removed on open. */

@@ -53,9 +53,12 @@ export class Turnstile {
 /** What the disk refused; ends the flow it is thrown in. */
 export class DiskTrouble {
   readonly fault: Fault;
+  /** There was no room, nothing rests on it, and it may be tried again. */
+  readonly isFull: boolean;
 
-  constructor(fault: Fault) {
+  constructor(fault: Fault, isFull = false) {
     this.fault = fault;
+    this.isFull = isFull;
   }
 }
 
@@ -72,17 +75,29 @@ export function diskFault(operation: Operation, failure: DiskFailure): Fault {
 
 /**
  * All of these at once; returns when all are done. The first failure ends the flow, without the
- * results of those that are not done yet.
+ * results of those that are not done yet; but for a full disk, which is only believed when nothing
+ * else failed.
  */
 export function* perform(...operations: readonly Operation[]): Flow<readonly DiskResult[]> {
   if (operations.length === 0) return [];
   const results = yield operations;
+  let full: DiskTrouble | null = null;
   for (let n = 0; n < operations.length; n++) {
     const result = results[n];
-    if (result?.kind === "failed")
-      throw new DiskTrouble(diskFault(operations[n] as Operation, result));
+    if (result?.kind !== "failed") continue;
+    const operation = operations[n] as Operation;
+    const trouble = new DiskTrouble(diskFault(operation, result), isNoRoom(operation, result));
+    // A file that could not be made for want of room cannot be written to either.
+    if (trouble.isFull || (full !== null && result.code === "ENOENT")) full ??= trouble;
+    else throw trouble;
   }
+  if (full !== null) throw full;
   return results;
+}
+
+/** A sync that fails has lost what it was asked for, whatever it says. */
+function isNoRoom({ kind }: Operation, { code }: DiskFailure): boolean {
+  return code === "ENOSPC" && (kind === "create" || kind === "write-at" || kind === "rename");
 }
 
 /** One operation whose failure the flow can live with. */
@@ -109,6 +124,8 @@ interface Batch {
   readonly failed: (trouble: DiskTrouble) => void;
   readonly results: (DiskResult | undefined)[];
   missing: number;
+  /** Some operation of it found no room. */
+  isFull: boolean;
   /** Its flow has gone on, or ended: what is not done yet is nobody's business. */
   isOver: boolean;
 }
@@ -125,7 +142,7 @@ export class FlowRunner {
 
   /** Runs `flow` up to its first batch; `failed` is called when disk trouble ends it. */
   start(flow: Flow<void>, failed: (trouble: DiskTrouble) => void): void {
-    this.#resume({ flow, failed, results: [], missing: 0, isOver: true }, []);
+    this.#resume({ flow, failed, results: [], missing: 0, isFull: false, isOver: true }, []);
   }
 
   done(opId: OpId, result: DiskResult): void {
@@ -137,8 +154,13 @@ export class FlowRunner {
     batch.results[place] = result;
     batch.missing--;
     // A failure ends the flow at once: another operation of the batch may never complete, and till
-    // then a node whose disk fails would go on as if nothing were.
-    batch.isOver = batch.missing === 0 || result.kind === "failed";
+    // then a node whose disk fails would go on as if nothing were. A full disk is no failure yet:
+    // what is still under way may be a sync that fails.
+    if (result.kind === "failed") {
+      batch.isFull ||= result.code === "ENOSPC";
+      batch.isOver = !(batch.isFull && (result.code === "ENOSPC" || result.code === "ENOENT"));
+    }
+    batch.isOver ||= batch.missing === 0;
     if (batch.isOver) this.#resume(batch, batch.results as DiskResult[]);
   }
 
@@ -166,7 +188,8 @@ export class FlowRunner {
   #submit(before: Batch, operations: readonly Operation[]): void {
     assert(operations.length > 0, "a flow never yields an empty batch");
     const missing = operations.length;
-    const batch: Batch = { ...before, results: new Array(missing), missing, isOver: false };
+    const fresh = { results: new Array(missing), missing, isFull: false, isOver: false };
+    const batch: Batch = { ...before, ...fresh };
     for (let place = 0; place < missing; place++) {
       this.#lastOpId++;
       const opId = this.#lastOpId as OpId;

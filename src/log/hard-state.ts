@@ -17,7 +17,7 @@ import type { HardState } from "../base/entry.ts";
 import type { LogIndex, NodeId, Position, Term } from "../base/ids.ts";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import { HARD_STATE_FILE } from "./file-names.ts";
-import type { Operation } from "./flow.ts";
+import { type Flow, type Operation, perform } from "./flow.ts";
 import { areCounts, beginSector, closeSector, openSector, SECTOR_BYTES } from "./sector.ts";
 
 export const HARD_STATE_VERSION = 1;
@@ -111,10 +111,14 @@ export class HardStateFile {
     return this.#current;
   }
 
-  /** The operations that put the change on the disk; it is current from now on. */
-  advance(change: Omit<HardStateSlot, "sequence">): Operation[] {
+  /** The change is current from now on; `write` puts it on the disk. */
+  advance(change: Omit<HardStateSlot, "sequence">): void {
     this.#current = { ...change, sequence: this.#current.sequence + 1 };
-    return writeSlots(this.#current, BOTH_SLOTS);
+  }
+
+  /** Writes both slots; the second only once the first is known to be there. */
+  *write(): Flow<void> {
+    for (const slot of BOTH_SLOTS) yield* perform(...writeSlots(this.#current, [slot]));
   }
 }
 

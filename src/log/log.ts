@@ -4,7 +4,8 @@
 // what they set off is opening.ts, writer.ts and reader.ts, each a flow of disk operations
 // (flow.ts).
 //
-// It holds no port and knows no time: a finished disk operation is an event like any other.
+// It holds no port: a finished disk operation is an event like any other. Time matters to it only
+// while the disk is full, and then says when to try again.
 
 import { assert, unreachable } from "../base/assert.ts";
 import {
@@ -17,11 +18,15 @@ import {
 } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
+  after,
   type Instant,
   type LogIndex,
+  millis,
   NEVER,
   NO_TERM,
+  type Offset,
   type Term,
+  type WallMs,
   type WriteId,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
@@ -40,17 +45,24 @@ import type {
   LogOptions,
   LogOutput,
   LogRead,
+  LogRoom,
   LogStatus,
   OpenRefusal,
 } from "./protocol.ts";
 import { Reader, type ReadRequest } from "./reader.ts";
 import { Refused } from "./refusal.ts";
 import { ResidentTail } from "./resident-tail.ts";
+import { type RetentionLimits, retentionOffset } from "./retention.ts";
 import { sealIndex } from "./segment-files.ts";
 import { Segments } from "./segments.ts";
+import { giveUpReserve, isFull, Space } from "./space.ts";
 import type { TermRuns } from "./term-runs.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
+
+/** A full disk is tried again after so long. */
+const RETRY_AFTER = millis(1000);
+const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What there is once the directory is open. */
 interface Opened {
@@ -62,6 +74,7 @@ interface Opened {
   readonly writer: Writer;
   readonly reader: Reader;
   readonly upkeep: Upkeep;
+  readonly space: Space;
 }
 
 export class Log implements Machine<LogEvent, LogOutput> {
@@ -79,6 +92,10 @@ export class Log implements Machine<LogEvent, LogOutput> {
    * ascending ids.
    */
   #truncations: { readonly writeId: WriteId; readonly keptIndex: LogIndex }[] = [];
+  #now = 0 as Instant;
+  /** When a full disk is tried again; NEVER while it is not. */
+  #retryAt: Instant = NEVER;
+  #room: LogRoom = "plenty";
   #closing = false;
   #closeBegun = false;
   // Said once, with the next output.
@@ -86,6 +103,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #sayRefused: OpenRefusal | null = null;
   #sayPoisoned: Fault | null = null;
   #sayClosed = false;
+  #sayRoom: LogRoom | null = null;
   #refusedReads: LogRead[] = [];
   #refusedBases: LogBase[] = [];
 
@@ -95,12 +113,13 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#options = options;
   }
 
-  /** The log waits for the disk only, never for time. */
+  /** The log waits for the disk, and for time only while that is full. */
   get deadline(): Instant {
-    return NEVER;
+    return this.#retryAt;
   }
 
-  step(_now: Instant, event: LogEvent): void {
+  step(now: Instant, event: LogEvent): void {
+    this.#now = now;
     switch (event.kind) {
       case "open":
         assert(this.#state === "new", "a log is opened once", this.#state);
@@ -108,6 +127,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
         this.#runner.start(this.#open(), ({ fault }) =>
           this.#refuse({ kind: "disk-failed", fault }),
         );
+        break;
+      case "deadline":
+        this.#retry();
         break;
       case "write":
         this.#write(event.write);
@@ -151,6 +173,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
       poisoned: this.#sayPoisoned,
       rolled: writer?.takeRolled() ?? null,
       trimmed: base === null ? null : { base },
+      room: this.#sayRoom,
       bases: [...(upkeep?.takeBases() ?? []), ...this.#refusedBases],
       closed: this.#sayClosed,
     };
@@ -160,6 +183,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#sayRefused = null;
     this.#sayPoisoned = null;
     this.#sayClosed = false;
+    this.#sayRoom = null;
     return isSilent(output) ? null : output;
   }
 
@@ -176,7 +200,24 @@ export class Log implements Machine<LogEvent, LogOutput> {
       end: this.#end,
       storeBytes: opened?.segments.storeBytes ?? 0,
       cachedBytes: opened?.resident.bytes ?? 0,
+      room: this.#room,
+      backlogBytes: opened?.writer.backlogBytes ?? 0,
+      isReserved: opened?.space.isReserved ?? false,
     };
+  }
+
+  /** Whether there is room for more entries, as of now. */
+  get room(): LogRoom {
+    return this.#room;
+  }
+
+  /**
+   * The offset before which a leader would propose to trim so that the limits are kept; null when
+   * nothing is to go. `now` is log time: what it would stamp the next entry with.
+   */
+  retentionOffset(limits: RetentionLimits, now: WallMs): Offset | null {
+    if (this.#opened === null) return null;
+    return retentionOffset(this.#opened.segments.extents(this.#end), limits, now);
   }
 
   get #isPoisoned(): boolean {
@@ -200,11 +241,28 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   *#open(): Flow<void> {
     try {
-      this.#become(yield* openDirectory(this.#options));
+      this.#become(yield* this.#openDirectory());
     } catch (thrown) {
       if (!(thrown instanceof Refused)) throw thrown;
       this.#refuse(thrown.refusal);
     }
+  }
+
+  /** A disk too full to open the directory on has the reserve of the node that ran there. */
+  *#openDirectory(): Flow<OpenDirectory> {
+    try {
+      return yield* openDirectory(this.#options);
+    } catch (thrown) {
+      if (!isFull(thrown)) throw thrown;
+    }
+    yield* giveUpReserve();
+    return yield* openDirectory(this.#options);
+  }
+
+  #retry(): void {
+    if (this.#retryAt > this.#now) return;
+    this.#retryAt = NEVER;
+    this.#opened?.space.retry();
   }
 
   #become(directory: OpenDirectory): void {
@@ -219,15 +277,18 @@ export class Log implements Machine<LogEvent, LogOutput> {
       reader.segmentsGo();
     };
     const checkpoints = new Checkpoints(found.points);
-    const shared = { options, runner, segments, hardState, failed };
+    const space = new Space(options.reserveBytes ?? 0, directory.isReserved);
+    const shared = { options, runner, segments, hardState, space, failed };
     const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, start, startMoved });
     const writer = new Writer({ ...shared, end, install: (snapshot) => upkeep.install(snapshot) });
     const ends = { start: () => upkeep.start, end: () => this.#end };
     const reader: Reader = new Reader({ runner, segments, resident, ...ends });
-    this.#opened = { directory, segments, resident, termRuns, hardState, writer, reader, upkeep };
+    const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space };
+    this.#opened = { directory, ...parts };
     this.#end = end;
     this.#term = hardState.current.hardState.term;
     this.#state = this.#closing ? "closing" : "open";
+    if (this.#state === "open") this.#maybeKeepReserve(space);
     this.#sayOpened = {
       identity,
       cleanStop: directory.cleanStop,
@@ -369,8 +430,32 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const opened = this.#opened;
     if (opened !== null) {
       opened.resident.evict(this.#durableIndex, this.#options.cacheBytesMax);
+      this.#lookAtRoom(opened);
     }
     if (this.#closing && !this.#closeBegun && !this.#runner.busy) this.#beginClose();
+  }
+
+  #lookAtRoom({ space, writer }: Opened): void {
+    if (this.#state !== "open") {
+      this.#retryAt = NEVER;
+      return;
+    }
+    const most = this.#options.backlogBytesMax ?? BACKLOG_BYTES_MAX;
+    const isCongested =
+      writer.backlogBytes > (this.#room === "congested" ? Math.floor(most / 2) : most);
+    const room = space.isFull ? "full" : isCongested ? "congested" : "plenty";
+    if (room === "full" && this.#retryAt === NEVER) this.#retryAt = after(this.#now, RETRY_AFTER);
+    if (room === this.#room) return;
+    this.#room = room;
+    this.#sayRoom = room;
+    if (room === "full") return;
+    this.#retryAt = NEVER;
+    this.#maybeKeepReserve(space);
+  }
+
+  #maybeKeepReserve(space: Space): void {
+    if (!space.wantsReserve) return;
+    this.#runner.start(space.keepReserve(), ({ fault }) => this.#poison(fault));
   }
 
   #beginClose(): void {
@@ -389,14 +474,22 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   *#close(opened: Opened): Flow<void> {
-    const { writer, segments, hardState, directory } = opened;
-    assert(writer.idle && opened.reader.idle, "closed before all was finished");
+    const { writer, segments, hardState, directory, space } = opened;
+    // What waits for room was never acknowledged, and is not waited for.
+    assert(writer.idle || space.isFull, "closed before all was written");
+    assert(opened.reader.idle, "closed before all was read");
+    writer.stop();
     yield* sealIndex(segments.active);
     yield* perform({ kind: "sync", file: segments.active.store });
     const endIndex = writer.durable.index;
     const cleanStop = { endIndex, hardSequence: hardState.current.sequence };
     const manifest = encodeManifest({ identity: directory.identity, cleanStop });
-    yield* replaceFile(MANIFEST_FILE, [manifest]);
+    try {
+      yield* space.sparing(() => replaceFile(MANIFEST_FILE, [manifest]));
+    } catch (thrown) {
+      // Nothing is lost by that: the next opening recovers as after a crash.
+      if (!isFull(thrown)) throw thrown;
+    }
     this.#state = "closed";
     this.#sayClosed = true;
   }
@@ -413,6 +506,7 @@ function isSilent(output: LogOutput): boolean {
     output.rolled === null &&
     output.trimmed === null &&
     output.bases.length === 0 &&
+    output.room === null &&
     !output.closed
   );
 }

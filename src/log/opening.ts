@@ -15,6 +15,7 @@ import {
   indexOfInstall,
   isLeftover,
   MANIFEST_FILE,
+  RESERVE_FILE,
   storeFile,
 } from "./file-names.ts";
 import { type Flow, type Operation, perform, readAt } from "./flow.ts";
@@ -53,6 +54,8 @@ export interface OpenDirectory {
   /** Heads of all entries after the checkpoint. */
   readonly tail: readonly EntryHead[];
   readonly tornBytes: number;
+  /** Whether there is a reserve of the wanted size. */
+  readonly isReserved: boolean;
 }
 
 /** Ends with disk trouble, or by throwing Refused; nothing is changed before a refusal. */
@@ -79,8 +82,22 @@ export function* openDirectory(options: LogOptions): Flow<OpenDirectory> {
     checkpoints,
     sizes,
   });
-  const hardState = yield* settle(sizes, slot, state, manifest);
-  return { identity, cleanStop: cleanStop !== null, hardState, checkpoints, ...recovered };
+  const hardState = yield* settle(leftoversOf(sizes, options), slot, state, manifest);
+  const isReserved = hasReserve(sizes, options);
+  const wasClean = cleanStop !== null;
+  return { identity, cleanStop: wasClean, hardState, checkpoints, isReserved, ...recovered };
+}
+
+function hasReserve(sizes: FileSizes, { reserveBytes = 0 }: LogOptions): boolean {
+  return reserveBytes > 0 && sizes.get(RESERVE_FILE) === reserveBytes;
+}
+
+function leftoversOf(sizes: FileSizes, options: LogOptions): readonly string[] {
+  const isOfNoUse = (file: string) =>
+    isLeftover(file) ||
+    isOrphan(file, sizes) ||
+    (file === RESERVE_FILE && !hasReserve(sizes, options));
+  return [...sizes.keys()].filter(isOfNoUse);
 }
 
 interface HalfDone {
@@ -151,18 +168,16 @@ function* readHardState(sizes: FileSizes, manifest: Manifest): Flow<[SlotNumber,
  * now runs here.
  */
 function* settle(
-  sizes: FileSizes,
+  leftovers: readonly string[],
   slot: SlotNumber,
   found: HardStateSlot,
   manifest: Manifest,
 ): Flow<HardStateFile> {
-  const leftovers: Operation[] = [...sizes.keys()]
-    .filter((file) => isLeftover(file) || isOrphan(file, sizes))
-    .map((file) => ({ kind: "unlink", file }));
+  const removals = leftovers.map((file): Operation => ({ kind: "unlink", file }));
   // After a failed sync a slot can be readable and yet not on the disk: its copy in the other is.
   const other = slot === 0 ? 1 : 0;
   const state = withoutTruncation(found);
-  yield* perform(...writeSlots(state, [other]), ...leftovers);
+  yield* perform(...writeSlots(state, [other]), ...removals);
   if (state !== found) yield* perform(...writeSlots(state, [slot]));
   yield* perform({ kind: "sync-dir" });
   if (manifest.cleanStop !== null) {
@@ -196,7 +211,8 @@ function* clearUnfinished(sizes: FileSizes): Flow<void> {
     if (file === HARD_STATE_FILE) yield* checkFresh(file, bytes, isFreshHardState);
     if (baseOfStore(file) !== null) yield* checkFresh(file, bytes, isFreshStore);
     const isSegment = baseOfStore(file) !== null || baseOfIndex(file) !== null;
-    if (isSegment || isLeftover(file) || file === HARD_STATE_FILE) ours.push(file);
+    const isFixed = file === HARD_STATE_FILE || file === RESERVE_FILE;
+    if (isSegment || isFixed || isLeftover(file)) ours.push(file);
   }
   if (ours.length === 0) return;
   yield* perform(...ours.map((file): Operation => ({ kind: "unlink", file })));
@@ -257,5 +273,6 @@ function* createDirectory(options: LogOptions): Flow<OpenDirectory> {
     termRuns: new TermRuns(),
     tail: [],
     tornBytes: 0,
+    isReserved: false,
   };
 }

@@ -26,7 +26,25 @@ export interface LogOptions {
   readonly preallocateBytes: number;
   /** Frames kept in memory behind the durable end, for followers and tailing readers. */
   readonly cacheBytesMax: number;
+  /**
+   * A segment rolls before an entry that is by so many ms of log time younger than its first one;
+   * absent: by size only.
+   */
+  readonly segmentAgeMsMax?: number;
+  /** Room that is given up when the disk is full, for checkpoint and clean stop; absent: none. */
+  readonly reserveBytes?: number;
+  /** Frame bytes that may wait for the disk before the log says that it is congested. */
+  readonly backlogBytesMax?: number;
 }
+
+/**
+ * Whether there is room for more entries. The log takes every write it is given, because it was
+ * decided elsewhere; whoever decides looks here first. "congested": more waits for the disk than
+ * backlogBytesMax, until it is half of that: propose nothing more, take no more from a leader.
+ * "full": the disk has no room for what waits; reads go on, it is tried again every second, and a
+ * leader had better hand over.
+ */
+export type LogRoom = "plenty" | "congested" | "full";
 
 export type LogEvent =
   /** First event: recover. Answered by `opened`, or by `refused`. */
@@ -56,6 +74,8 @@ export type LogEvent =
   /** What a peer begins with that is too far behind; answered by one LogBase with this id. */
   | { readonly kind: "read-base"; readonly readId: number }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
+  /** The log's deadline has come. */
+  | { readonly kind: "deadline" }
   /** Finish what is under way, mark the directory as cleanly stopped, then say `closed`. */
   | { readonly kind: "close" };
 
@@ -91,6 +111,8 @@ export interface LogOutput {
   /** The log begins after this place now, after any crash too; null when it did not move. */
   readonly trimmed: { readonly base: LogPoint } | null;
   readonly bases: readonly LogBase[];
+  /** Since now; null when it did not change. */
+  readonly room: LogRoom | null;
   readonly closed: boolean;
 }
 
@@ -136,4 +158,9 @@ export interface LogStatus {
   readonly end: LogPoint;
   readonly storeBytes: number;
   readonly cachedBytes: number;
+  readonly room: LogRoom;
+  /** Frame bytes that wait for the disk. */
+  readonly backlogBytes: number;
+  /** Whether the reserve for a full disk is there. */
+  readonly isReserved: boolean;
 }

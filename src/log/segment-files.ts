@@ -71,6 +71,15 @@ export function* sealIndex(segment: Segment): Flow<void> {
   yield* perform({ kind: "flush-map", file }, { kind: "sync", file }, { kind: "unmap", file });
 }
 
+/** Takes back a making of both files that was cut short; what exists of them cannot come back. */
+export function* removeUnfinished(segment: Segment): Flow<void> {
+  const [listed] = yield* perform({ kind: "list" });
+  const names = listed?.kind === "listed" ? listed.files.map(({ file }) => file) : [];
+  const made = names.filter((file) => file === segment.store || file === segment.indexName);
+  yield* perform(...made.map((file): Operation => ({ kind: "unlink", file })));
+  yield* perform({ kind: "sync-dir" });
+}
+
 /** Removes a whole segment, and returns when it cannot come back. */
 export function* dropFiles(segment: Segment): Flow<void> {
   const mapped = segment.index.mapped;

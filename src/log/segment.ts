@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { EntryHead, LogPoint } from "../base/entry.ts";
-import type { LogIndex, Offset, Position } from "../base/ids.ts";
+import type { LogIndex, Offset, Position, WallMs } from "../base/ids.ts";
 import { indexFile, storeFile } from "./file-names.ts";
 import { IndexTable } from "./index-file.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-header.ts";
@@ -20,9 +20,11 @@ export class Segment {
   storeFileBytes = SEGMENT_HEADER_BYTES;
   /** Bytes of the index file; 0 while there is none. */
   indexFileBytes = 0;
+  #firstTimestamp: WallMs;
 
   constructor(before: LogPoint) {
     this.before = before;
+    this.#firstTimestamp = before.timestamp;
     this.store = storeFile(this.baseIndex);
     this.indexName = indexFile(this.baseIndex);
   }
@@ -44,6 +46,11 @@ export class Segment {
     return (this.before.index + this.count) as LogIndex;
   }
 
+  /** Log time of its first entry; of the entry before while it is empty. */
+  get firstTimestamp(): WallMs {
+    return this.#firstTimestamp;
+  }
+
   /** Notes that the next entry stands at `position`. */
   append(entry: EntryHead, position: Position): void {
     assert(
@@ -52,6 +59,7 @@ export class Segment {
       entry.index,
       this.lastIndex,
     );
+    if (this.count === 0) this.#firstTimestamp = entry.timestamp;
     this.index.append(entry.offset - this.baseOffset, position);
   }
 

@@ -2,7 +2,9 @@
 // segment of an index or an offset by binary search.
 
 import { assert } from "../base/assert.ts";
+import type { LogPoint } from "../base/entry.ts";
 import type { LogIndex, Offset } from "../base/ids.ts";
+import type { SegmentExtent } from "./retention.ts";
 import type { Segment } from "./segment.ts";
 
 export class Segments {
@@ -35,6 +37,14 @@ export class Segments {
   /** The index before each segment's first entry, ascending. */
   get startIndexes(): readonly LogIndex[] {
     return this.#list.map(({ before }) => before.index);
+  }
+
+  /** Where each segment begins and ends, and its bytes; ascending. `end` is the log's. */
+  extents(end: LogPoint): readonly SegmentExtent[] {
+    return this.#list.map((segment, at) => {
+      const last = this.#list[at + 1]?.before ?? end;
+      return { before: segment.before, last, bytes: segment.end };
+    });
   }
 
   push(segment: Segment): void {

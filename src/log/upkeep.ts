@@ -29,8 +29,9 @@ import {
 import type { HardStateFile } from "./hard-state.ts";
 import type { LogBase, LogOptions } from "./protocol.ts";
 import { Segment } from "./segment.ts";
-import { createFiles, dropFiles, mapIndex } from "./segment-files.ts";
+import { createFiles, dropFiles, mapIndex, removeUnfinished } from "./segment-files.ts";
 import type { Segments } from "./segments.ts";
+import { isFull, type Space } from "./space.ts";
 
 export interface UpkeepParts {
   readonly options: LogOptions;
@@ -38,6 +39,7 @@ export interface UpkeepParts {
   readonly segments: Segments;
   readonly hardState: HardStateFile;
   readonly checkpoints: Checkpoints;
+  readonly space: Space;
   readonly start: LogPoint;
   /** The log begins later now: what is before is out of range. */
   readonly startMoved: (start: LogPoint) => void;
@@ -50,7 +52,7 @@ export class Upkeep {
   #start: LogPoint;
   #newestIndex: LogIndex;
   #nextCheckpoint: Checkpoint | null = null;
-  /** Records before this offset are wanted no more. */
+  /** Records before this offset are wanted no more; 0 while all are. */
   #trimOffset = 0 as Offset;
   #isWorking = false;
   /** Installations that were asked for and are not done: nothing else is worth its while. */
@@ -140,21 +142,30 @@ export class Upkeep {
 
   *#writeCheckpoint(checkpoint: Checkpoint): Flow<void> {
     this.#nextCheckpoint = null;
+    const { space, checkpoints } = this.#parts;
     const { at } = checkpoint;
-    yield* replaceFile(checkpointFile(at.index), encodeCheckpoint(checkpoint));
-    this.#parts.checkpoints.add(at);
+    try {
+      yield* space.sparing(() =>
+        replaceFile(checkpointFile(at.index), encodeCheckpoint(checkpoint)),
+      );
+      checkpoints.add(at);
+    } catch (thrown) {
+      // The older ones do until there is room for the next.
+      if (!isFull(thrown)) throw thrown;
+    }
   }
 
   /** The checkpoint to begin at when that lets a segment go, or null. */
   #nextBase(): LogPoint | null {
     const { checkpoints, segments } = this.#parts;
-    const base = checkpoints.lastBefore(this.#trimOffset);
+    // Control entries before the first record are kept like it.
+    const base = this.#trimOffset === 0 ? null : checkpoints.lastBefore(this.#trimOffset);
     if (base === null || base.index <= this.#start.index) return null;
     return segments.count > 1 && segments.first.lastIndex <= base.index ? base : null;
   }
 
   *#trim(base: LogPoint): Flow<void> {
-    const { segments, checkpoints, startMoved } = this.#parts;
+    const { segments, checkpoints, space, startMoved } = this.#parts;
     // From here on the log rests on this file alone.
     const isWhole = (yield* readCheckpoint(checkpointFile(base.index))) !== null;
     if (this.#installing > 0) return;
@@ -168,6 +179,7 @@ export class Upkeep {
     while (this.#installing === 0 && segments.count > 1) {
       if (segments.first.lastIndex > base.index) break;
       yield* dropFiles(segments.shift());
+      space.retry();
     }
   }
 
@@ -181,18 +193,21 @@ export class Upkeep {
 
   /** Replaces the whole log by `snapshot`; returns when that is durable. */
   *install(snapshot: Checkpoint): Flow<void> {
-    const { options, segments, checkpoints, hardState } = this.#parts;
+    const { options, segments, checkpoints, hardState, space } = this.#parts;
     const { at } = snapshot;
     yield* this.#turnstile.enter();
-    yield* replaceFile(installFile(at.index), encodeCheckpoint(snapshot));
+    const parts = encodeCheckpoint(snapshot);
+    yield* space.needing(() => space.sparing(() => replaceFile(installFile(at.index), parts)));
     while (segments.count > 1) yield* dropFiles(segments.pop());
     yield* dropFiles(segments.first);
+    yield* perform(...checkpoints.list().map(({ index }) => unlink(checkpointFile(index))));
     const segment = new Segment(at);
-    yield* perform(
-      ...checkpoints.list().map(({ index }) => unlink(checkpointFile(index))),
-      ...createFiles(segment, options),
-      ...hardState.advance({ ...hardState.current, durableIndex: at.index }),
+    yield* space.needing(
+      () => perform(...createFiles(segment, options)),
+      () => removeUnfinished(segment),
     );
+    hardState.advance({ ...hardState.current, durableIndex: at.index });
+    yield* space.needing(() => hardState.write());
     yield* finishInstall(at.index);
     yield* mapIndex(segment);
     segments.reset(segment);

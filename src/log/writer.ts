@@ -9,6 +9,8 @@
 //     only then the intent taken back; a crash in between finds the intent and goes on from it;
 //  3. entries, of as many waiting writes as fit: one gathered write that a marker begins, one sync.
 // While a group is being synced the next one gathers: the sync is the clock, no timer is needed.
+// A step that meets a full disk is taken back and waits for room (space.ts), and with it all that
+// comes after.
 
 import { assert } from "../base/assert.ts";
 import {
@@ -41,8 +43,16 @@ import { RELATIVE_OFFSET_MAX } from "./index-file.ts";
 import { sealMarker } from "./marker.ts";
 import type { LogOptions } from "./protocol.ts";
 import { Segment } from "./segment.ts";
-import { createFiles, dropFiles, mapIndex, sealIndex, writeIndex } from "./segment-files.ts";
+import {
+  createFiles,
+  dropFiles,
+  mapIndex,
+  removeUnfinished,
+  sealIndex,
+  writeIndex,
+} from "./segment-files.ts";
 import type { Segments } from "./segments.ts";
+import { isFull, type Space } from "./space.ts";
 import { zeros } from "./zeros.ts";
 
 /**
@@ -58,6 +68,7 @@ export interface WriterParts {
   readonly runner: FlowRunner;
   readonly segments: Segments;
   readonly hardState: HardStateFile;
+  readonly space: Space;
   /** The log's end; all of it durable. */
   readonly end: LogPoint;
   /** Replaces the whole log, all but the hard state's term and vote. */
@@ -78,6 +89,15 @@ interface PendingWrite {
 }
 
 interface Group {
+  readonly segment: Segment;
+  readonly first: LogIndex;
+  readonly start: Position;
+  readonly end: Position;
+  /** Of its frames. */
+  readonly bytes: number;
+  /** The writes that are taken off the queue, and how many entries of the first were taken before. */
+  readonly done: readonly PendingWrite[];
+  readonly takenBefore: number;
   readonly operations: readonly Operation[];
   /** The point once it is durable. */
   readonly point: LogPoint;
@@ -95,6 +115,10 @@ export class Writer {
   #persistedId = 0 as WriteId;
   #saidId = 0 as WriteId;
   #rolled: LogPoint | null = null;
+  /** Frame bytes handed in that are not durable. */
+  #backlogBytes = 0;
+  /** There was no room to write zeros ahead; tried again in the next segment. */
+  #isAheadRefused = false;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -110,6 +134,11 @@ export class Writer {
     return !this.#draining;
   }
 
+  /** Frame bytes that wait for the disk. */
+  get backlogBytes(): number {
+    return this.#backlogBytes;
+  }
+
   /** Begins nothing more; what the disk works on is not waited for. */
   stop(): void {
     this.#stopped = true;
@@ -118,6 +147,7 @@ export class Writer {
   enqueue(write: LogWrite): void {
     const { writeId, hardState, truncateFrom, entries } = write;
     const install = write.install ?? null;
+    for (const { frame } of entries) this.#backlogBytes += frame.length;
     this.#queue.push({ writeId, hardState, install, truncateFrom, entries, taken: 0 });
     if (this.#draining) return;
     this.#draining = true;
@@ -155,13 +185,17 @@ export class Writer {
 
   /** Makes the hard state, the installation and the truncation of `write` durable. */
   *#prepare(write: PendingWrite): Flow<void> {
-    const { hardState: file } = this.#parts;
+    const { hardState: file, space } = this.#parts;
+    const advance = (change: Parameters<HardStateFile["advance"]>[0]) => {
+      file.advance(change);
+      return space.needing(() => file.write());
+    };
     const hardState = write.hardState ?? file.current.hardState;
     const cut = write.truncateFrom;
     const truncateFrom = cut !== null && cut <= this.#durable.index ? cut : null;
     if (write.hardState !== null || truncateFrom !== null) {
       const durableIndex = this.#durable.index;
-      yield* perform(...file.advance({ hardState, truncateFrom, durableIndex }));
+      yield* advance({ hardState, truncateFrom, durableIndex });
     }
     if (write.install !== null) {
       yield* this.#parts.install(write.install);
@@ -170,7 +204,7 @@ export class Writer {
     if (truncateFrom !== null) {
       yield* this.#truncate(truncateFrom);
       const durableIndex = this.#durable.index;
-      yield* perform(...file.advance({ hardState, truncateFrom: null, durableIndex }));
+      yield* advance({ hardState, truncateFrom: null, durableIndex });
     }
     write.hardState = null;
     write.install = null;
@@ -178,7 +212,7 @@ export class Writer {
   }
 
   *#truncate(from: LogIndex): Flow<void> {
-    const { segments } = this.#parts;
+    const { segments, space } = this.#parts;
     // An emptied segment stays: it is active, and the next entry is its first.
     while (segments.active.baseIndex > from) yield* dropFiles(segments.pop());
     const segment = segments.active;
@@ -186,12 +220,9 @@ export class Writer {
     const cut = segment.positionOf(from);
     const stale = zeros(segment.end - cut);
     segment.truncate(from, cut);
-    yield* perform(
-      { kind: "write-at", file: segment.store, position: cut, parts: stale },
-      { kind: "sync", file: segment.store },
-    );
+    yield* space.needing(() => zeroOut(segment, cut, stale));
     if (!segment.index.mapped) {
-      yield* perform(...writeIndex(segment));
+      yield* space.needing(() => perform(...writeIndex(segment)));
       yield* mapIndex(segment);
     }
     this.#durable = point;
@@ -201,11 +232,46 @@ export class Writer {
   *#writeGroup(): Flow<void> {
     const group = this.#gather();
     if (group.operations.length > 0) {
-      yield* perform(...group.operations);
+      if (!(yield* this.#maybeWrite(group))) return;
       this.#durable = group.point;
+      this.#backlogBytes -= group.bytes;
     }
     if (group.completes !== null) this.#persistedId = group.completes;
     else if (group.operations.length === 0) yield* this.#roll();
+  }
+
+  /** False when there was no room, and all is as before; then there may be room again. */
+  *#maybeWrite(group: Group): Flow<boolean> {
+    const { space } = this.#parts;
+    try {
+      yield* perform(...group.operations);
+      space.found();
+      return true;
+    } catch (thrown) {
+      if (!isFull(thrown)) throw thrown;
+    }
+    const { segment, first, start, end } = group;
+    this.#giveBack(group);
+    segment.truncate(first, start);
+    // Part of it may be there. The next group is another one, of other entries after a truncation:
+    // behind it no frame of this one may stand, not after any crash.
+    yield* space.needing(function* () {
+      const size = yield* sizeOf(segment.store);
+      const stale = zeros(Math.max(0, Math.min(end, size) - start));
+      if (stale.length > 0) yield* zeroOut(segment, start, stale);
+    });
+    yield* space.wait();
+    return false;
+  }
+
+  /** The writes of a group that could not be written are first in the queue again. */
+  #giveBack({ done, takenBefore }: Group): void {
+    const partial = this.#queue[0];
+    if (partial !== undefined) partial.taken = 0;
+    for (const write of done) write.taken = 0;
+    this.#queue.unshift(...done);
+    const first = this.#queue[0];
+    if (first !== undefined) first.taken = takenBefore;
   }
 
   /** Takes entries off the queue, as many as may go into one write to the active segment. */
@@ -213,6 +279,10 @@ export class Writer {
     const segment = this.#parts.segments.active;
     const start = segment.end;
     const frames: Uint8Array[] = [];
+    const done: PendingWrite[] = [];
+    const takenBefore = this.#queue[0]?.taken ?? 0;
+    const first = (segment.lastIndex + 1) as LogIndex;
+    let bytes = 0;
     let at = start + FRAME_HEADER_BYTES;
     let last: Entry | null = null;
     let count = 0;
@@ -225,24 +295,28 @@ export class Writer {
         if (!this.#fits(segment, entry, at - start + length, last === null)) break gathering;
         segment.append(entry, at as Position);
         frames.push(entry.frame);
+        bytes += entry.frame.length;
         if (length > entry.frame.length) frames.push(paddingOf(length - entry.frame.length));
         at += length;
         last = entry;
         count++;
       }
       completes = write.writeId;
+      done.push(write);
       this.#queue.shift();
     }
-    if (last === null) return { operations: [], point: this.#durable, completes };
+    const end = at as Position;
+    const taken = { segment, first, start, end, bytes, done, takenBefore, completes };
+    if (last === null) return { ...taken, operations: [], point: this.#durable };
     const marker = this.#marker(segment, start, count);
-    segment.end = at as Position;
-    segment.storeFileBytes = Math.max(segment.storeFileBytes, at);
+    segment.end = end;
+    segment.storeFileBytes = Math.max(segment.storeFileBytes, end);
     const file = segment.store;
     const operations: Operation[] = [
       { kind: "write-at", file, position: start, parts: [marker, ...frames] },
       { kind: "sync", file },
     ];
-    return { operations, point: pointAfter(last), completes };
+    return { ...taken, operations, point: pointAfter(last) };
   }
 
   #fits(segment: Segment, entry: Entry, groupBytes: number, isFirst: boolean): boolean {
@@ -252,6 +326,8 @@ export class Writer {
     if (!isFirst && groupBytes > GROUP_BYTES_MAX) return false;
     if (segment.end + groupBytes > options.segmentBytesMax) return false;
     if (segment.index.isFull || segment.count >= options.indexEntriesMax) return false;
+    const ageMsMax = options.segmentAgeMsMax ?? Number.MAX_SAFE_INTEGER;
+    if (entry.timestamp - segment.firstTimestamp > ageMsMax) return false;
     return entry.offset - segment.baseOffset <= RELATIVE_OFFSET_MAX;
   }
 
@@ -263,14 +339,18 @@ export class Writer {
 
   /** Begins the next segment; returns when its files are durable under their names. */
   *#roll(): Flow<void> {
-    const { segments, runner, options, failed } = this.#parts;
+    const { segments, runner, options, space, failed } = this.#parts;
     const old = segments.active;
     const segment = new Segment(this.#durable);
     assert(segment.before.index === old.lastIndex, "rolled before the old segment was durable");
-    yield* perform(...createFiles(segment, options));
+    yield* space.needing(
+      () => perform(...createFiles(segment, options)),
+      () => removeUnfinished(segment),
+    );
     yield* perform({ kind: "sync-dir" });
     yield* mapIndex(segment);
     segments.push(segment);
+    this.#isAheadRefused = false;
     this.#rolled = segment.before;
     runner.start(sealIndex(old), failed);
   }
@@ -284,20 +364,47 @@ export class Writer {
     const left = segment.storeFileBytes - segment.end;
     const wanted = this.#queue.length === 0 ? options.preallocateBytes / 2 : 0;
     const target = Math.min(segment.end + options.preallocateBytes, options.segmentBytesMax);
-    if (this.#preallocating || left > wanted || target <= segment.storeFileBytes) return;
+    if (
+      this.#preallocating ||
+      this.#isAheadRefused ||
+      left > wanted ||
+      target <= segment.storeFileBytes
+    )
+      return;
     this.#preallocating = true;
     runner.start(this.#preallocate(segment, target), failed);
   }
 
   *#preallocate(segment: Segment, target: number): Flow<void> {
     const file = segment.store;
-    const position = segment.storeFileBytes as Position;
-    const parts = zeros(target - position);
+    const before = segment.storeFileBytes;
+    const position = before as Position;
+    const parts = zeros(target - before);
     segment.storeFileBytes = target;
-    // The next group's write is performed after this one: the same file, in order.
-    yield* perform({ kind: "write-at", file, position, parts }, { kind: "sync", file });
+    try {
+      // The next group's write is performed after this one: the same file, in order.
+      yield* perform({ kind: "write-at", file, position, parts }, { kind: "sync", file });
+    } catch (thrown) {
+      if (!isFull(thrown)) throw thrown;
+      // Entries may still find room without.
+      segment.storeFileBytes = Math.max(before, segment.end);
+      this.#isAheadRefused = true;
+    }
     this.#preallocating = false;
   }
+}
+
+/** Writes zeros over [position, position + bytes of them), and returns when they are durable. */
+function* zeroOut(segment: Segment, position: Position, parts: Uint8Array[]): Flow<void> {
+  const file = segment.store;
+  yield* perform({ kind: "write-at", file, position, parts }, { kind: "sync", file });
+}
+
+/** Bytes of a file as it stands; 0 without one. */
+function* sizeOf(file: string): Flow<number> {
+  const [listed] = yield* perform({ kind: "list" });
+  const files = listed?.kind === "listed" ? listed.files : [];
+  return files.find((found) => found.file === file)?.bytes ?? 0;
 }
 
 /** True when nothing of it comes before its entries any more. */

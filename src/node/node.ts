@@ -50,6 +50,9 @@ const LINKS_ACCEPTED_MAX = 256;
 /** Nodes that are no members and still dialed, because they greeted. */
 const STRANGERS_MAX = 16;
 
+/** Of a segment's bytes, the room kept for a full disk is one part in so many. */
+const RESERVE_SHARE = 16;
+
 type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
 
 export class Node implements Machine<NodeEvent, NodeOutput> {
@@ -102,12 +105,14 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       indexEntriesMax,
       preallocateBytes,
       cacheBytesMax,
+      reserveBytes: Math.floor(segmentBytesMax / RESERVE_SHARE),
     });
   }
 
   get deadline(): Instant {
     if (this.#phase !== "serving") return NEVER;
-    return earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
+    const peers = earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
+    return earlier(peers, this.#log.deadline);
   }
 
   step(now: Instant, event: NodeEvent): void {
@@ -209,6 +214,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   #ring(now: Instant): void {
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
+    if (this.#log.deadline <= now) this.#log.step(now, { kind: "deadline" });
     if (this.#raft !== null && this.#raft.deadline <= now) this.#consult({ kind: "deadline" });
   }
 
@@ -298,6 +304,9 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (this.#appends.size >= requestsWaitingMax) {
       return { code: "overloaded", what: "appends", retryAfterMs: 50 };
     }
+    const { room } = this.#log;
+    if (room === "full") return { code: "disk-full" };
+    if (room === "congested") return { code: "overloaded", what: "the disk", retryAfterMs: 50 };
     return null;
   }
 
@@ -459,6 +468,10 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (output.refused !== null) this.#becomeRefused(output.refused);
     if (output.rolled) this.#checkpointDue = true;
     if (output.rolled) this.#sites?.reached("segment-roll");
+    if (output.room !== null) {
+      const level = output.room === "plenty" ? "info" : "warn";
+      this.#output.notice(level, "disk-room", { room: output.room });
+    }
     if (output.persisted !== null) {
       this.#consult({ kind: "persisted", writeId: output.persisted });
     }

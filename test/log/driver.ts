@@ -32,12 +32,11 @@ import type {
   LogOptions,
   LogOutput,
   LogRead,
+  LogRoom,
   OpenRefusal,
   ReadFrom,
 } from "../../src/log/protocol.ts";
 import { FakeDisk } from "./fake-disk.ts";
-
-const NOW = 0 as Instant;
 
 export const IDENTITY = {
   clusterId: "c1".repeat(16),
@@ -114,6 +113,9 @@ export class LogDriver {
   refused: OpenRefusal | null = null;
   poisoned: Fault | null = null;
   closed = false;
+  /** As told, one after another. */
+  readonly rooms: LogRoom[] = [];
+  now = 0 as Instant;
   /** Where the segments end that were sealed. */
   readonly boundaries: LogPoint[] = [];
   /** Where the log began to begin, one after another. */
@@ -134,7 +136,7 @@ export class LogDriver {
   }
 
   step(event: LogEvent): void {
-    this.log.step(NOW, event);
+    this.log.step(this.now, event);
     const output = this.log.takeOutput();
     if (output !== null) this.#take(output);
   }
@@ -153,6 +155,7 @@ export class LogDriver {
     this.refused ??= output.refused;
     this.poisoned ??= output.poisoned;
     this.closed ||= output.closed;
+    if (output.room !== null) this.rooms.push(output.room);
     if (output.rolled !== null) this.boundaries.push(output.rolled);
     if (output.trimmed !== null) this.trimmed.push(output.trimmed.base);
     for (const base of output.bases) this.bases.set(base.readId, base);
@@ -176,6 +179,13 @@ export class LogDriver {
   run(): this {
     while (this.perform());
     return this;
+  }
+
+  /** Lets time pass until the log wants to try again, and the disk finish. */
+  retry(): this {
+    this.now = this.log.deadline;
+    this.step({ kind: "deadline" });
+    return this.run();
   }
 
   open(): this {

@@ -54,6 +54,8 @@ export interface PlannedFailure {
   readonly code: DiskErrorCode;
 }
 
+const NO_ROOM: DiskResult = { kind: "failed", code: "ENOSPC", message: "no room" };
+
 export class FakeDisk {
   readonly #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
@@ -61,6 +63,8 @@ export class FakeDisk {
   readonly #queues = new Map<string, DiskOperation[]>();
   /** The first operation for which `when` holds fails, once. */
   failure: PlannedFailure | null = null;
+  /** Bytes by which files may still grow; a write beyond is done in part and refused. */
+  room = Number.MAX_SAFE_INTEGER;
   /** Operations performed so far, for transcripts. */
   readonly performed: DiskOperation[] = [];
 
@@ -146,6 +150,7 @@ export class FakeDisk {
         return this.#rename(operation.from, operation.to);
       case "unlink":
         return this.#withFile(operation.file, () => {
+          this.room += this.#names.get(operation.file)?.visible.length ?? 0;
           this.#names.delete(operation.file);
           this.#changes.push({ kind: "remove", file: operation.file });
           return { kind: "done" };
@@ -177,6 +182,7 @@ export class FakeDisk {
 
   #create(file: string): DiskResult {
     if (this.#names.has(file)) return { kind: "failed", code: "EEXIST", message: file };
+    if (this.room <= 0) return NO_ROOM;
     const empty = new Uint8Array(0);
     const inode: Inode = { visible: empty, durable: empty, unsynced: [], mapped: false };
     this.#names.set(file, inode);
@@ -188,10 +194,13 @@ export class FakeDisk {
     return this.#withFile(file, (inode) => {
       let at = position;
       for (const part of parts) {
-        const bytes = part.slice();
+        const before = inode.visible.length;
+        const bytes = part.slice(0, Math.max(0, before + this.room - at));
+        this.room -= Math.max(0, at + bytes.length - before);
         inode.visible = written(inode.visible, at, bytes, inode.mapped);
         inode.unsynced.push({ position: at, bytes });
         at += bytes.length;
+        if (bytes.length < part.length) return NO_ROOM;
       }
       return { kind: "done" };
     });

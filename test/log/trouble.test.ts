@@ -1,5 +1,5 @@
 // Disk trouble: any write or sync that fails poisons the log. Nothing is acknowledged from then on,
-// nothing is tried again, and reads go on.
+// nothing is tried again, and reads go on. A disk that is merely full is full-disk.test.ts.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -7,7 +7,7 @@ import { InvariantViolation } from "../../src/base/assert.ts";
 import { freeze } from "../../src/base/bytes.ts";
 import type { DiskErrorCode, DiskOperation } from "../../src/base/disk.ts";
 import { type Entry, LOG_START, type LogPoint, pointAfter } from "../../src/base/entry.ts";
-import type { LogIndex } from "../../src/base/ids.ts";
+import { type LogIndex, NEVER } from "../../src/base/ids.ts";
 import { checkpointFile } from "../../src/log/file-names.ts";
 import {
   entriesAfter,
@@ -63,11 +63,17 @@ describe("a failed operation", () => {
       fc.property(fc.nat({ max: 130 }), codes, fc.boolean(), (place, code, powerLoss) => {
         const driver = new LogDriver(new FakeDisk(), SMALL, takingTurns());
         let left = place;
-        const when = (operation: DiskOperation) => changes(operation) && left-- === 0;
+        let isWaitedFor = false;
+        const when = (operation: DiskOperation) => {
+          if (!changes(operation) || left-- !== 0) return false;
+          const needsRoom = ["create", "write-at", "rename"].includes(operation.kind);
+          isWaitedFor = code === "ENOSPC" && needsRoom;
+          return true;
+        };
         driver.disk.failure = { when, code };
         driver.open();
         const acknowledged = driver.opened === null ? [] : work(driver);
-        const failed = driver.disk.failure === null;
+        const failed = driver.disk.failure === null && !isWaitedFor;
         expect(driver.poisoned !== null || driver.refused !== null).toBe(failed);
         const image = powerLoss
           ? driver.disk.powerLossImage({ take: () => 0, index: () => null })
@@ -112,6 +118,9 @@ describe("a sync that failed", () => {
  */
 function work(driver: LogDriver): readonly Entry[] {
   driver.write({ hardState: hardStateOf(1) });
+  driver.afterEach = () => {
+    if (driver.log.deadline !== NEVER && driver.disk.waiting.length === 0) driver.retry();
+  };
   const first = entriesAfter(LOG_START, 1, 8);
   driver.write({ entries: first });
   if (driver.persisted < 2) return [];

@@ -27,6 +27,7 @@ import { sealFrame } from "../../src/log/frame.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
 import {
   entriesAfter,
+  entryAfter,
   hardStateOf,
   LogDriver,
   OPTIONS,
@@ -163,6 +164,16 @@ describe("a trim", () => {
     early.checkpoint(pointAfter(entries[18] as Entry)).run();
     expect(early.trimmed).toEqual([pointAfter(entries[18] as Entry)]);
     expect(early.log.status().startIndex).toBe(20);
+  });
+
+  test("that nobody asked for drops nothing, not even entries before the first record", () => {
+    const driver = openedLog({ ...SMALL, indexEntriesMax: 2 });
+    const noops = [entryAfter(LOG_START, 1, 0)];
+    for (let n = 1; n < 6; n++) noops.push(entryAfter(pointAfter(noops[n - 1] as Entry), 1, 0));
+    driver.write({ entries: noops });
+    driver.checkpoint(pointAfter(noops[4] as Entry)).run();
+    expect(driver.log.status()).toMatchObject({ segments: 3, startIndex: 1 });
+    expect(driver.allEntries()).toEqual(noops);
   });
 
   test("does not rest on a checkpoint that cannot be read", () => {
