@@ -61,7 +61,7 @@ import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
 /** A full disk is tried again after so long. */
-const RETRY_AFTER = millis(1000);
+const RETRY_AFTER = millis(100);
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What there is once the directory is open. */

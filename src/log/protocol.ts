@@ -41,7 +41,7 @@ export interface LogOptions {
  * Whether there is room for more entries. The log takes every write it is given, because it was
  * decided elsewhere; whoever decides looks here first. "congested": more waits for the disk than
  * backlogBytesMax, until it is half of that: propose nothing more, take no more from a leader.
- * "full": the disk has no room for what waits; reads go on, it is tried again every second, and a
+ * "full": the disk has no room for what waits; reads go on, it is tried again soon, and a
  * leader had better hand over.
  */
 export type LogRoom = "plenty" | "congested" | "full";
