@@ -95,7 +95,7 @@ interface Group {
   readonly end: Position;
   /** Of its frames. */
   readonly bytes: number;
-  /** The writes that are taken off the queue, and how many entries of the first were taken before. */
+  /** The writes taken off the queue, and how many entries of the first were taken before. */
   readonly done: readonly PendingWrite[];
   readonly takenBefore: number;
   readonly operations: readonly Operation[];
