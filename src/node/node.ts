@@ -42,16 +42,13 @@ import { OutputDraft } from "./output.ts";
 import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
-import { describeRefusal } from "./status.ts";
+import { describeRefusal, refusalOfRoom } from "./status.ts";
 import { hexOf } from "./wire.ts";
 
 /** Accepted links: two for each member, and as many again while links are replaced. */
 const LINKS_ACCEPTED_MAX = 256;
 /** Nodes that are no members and still dialed, because they greeted. */
 const STRANGERS_MAX = 16;
-
-/** Of a segment's bytes, the room kept for a full disk is one part in so many. */
-const RESERVE_SHARE = 16;
 
 type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
 
@@ -105,7 +102,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       indexEntriesMax,
       preallocateBytes,
       cacheBytesMax,
-      reserveBytes: Math.floor(segmentBytesMax / RESERVE_SHARE),
+      reserveBytes: Math.floor(segmentBytesMax / 16),
     });
   }
 
@@ -304,10 +301,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (this.#appends.size >= requestsWaitingMax) {
       return { code: "overloaded", what: "appends", retryAfterMs: 50 };
     }
-    const { room } = this.#log;
-    if (room === "full") return { code: "disk-full" };
-    if (room === "congested") return { code: "overloaded", what: "the disk", retryAfterMs: 50 };
-    return null;
+    return refusalOfRoom(this.#log.room);
   }
 
   #fetch(fetch: Extract<ClientRequest, { kind: "fetch" }>): void {
@@ -468,10 +462,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (output.refused !== null) this.#becomeRefused(output.refused);
     if (output.rolled) this.#checkpointDue = true;
     if (output.rolled) this.#sites?.reached("segment-roll");
-    if (output.room !== null) {
-      const level = output.room === "plenty" ? "info" : "warn";
-      this.#output.notice(level, "disk-room", { room: output.room });
-    }
+    if (output.room !== null) this.#output.notice("warn", "disk-room", { room: output.room });
     if (output.persisted !== null) {
       this.#consult({ kind: "persisted", writeId: output.persisted });
     }

@@ -1,7 +1,8 @@
 // Sentences for people about what a node is and why it will not run.
 
 import { unreachable } from "../base/assert.ts";
-import type { Identity, OpenRefusal } from "../log/protocol.ts";
+import type { Fault } from "../base/faults.ts";
+import type { Identity, LogRoom, OpenRefusal } from "../log/protocol.ts";
 
 /** One line that says what is wrong with a data directory and what to do. */
 export function describeRefusal(refusal: OpenRefusal): string {
@@ -26,6 +27,12 @@ export function describeRefusal(refusal: OpenRefusal): string {
     default:
       return unreachable(refusal);
   }
+}
+
+/** Why nothing is proposed while the log has no room; null while it has. */
+export function refusalOfRoom(room: LogRoom): Fault | null {
+  if (room === "full") return { code: "disk-full" };
+  return room === "plenty" ? null : { code: "overloaded", what: "the disk", retryAfterMs: 50 };
 }
 
 function describeIdentity(identity: Identity): string {
