@@ -96,14 +96,9 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     const { name: nodeName, clusterId, segmentBytesMax, indexEntriesMax } = options;
     const { preallocateBytes, cacheBytesMax } = options;
     const identity = { clusterId, nodeName, instanceId: this.#instanceId };
-    this.#log = new Log({
-      identity,
-      segmentBytesMax,
-      indexEntriesMax,
-      preallocateBytes,
-      cacheBytesMax,
-      reserveBytes: Math.floor(segmentBytesMax / 16),
-    });
+    const reserveBytes = Math.floor(segmentBytesMax / 16);
+    const sizes = { segmentBytesMax, indexEntriesMax, preallocateBytes, cacheBytesMax };
+    this.#log = new Log({ identity, ...sizes, reserveBytes });
   }
 
   get deadline(): Instant {
