@@ -3,6 +3,13 @@
 
 import type { sendUnaryData } from "@grpc/grpc-js";
 import type { Fault } from "../base/faults.ts";
+import {
+  decodeCommitCursorRequest,
+  decodeCursorsRequest,
+  decodeDeleteCursorRequest,
+  decodeFenceRequest,
+  encodeCursors,
+} from "../proto/cairn-cursors.ts";
 import { decodeReadRequest, encodeReadResponse } from "../proto/cairn-read.ts";
 import {
   decodeAppendRequest,
@@ -19,6 +26,7 @@ import {
   encodeProduceResponse,
 } from "../proto/log-v1.ts";
 import type { Caller } from "../service/caller.ts";
+import type { Cursors } from "../service/cursor-requests.ts";
 import type { Faulted, LogService } from "../service/log-service.ts";
 import { type ProduceSink, ProduceStream } from "../service/produce-stream.ts";
 import type {
@@ -76,10 +84,46 @@ export function cairnV1Methods(service: LogService): ServedMethods {
       encodeReadResponse,
     ),
     "/cairn.v1.Log/ReadStream": readStream(service),
+    ...cursorMethods(service),
     "/cairn.v1.Log/CheckTail": unary(
       (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
       (caller) => service.checkTail(caller),
       ({ endOffset }) => encodeCheckTailResponse(endOffset),
+    ),
+  };
+}
+
+function cursorMethods({ cursors }: LogService): ServedMethods {
+  const done = () => Buffer.alloc(0);
+  const shown = (answer: Cursors) =>
+    encodeCursors(
+      answer.cursors.map(({ timestamp, ...rest }) => ({ ...rest, timestampMs: timestamp })),
+    );
+  return {
+    "/cairn.v1.Log/CommitCursor": unary(
+      decodeCommitCursorRequest,
+      (caller, request) => cursors.commit(caller, request),
+      done,
+    ),
+    "/cairn.v1.Log/FetchCursor": unary(
+      (bytes) => decodeCursorsRequest("FetchCursorRequest", bytes),
+      (caller, request) => cursors.fetch(caller, request),
+      shown,
+    ),
+    "/cairn.v1.Log/ListCursors": unary(
+      (bytes) => decodeCursorsRequest("ListCursorsRequest", bytes),
+      (caller, request) => cursors.list(caller, request),
+      shown,
+    ),
+    "/cairn.v1.Log/DeleteCursor": unary(
+      decodeDeleteCursorRequest,
+      (caller, request) => cursors.delete(caller, request),
+      done,
+    ),
+    "/cairn.v1.Log/Fence": unary(
+      decodeFenceRequest,
+      (caller, request) => cursors.fence(caller, request),
+      done,
     ),
   };
 }

@@ -3,9 +3,21 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
+import type { Cursor } from "../proto/cairn-cursors.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 import type { Channel, ClientCredentials } from "./channel.ts";
+import {
+  type CommitCursorOptions,
+  type CursorCall,
+  commitCursorCall,
+  deleteCursorCall,
+  fenceCall,
+  fetchCursorCall,
+  inDoubt,
+  listCursorsCall,
+  type ReadCursorOptions,
+} from "./cursors.ts";
 import { CairnError, remedyOf } from "./errors.ts";
 import {
   type AppendOptions,
@@ -16,7 +28,9 @@ import {
 import { type ReadRecord, readRecords } from "./reader.ts";
 import { type Pause, type Route, Routes } from "./routes.ts";
 
+export type { Cursor } from "../proto/cairn-cursors.ts";
 export type { ClientCredentials } from "./channel.ts";
+export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
 export { CairnError, type CairnErrorCode } from "./errors.ts";
 export type { AppendOptions, AppendResult, ProducerCounts } from "./producer.ts";
 export type { ReadRecord } from "./reader.ts";
@@ -150,6 +164,40 @@ export class CairnClient {
     });
   }
 
+  /** Says how far the consumer `name` has come: `offset` is what it wants next. */
+  commitCursor(name: string, offset: number, options: CommitCursorOptions = {}): Promise<void> {
+    return this.#call(commitCursorCall(name, offset, options));
+  }
+
+  /** Where the consumer `name` is; rejects with "cursor-not-found". */
+  fetchCursor(name: string, options: ReadCursorOptions = {}): Promise<Cursor> {
+    return this.#call(fetchCursorCall(name, options));
+  }
+
+  /** All cursors whose names begin with `prefix`, by name. */
+  listCursors(prefix = "", options: ReadCursorOptions = {}): Promise<readonly Cursor[]> {
+    return this.#call(listCursorsCall(prefix, options));
+  }
+
+  /** Forgets a cursor; with `expected` only when it is there. */
+  deleteCursor(
+    name: string,
+    options: { readonly expected?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#call(deleteCursorCall(name, options));
+  }
+
+  /**
+   * From now on appends that name another `fencingToken` are refused; an empty token takes the
+   * fence away. With `expected` only when that is the token now.
+   */
+  fence(
+    token: string,
+    options: { readonly expected?: string; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#call(fenceCall(token, options));
+  }
+
   /** The servers as one of them knows them. */
   async servers(): Promise<readonly ServerInfo[]> {
     const list = await this.#retry(this.#routes.toAny(), undefined, (channel, timeoutMs) =>
@@ -166,11 +214,25 @@ export class CairnClient {
     this.#routes.close();
   }
 
-  /** For operations that change nothing: any failure that may pass is tried again. */
+  #call<Result>({ leader, signal, isRepeatable, attempt }: CursorCall<Result>): Promise<Result> {
+    const route = leader ? this.#routes.toLeader() : this.#routes.toAny();
+    const attemptThere = async (channel: Channel, timeoutMs: number) => {
+      const result = await attempt(channel, timeoutMs);
+      if (leader) this.#routes.succeeded(channel);
+      return result;
+    };
+    return this.#retry(route, signal, attemptThere, isRepeatable);
+  }
+
+  /**
+   * Tries again after any failure that may pass; for what must not be done twice only after those
+   * that leave no doubt.
+   */
   async #retry<Result>(
     route: Route,
     signal: AbortSignal | undefined,
     attempt: (channel: Channel, timeoutMs: number) => Promise<Result>,
+    isRepeatable = true,
   ): Promise<Result> {
     const deadline = this.#time.now() + this.#options.timeoutMs;
     for (;;) {
@@ -179,7 +241,9 @@ export class CairnClient {
         return await attempt(route.next(), this.#options.attemptTimeoutMs);
       } catch (error) {
         if (!(error instanceof CairnError)) throw error;
-        if (remedyOf(error) === "give-up" || this.#time.now() >= deadline) throw error;
+        const remedy = remedyOf(error);
+        if (remedy === "retry-in-doubt" && !isRepeatable) throw inDoubt(error);
+        if (remedy === "give-up" || this.#time.now() >= deadline) throw error;
         await route.failed(error);
       }
     }

@@ -34,6 +34,8 @@ export interface ProducerOptions {
 export interface AppendOptions {
   /** Appends only when the log ends exactly here. Such an append is never joined with others. */
   readonly expectedEndOffset?: number;
+  /** Appends only while the log is not fenced with another token. Goes alone likewise. */
+  readonly fencingToken?: string;
   /** Stops waiting. What was sent already may be in the log: see `isOutcomeUnknown`. */
   readonly signal?: AbortSignal;
 }
@@ -57,19 +59,31 @@ export interface ProducerCounts {
   readonly records: number;
 }
 
+/** What an append asks of the log; one that asks for something is never joined with others. */
+interface Conditions {
+  readonly expectedEndOffset: number | null;
+  readonly fencingToken: string | null;
+}
+
+const NO_CONDITIONS: Conditions = { expectedEndOffset: null, fencingToken: null };
+
+function isConditional({ conditions }: Waiting): boolean {
+  return conditions.expectedEndOffset !== null || conditions.fencingToken !== null;
+}
+
 /** One append on its way; settles once. */
 class Waiting {
   readonly records: readonly NewRecord[];
   readonly bytes: number;
-  readonly expectedEndOffset: number | null;
+  readonly conditions: Conditions;
   readonly promise: Promise<AppendResult>;
   #resolve: (result: AppendResult) => void = () => {};
   #reject: (error: CairnError) => void = () => {};
 
-  constructor(records: readonly NewRecord[], expectedEndOffset: number | null) {
+  constructor(records: readonly NewRecord[], conditions: Conditions) {
     this.records = records;
     this.bytes = records.reduce((sum, record) => sum + bytesOf(record), 0);
-    this.expectedEndOffset = expectedEndOffset;
+    this.conditions = conditions;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -115,7 +129,8 @@ export class Producer {
 
   /** The bytes of the records must not change until the promise settles. */
   append(records: readonly NewRecord[], options: AppendOptions): Promise<AppendResult> {
-    const waiting = new Waiting(records, options.expectedEndOffset ?? null);
+    const { expectedEndOffset = null, fencingToken = null } = options;
+    const waiting = new Waiting(records, { expectedEndOffset, fencingToken });
     const { signal } = options;
     const refusal = this.#refusal(waiting, signal);
     if (refusal !== null) return Promise.reject(refusal);
@@ -184,9 +199,9 @@ export class Producer {
       bytes += waiting.bytes;
       records += waiting.records.length;
       const fits = bytes <= batchBytesMax && records <= batchRecordsMax;
-      if (count > 0 && (!fits || waiting.expectedEndOffset !== null)) break;
+      if (count > 0 && (!fits || isConditional(waiting))) break;
       count++;
-      if (waiting.expectedEndOffset !== null) break;
+      if (isConditional(waiting)) break;
     }
     const batch = this.#queue.splice(0, count);
     for (const waiting of batch) this.#queueBytes -= waiting.bytes;
@@ -225,11 +240,11 @@ export class Producer {
   /** Tries until the batch is answered for good, or time is up. */
   async #send(batch: readonly Waiting[]): Promise<AppendResponse> {
     const records = batch.flatMap((waiting) => waiting.records);
-    const expectedEndOffset = batch[0]?.expectedEndOffset ?? null;
+    const conditions = batch[0]?.conditions ?? NO_CONDITIONS;
     const deadline = this.#now() + this.#options.timeoutMs;
     const route = this.#routes.toLeader();
     let isDoubtful = false;
-    let request = this.#encode(records, expectedEndOffset);
+    let request = this.#encode(records, conditions);
     for (let attempt = 0; ; attempt++) {
       if (attempt > 0) this.counts.retries++;
       const outcome = await this.#attempt(route, request);
@@ -237,7 +252,7 @@ export class Producer {
       if (outcome.code === "sequence-gap" && !isDoubtful && this.#sequence > 0) {
         // Forgotten after a long silence, and nothing of this batch was ever in doubt.
         this.#renew();
-        request = this.#encode(records, expectedEndOffset);
+        request = this.#encode(records, conditions);
         continue;
       }
       const remedy = remedyOf(outcome);
@@ -267,10 +282,10 @@ export class Producer {
     }
   }
 
-  #encode(records: readonly NewRecord[], expectedEndOffset: number | null): Buffer {
+  #encode(records: readonly NewRecord[], conditions: Conditions): Buffer {
     const [producerId, epoch, sequence] = [this.#id, this.#epoch, this.#sequence];
     const gzip = this.#options.compression === "gzip" ? packed(records) : null;
-    const request = { producerId, epoch, sequence, expectedEndOffset };
+    const request = { producerId, epoch, sequence, ...conditions };
     if (gzip === null) return encodeAppendRequest({ records, gzip, ...request });
     return encodeAppendRequest({ records: [], gzip, ...request });
   }

@@ -2,6 +2,7 @@
 // The records of an append are views of the request; encoding copies them once.
 
 import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
+import { encodeUtf8 } from "../base/utf8.ts";
 import { putVarint, varintLength } from "../base/varint.ts";
 import {
   bytesLength,
@@ -22,6 +23,8 @@ export interface AppendRequest {
   readonly epoch: number;
   readonly sequence: number;
   readonly expectedEndOffset: number | null;
+  /** Null: none is named. */
+  readonly fencingToken: string | null;
 }
 
 export interface AppendResponse {
@@ -35,6 +38,7 @@ const APPEND_PRODUCER = 0x10;
 const APPEND_EPOCH = 0x18;
 const APPEND_SEQUENCE = 0x20;
 const APPEND_EXPECTED = 0x28;
+const APPEND_FENCE = 0x32;
 const APPEND_GZIP = 0x3a;
 const APPEND_FIELDS = [
   APPEND_RECORDS,
@@ -42,6 +46,7 @@ const APPEND_FIELDS = [
   APPEND_EPOCH,
   APPEND_SEQUENCE,
   APPEND_EXPECTED,
+  APPEND_FENCE,
   APPEND_GZIP,
 ];
 const RECORD_VALUE = 0x0a;
@@ -68,6 +73,8 @@ export function encodeAppendRequest(request: AppendRequest): Buffer {
   total += uintLength(request.sequence) + (expected === null ? 0 : 1 + varintLength(expected));
   for (const length of lengths) total += bytesLength(length);
   if (gzip !== null) total += bytesLength(gzip.length);
+  const fence = request.fencingToken === null ? null : encodeUtf8(request.fencingToken);
+  if (fence !== null) total += bytesLength(fence.length);
   const bytes = Buffer.allocUnsafe(total);
   let at = 0;
   for (const [ordinal, record] of request.records.entries()) {
@@ -81,6 +88,7 @@ export function encodeAppendRequest(request: AppendRequest): Buffer {
     bytes[at] = APPEND_EXPECTED;
     at = putVarint(bytes, at + 1, expected);
   }
+  if (fence !== null) at = putBytes(bytes, at, APPEND_FENCE, fence);
   if (gzip !== null) putBytes(bytes, at, APPEND_GZIP, gzip);
   return bytes;
 }
@@ -108,6 +116,7 @@ export function decodeAppendRequest(bytes: Uint8Array): AppendRequest | Malforme
   let sequence = 0;
   let expectedEndOffset: number | null = null;
   let gzip: Uint8Array | null = null;
+  let fencingToken: string | null = null;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === APPEND_RECORDS) {
       const record = readRecord(reader);
@@ -119,9 +128,11 @@ export function decodeAppendRequest(bytes: Uint8Array): AppendRequest | Malforme
     else if (tag === APPEND_EPOCH) epoch = reader.uint32();
     else if (tag === APPEND_SEQUENCE) sequence = reader.uint();
     else if (tag === APPEND_GZIP) gzip = reader.bytes();
+    else if (tag === APPEND_FENCE) fencingToken = reader.string();
     else expectedEndOffset = reader.uint();
   }
-  return reader.malformed ?? { records, gzip, producerId, epoch, sequence, expectedEndOffset };
+  const conditions = { expectedEndOffset, fencingToken };
+  return reader.malformed ?? { records, gzip, producerId, epoch, sequence, ...conditions };
 }
 
 function tooMany(what: string): string {

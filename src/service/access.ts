@@ -46,6 +46,12 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Log/Read": CONSUME,
   "/cairn.v1.Log/ReadStream": CONSUME,
   "/cairn.v1.Log/CheckTail": DESCRIBE,
+  // And for each cursor the action `consume` on `cursor/NAME`.
+  "/cairn.v1.Log/CommitCursor": DESCRIBE,
+  "/cairn.v1.Log/FetchCursor": DESCRIBE,
+  "/cairn.v1.Log/ListCursors": DESCRIBE,
+  "/cairn.v1.Log/DeleteCursor": DESCRIBE,
+  "/cairn.v1.Log/Fence": PRODUCE,
   "POST /": PRODUCE,
   "GET /": CONSUME,
   "GET /records": CONSUME,

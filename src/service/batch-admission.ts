@@ -18,6 +18,8 @@ export interface AppendRequest {
   readonly epoch: number;
   readonly sequence: number;
   readonly expectedEndOffset: number | null;
+  /** Null: the writer names none, and is not fenced off. */
+  readonly fencingToken: string | null;
 }
 
 export interface BatchBounds {

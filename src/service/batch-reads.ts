@@ -125,18 +125,23 @@ export class BatchReads {
     caller: Caller,
     { from, consistency }: ReadRequest,
   ): Promise<{ readonly kind: "begun"; readonly offset: number } | Faulted> {
+    const fault = await this.freshen(caller, consistency);
+    if (fault !== null) return { kind: "fault", fault };
+    const status = this.#node.status();
+    if (status === null) return { kind: "fault", fault: OPENING };
+    return { kind: "begun", offset: placeOf(from, status) };
+  }
+
+  /** Null once this member is as fresh as that; else why it is not. */
+  async freshen(caller: Caller, consistency: ReadRequest["consistency"]): Promise<Fault | null> {
     if (consistency === "linearizable") {
       const tail = await this.#node.checkTail(caller);
-      if (tail.kind === "fault") return tail;
+      if (tail.kind === "fault") return tail.fault;
     }
     const status = this.#node.status();
-    if (status === null || status.state === "opening") {
-      return { kind: "fault", fault: { code: "not-serving", state: "opening" } };
-    }
-    if (consistency === "leader" && status.leader !== status.name) {
-      return { kind: "fault", fault: notLeader(status) };
-    }
-    return { kind: "begun", offset: placeOf(from, status) };
+    if (status === null || status.state === "opening") return OPENING;
+    if (consistency === "leader" && status.leader !== status.name) return notLeader(status);
+    return null;
   }
 
   #bytesMax({ bytesMax }: ReadRequest): number {
@@ -153,6 +158,8 @@ export class BatchReads {
     return this.#batches([], this.#node.status()?.endOffset ?? 0);
   }
 }
+
+const OPENING: Fault = { code: "not-serving", state: "opening" };
 
 function placeOf(from: ReadFrom, { startOffset, endOffset }: NodeStatus): number {
   switch (from.kind) {

@@ -17,6 +17,7 @@ import { Access, CONSUME, DESCRIBE, PRODUCE } from "./access.ts";
 import { type AppendRequest, BatchAdmission, isDraft } from "./batch-admission.ts";
 import { type Batches, BatchReads, type BatchSink, type ReadRequest } from "./batch-reads.ts";
 import type { Caller } from "./caller.ts";
+import { CursorRequests } from "./cursor-requests.ts";
 import { InFlight, type Respond } from "./in-flight.ts";
 import { type ProduceSink, ProduceStream } from "./produce-stream.ts";
 import { type ConsumedRecord, recordsOf } from "./records.ts";
@@ -63,6 +64,14 @@ export type Tail = Extract<Answer, { kind: "tail" }>;
 export type Consumed = { readonly kind: "consumed"; readonly record: ConsumedRecord };
 export type Servers = { readonly kind: "servers"; readonly servers: readonly MemberInfo[] };
 
+/** What an append asks of the log as it then is. */
+type AppendConditions = Partial<
+  Pick<
+    Extract<ClientRequest, { kind: "append" }>,
+    "expectedEndOffset" | "fencingToken" | "expectedCursor"
+  >
+>;
+
 /** Where the records of a consume stream go. */
 export interface ConsumeSink {
   /** Null when all were taken at once; else resolves when they are, or when the caller is gone. */
@@ -84,6 +93,8 @@ export class LogService implements Clients {
   readonly #inFlight: InFlight;
   readonly #batchReads: BatchReads;
   readonly #admission: BatchAdmission;
+  /** Cursors and the fence. */
+  readonly cursors: CursorRequests;
   readonly #packing: Packing;
   #host: NodeHost | null = null;
 
@@ -103,6 +114,19 @@ export class LogService implements Clients {
         this.#fetch(caller, offset, bytesMax, wait, deadline),
       checkTail: (caller) => this.#tail(caller),
       inMs: (ms) => after(this.#clock.now(), millis(ms)),
+    });
+    this.cursors = new CursorRequests({
+      refusal: (caller, need) => this.#access.refusal(caller, need),
+      wall: () => this.#clock.wall(),
+      append: (caller, draft, conditions) =>
+        new Promise((resolve) => this.#append(caller, draft, conditions, resolve)),
+      readCursors: (caller, names) =>
+        new Promise((resolve) => {
+          const requestId = this.#inFlight.nextId();
+          const request: ClientRequest = { kind: "read-cursors", requestId, names };
+          this.#ask(caller, request, this.#deadline(), resolve);
+        }),
+      freshen: (caller, consistency) => this.#batchReads.freshen(caller, consistency),
     });
   }
 
@@ -303,18 +327,21 @@ export class LogService implements Clients {
   }
 
   #produceOne(caller: Caller | null, value: Uint8Array, respond: Respond): void {
-    this.#append(caller, this.#admission.single(value, this.#clock.wall()), null, respond);
+    this.#append(caller, this.#admission.single(value, this.#clock.wall()), {}, respond);
   }
 
   #appendBatch(caller: Caller | null, request: AppendRequest, respond: Respond): void {
     const admitted = this.#admission.draft(request, this.#clock.wall());
-    this.#append(caller, admitted, request.expectedEndOffset as Offset | null, respond);
+    const { fencingToken } = request;
+    const expectedEndOffset = request.expectedEndOffset as Offset | null;
+    const fence = fencingToken === null ? {} : { fencingToken };
+    this.#append(caller, admitted, { expectedEndOffset, ...fence }, respond);
   }
 
   #append(
     caller: Caller | null,
     draft: Draft | Fault,
-    expectedEndOffset: Offset | null,
+    conditions: AppendConditions,
     respond: Respond,
   ): void {
     const requestId = this.#inFlight.nextId();
@@ -322,7 +349,8 @@ export class LogService implements Clients {
       respond({ kind: "fault", requestId, fault: draft });
       return;
     }
-    const request: ClientRequest = { kind: "append", requestId, draft, expectedEndOffset };
+    const anywhere = { expectedEndOffset: null };
+    const request: ClientRequest = { kind: "append", requestId, draft, ...anywhere, ...conditions };
     this.#ask(caller, request, this.#deadline(), respond);
   }
 

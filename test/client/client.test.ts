@@ -122,6 +122,45 @@ describe("a client", () => {
     expect(read).toEqual([...values.map((value) => `k${value}`), "short"]);
   });
 
+  test("keeps a consumer's place in the log, and finds it again", async () => {
+    await startServer("n1");
+    const client = clientOf();
+    expect((await errorOf(client.fetchCursor("mailer"))).code).toBe("cursor-not-found");
+    await client.commitCursor("mailer", 7, { expected: null, ttlMs: 60_000 });
+    await client.commitCursor("archive", 2);
+    expect(await client.fetchCursor("mailer")).toMatchObject({ offset: 7, ttlMs: 60_000 });
+    const late = await errorOf(client.commitCursor("mailer", 8, { expected: 6 }));
+    expect([late.code, late.facts["offset"]]).toEqual(["cursor-mismatch", "7"]);
+    expect((await client.listCursors()).map(({ name }) => name)).toEqual(["archive", "mailer"]);
+    expect((await client.listCursors("m")).map(({ name }) => name)).toEqual(["mailer"]);
+    await client.deleteCursor("mailer", { expected: 7 });
+    expect((await client.listCursors()).map(({ name }) => name)).toEqual(["archive"]);
+  });
+
+  test("keeps a former writer out by a fence", async () => {
+    await startServer("n1");
+    const client = clientOf();
+    await client.append(values("before"), { fencingToken: "" });
+    await client.fence("second");
+    const former = await errorOf(client.append(values("late"), { fencingToken: "first" }));
+    expect([former.code, former.isOutcomeUnknown]).toEqual(["fenced-off", false]);
+    await client.append(values("after"), { fencingToken: "second" });
+    expect((await errorOf(client.fence("third", { expected: "first" }))).code).toBe("fenced-off");
+    expect(cluster.texts).toEqual(["before", "after"]);
+  });
+
+  test("does not repeat a conditional commit whose outcome it does not know", async () => {
+    const server = await startServer("n1");
+    const client = clientOf();
+    server.node.mishaps.push({ after: { code: "outcome-unknown" } });
+    const error = await errorOf(client.commitCursor("mailer", 7, { expected: null }));
+    expect([error.code, error.isOutcomeUnknown]).toEqual(["outcome-unknown", true]);
+    expect(await client.fetchCursor("mailer")).toMatchObject({ offset: 7 });
+    server.node.mishaps.push({ after: { code: "outcome-unknown" } });
+    await client.commitCursor("mailer", 9);
+    expect(await client.fetchCursor("mailer")).toMatchObject({ offset: 9 });
+  });
+
   test("joins appends that wait into one batch and answers each with its own offset", async () => {
     const server = await startServer("n1");
     const client = clientOf();

@@ -5,6 +5,18 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeBatch, type NewRecord } from "../../src/base/record-batch.ts";
 import {
+  decodeCommitCursorRequest,
+  decodeCursors,
+  decodeCursorsRequest,
+  decodeDeleteCursorRequest,
+  decodeFenceRequest,
+  encodeCommitCursorRequest,
+  encodeCursors,
+  encodeCursorsRequest,
+  encodeDeleteCursorRequest,
+  encodeFenceRequest,
+} from "../../src/proto/cairn-cursors.ts";
+import {
   decodeReadRequest,
   decodeReadResponse,
   encodeReadRequest,
@@ -64,6 +76,7 @@ const appendRequests = fc.record({
   epoch: fc.nat(0xffff),
   sequence: offsets,
   expectedEndOffset: fc.option(offsets, { nil: null }),
+  fencingToken: fc.option(texts, { nil: null }),
 });
 const servers = fc.record({ id: texts, rpcAddr: texts, isLeader: fc.boolean() });
 
@@ -201,13 +214,15 @@ describe("cairn.v1", () => {
         expect(read["epoch"] ?? 0).toBe(request.epoch);
         expect(read["sequence"] ?? 0).toBe(request.sequence);
         expect(read["expectedEndOffset"] ?? null).toBe(request.expectedEndOffset);
-        const { expectedEndOffset, gzip, ...rest } = request;
+        expect(read["fencingToken"] ?? null).toBe(request.fencingToken);
+        const { expectedEndOffset, gzip, fencingToken, ...rest } = request;
         expect("gzip" in read ? plain(read["gzip"] as Uint8Array) : null).toEqual(
           gzip === null ? null : plain(gzip),
         );
         const theirs = theirBytes("cairn.v1.AppendRequest", {
           ...rest,
           ...(gzip === null ? {} : { gzip }),
+          ...(fencingToken === null ? {} : { fencingToken }),
           ...(expectedEndOffset === null ? {} : { expectedEndOffset }),
         });
         const decoded = decodeAppendRequest(theirs);
@@ -336,6 +351,104 @@ describe("cairn.v1 reads in batches", () => {
   });
 });
 
+describe("cairn.v1 cursors", () => {
+  const cursors = fc.array(
+    fc.record({ name: texts, offset: offsets, ttlMs: offsets, timestampMs: offsets }),
+    { maxLength: 4 },
+  );
+  const shown = (type: string, bytes: Uint8Array) =>
+    messageType(type).toObject(messageType(type).decode(bytes), {
+      longs: Number,
+      enums: String,
+      defaults: true,
+    });
+
+  test("commits and deletions read the same on both sides, with and without a condition", () => {
+    const conditions = fc.oneof(offsets, fc.constantFrom(null, undefined));
+    fc.assert(
+      fc.property(texts, offsets, offsets, conditions, (name, offset, ttlMs, expected) => {
+        const commit = { name, offset, ttlMs, expected };
+        const { expectedOffset, ...read } = shown(
+          "cairn.v1.CommitCursorRequest",
+          encodeCommitCursorRequest(commit),
+        );
+        expect(read).toMatchObject({ name, offset, ttlMs, expectNone: expected === null });
+        if (typeof expected === "number") expect(expectedOffset).toBe(expected);
+        const condition =
+          expected === null
+            ? { expectNone: true }
+            : expected === undefined
+              ? {}
+              : { expectedOffset: expected };
+        const theirs = theirBytes("cairn.v1.CommitCursorRequest", {
+          name,
+          offset,
+          ttlMs,
+          ...condition,
+        });
+        expect(decodeCommitCursorRequest(theirs)).toEqual(commit);
+        if (expected === null) return;
+        const deletion = { name, expected };
+        const deleted = theirBytes("cairn.v1.DeleteCursorRequest", { name, ...condition });
+        expect(decodeDeleteCursorRequest(deleted)).toEqual(deletion);
+        expect(decodeDeleteCursorRequest(encodeDeleteCursorRequest(deletion))).toEqual(deletion);
+      }),
+    );
+  });
+
+  test("lists of cursors read the same on both sides, and one is a list of one", () => {
+    fc.assert(
+      fc.property(cursors, (list) => {
+        const bytes = encodeCursors(list);
+        expect(shown("cairn.v1.ListCursorsResponse", bytes)).toEqual({
+          cursors: list.map(({ name, offset, ttlMs, timestampMs }) => {
+            return { name, offset, ttlMs, timestampMs };
+          }),
+        });
+        expect(
+          decodeCursors(theirBytes("cairn.v1.ListCursorsResponse", { cursors: list })),
+        ).toEqual(list);
+        const [first] = list;
+        if (first === undefined) return;
+        const one = shown("cairn.v1.FetchCursorResponse", encodeCursors([first]));
+        expect(one).toEqual({ cursor: first });
+      }),
+    );
+  });
+
+  test("questions for cursors and fences read the same on both sides", () => {
+    const freshness = fc.constantFrom("local" as const, "leader" as const, "linearizable" as const);
+    fc.assert(
+      fc.property(
+        texts,
+        freshness,
+        fc.option(texts, { nil: undefined }),
+        (name, consistency, expected) => {
+          const request = { name, consistency };
+          const bytes = encodeCursorsRequest(request);
+          const wanted = CONSISTENCY_OF[consistency];
+          expect(shown("cairn.v1.FetchCursorRequest", bytes)).toEqual({
+            name,
+            consistency: wanted,
+          });
+          expect(shown("cairn.v1.ListCursorsRequest", bytes)).toEqual({
+            prefix: name,
+            consistency: wanted,
+          });
+          expect(decodeCursorsRequest("FetchCursorRequest", bytes)).toEqual(request);
+          const fence = { token: name, expected };
+          const theirs = theirBytes("cairn.v1.FenceRequest", {
+            token: name,
+            ...(expected === undefined ? {} : { expectedToken: expected }),
+          });
+          expect(decodeFenceRequest(theirs)).toEqual(fence);
+          expect(decodeFenceRequest(encodeFenceRequest(fence))).toEqual(fence);
+        },
+      ),
+    );
+  });
+});
+
 describe("google.rpc.Status", () => {
   const names = fc.string({ minLength: 1, maxLength: 10 });
   const details: fc.Arbitrary<StatusDetail> = fc.oneof(
@@ -393,6 +506,11 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeCheckTailResponse,
   decodeReadRequest,
   decodeReadResponse,
+  decodeCommitCursorRequest,
+  decodeDeleteCursorRequest,
+  decodeCursorsRequest: (bytes) => decodeCursorsRequest("FetchCursorRequest", bytes),
+  decodeCursors,
+  decodeFenceRequest,
   decodeRpcStatus,
 };
 

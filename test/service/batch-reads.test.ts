@@ -45,7 +45,14 @@ beforeEach(() => {
 
 async function append(...texts: string[]): Promise<void> {
   const records = texts.map((text) => ({ value: bytes(text) }));
-  const none = { gzip: null, producerId: 0, epoch: 0, sequence: 0, expectedEndOffset: null };
+  const none = {
+    gzip: null,
+    fencingToken: null,
+    producerId: 0,
+    epoch: 0,
+    sequence: 0,
+    expectedEndOffset: null,
+  };
   await service.append(root(), { records, ...none });
 }
 

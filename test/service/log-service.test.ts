@@ -67,6 +67,7 @@ const nobody = () => new Caller("nobody");
 const batch = (texts: string[], rest: Partial<AppendRequest> = {}): AppendRequest => ({
   records: texts.map((value) => ({ value: bytes(value) })),
   gzip: null,
+  fencingToken: null,
   producerId: 0,
   epoch: 0,
   sequence: 0,

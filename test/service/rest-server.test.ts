@@ -254,7 +254,14 @@ describe("records", () => {
       key: bytes("k"),
       headers,
     }));
-    const none = { producerId: 0, epoch: 0, sequence: 0, expectedEndOffset: null, gzip: null };
+    const none = {
+      producerId: 0,
+      epoch: 0,
+      sequence: 0,
+      expectedEndOffset: null,
+      gzip: null,
+      fencingToken: null,
+    };
     await desk.service.append(new Caller("root"), { records, ...none });
     expect(linesOf(await ask(desk, "GET", "/records?from=1&limit=1"))).toEqual([
       {
