@@ -91,6 +91,11 @@ async function settled(count: () => number): Promise<number> {
   return last;
 }
 
+/** Its end, whether it was reset or closed in order: `once` would reject for a reset. */
+function closeOf(socket: { once(event: "close", listen: () => void): unknown }): Promise<void> {
+  return new Promise((resolve) => socket.once("close", () => resolve()));
+}
+
 describe("a connection", () => {
   test("that never finishes its handshake is closed", async () => {
     const server = await startServer({ grpc: { handshakeMsMax: 50 } });
@@ -98,7 +103,7 @@ describe("a connection", () => {
     socket.on("error", () => {});
     // The beginning of a TLS record whose rest does not come.
     socket.write(Buffer.from([0x16, 0x03, 0x01, 0x01, 0x00, 0x01]));
-    await once(socket, "close");
+    await closeOf(socket);
     await until(() => server.grpc.connections === 0);
     expect(server.refused).toEqual([expect.stringMatching(/^TLS handshake failed: /)]);
   });
@@ -112,7 +117,7 @@ describe("a connection", () => {
       const byte = hello.shift();
       if (byte !== undefined && socket.writable) socket.write(Uint8Array.of(byte));
     }, 5);
-    await once(socket, "close");
+    await closeOf(socket);
     clearInterval(dripping);
     expect(hello.length).toBeGreaterThan(0);
   });
@@ -125,7 +130,7 @@ describe("a connection", () => {
     const socket = connectTls({ host: "127.0.0.1", port: portOf(server), ...options });
     socket.on("error", () => {});
     socket.resume();
-    await once(socket, "close");
+    await closeOf(socket);
     await until(() => server.grpc.connections === 0);
   });
 
@@ -166,7 +171,7 @@ describe("a connection", () => {
     const socket = connectTcp(await mux.listen(), "127.0.0.1");
     socket.on("error", () => {});
     await once(socket, "connect");
-    await once(socket, "close");
+    await closeOf(socket);
     await until(() => mux.silentCount === 0);
     mux.destroy();
   });
