@@ -13,6 +13,7 @@ import {
   isCount,
   type LogIndex,
   type MemberId,
+  type Micros,
   NEVER,
   type Term,
   type WallMs,
@@ -191,7 +192,9 @@ export class Leader {
 
   snapshotEnded(now: Instant, peer: MemberId, ok: boolean): void {
     const { heartbeatInterval, electionTimeoutMax } = this.#server.options;
-    this.#peers.get(peer)?.snapshotEnded(now, ok ? electionTimeoutMax : heartbeatInterval);
+    // What was sent whole takes its time to be checked and installed; nothing is sent twice for it.
+    const patience = (electionTimeoutMax - heartbeatInterval) as Micros;
+    this.#peers.get(peer)?.snapshotEnded(ok ? after(now, patience) : now);
   }
 
   /** An answer of this term. Says what is wrong with one that no correct peer gives. */

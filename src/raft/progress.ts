@@ -153,13 +153,13 @@ export class Progress {
 
   /**
    * The host has sent the snapshot whole, or has given up. The peer's next acknowledgement says
-   * what it has; if none shows progress within `patience` of now, all begins anew.
+   * what it has; if none shows progress, all begins anew as if a probe had been lost `since` then.
    */
-  snapshotEnded(now: Instant, patience: Micros): void {
+  snapshotEnded(since: Instant): void {
     if (this.#mode !== "snapshot") return;
     this.#becomeProbe();
     this.#probeIsOut = true;
-    this.#waitingSince = after(now, patience);
+    this.#waitingSince = since;
   }
 
   /**
@@ -206,7 +206,7 @@ export class Progress {
   /** Messages to the peer are being lost: no use in a pipeline until it answers. */
   unreachable(now: Instant): void {
     if (this.#mode === "replicate") this.#becomeProbe();
-    else this.snapshotEnded(now, 0 as Micros);
+    else this.snapshotEnded(now);
   }
 
   /**

@@ -117,6 +117,8 @@ export function logOf(terms: readonly number[]): Entry[] {
 export interface Situation {
   readonly voters?: readonly string[];
   readonly learners?: readonly string[];
+  /** In place of the two above: the membership as of the base. */
+  readonly membership?: Membership;
   readonly term?: number;
   readonly votedFor?: string;
   /** Terms of the log's entries, from index 1. */
@@ -127,6 +129,8 @@ export interface Situation {
   readonly base?: number;
   /** First index that is still retained. */
   readonly trimmedTo?: number;
+  /** The place the retained log begins after. */
+  readonly start?: LogPoint;
   readonly options?: Partial<RaftOptions>;
 }
 
@@ -143,9 +147,10 @@ export function restoredOf(situation: Situation): RaftRestored {
       term: term(situation.term ?? all.at(-1)?.term ?? 0),
       votedFor: situation.votedFor === undefined ? null : id(situation.votedFor),
     },
-    membership: membershipOf(voters.map(memberOf), learners.map(memberOf)),
+    membership: situation.membership ?? simple(voters, learners),
     base: last === undefined ? LOG_START : pointAfter(last),
     termRuns: runs,
+    ...(situation.start === undefined ? {} : { start: situation.start }),
     tail: all.slice(base),
   };
 }
@@ -232,6 +237,10 @@ export class Subject {
   change(proposalId: number, voters: readonly string[], learners: readonly string[] = []): this {
     const target = { voters: voters.map(memberOf), learners: learners.map(memberOf) };
     return this.step({ kind: "membership-proposed", proposalId, target });
+  }
+
+  transfer(transferId: number, to: string | null): this {
+    return this.step({ kind: "transfer-requested", transferId, to: to === null ? null : id(to) });
   }
 
   /** Time passes, and is looked at once, at its end. */
