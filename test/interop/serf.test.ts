@@ -1,0 +1,231 @@
+// Stock Serf agents and members of ours in one cluster on loopback, in real time. Without the agent
+// (scripts/ci-tools brings it) this fails under CAIRN_REQUIRE_ALL=1 and says so otherwise.
+
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseIp } from "../../src/base/address.ts";
+import { EMPTY_BYTES, freeze } from "../../src/base/bytes.ts";
+import type { NodeId } from "../../src/base/ids.ts";
+import { suspicionTimeoutMax, suspicionTimeoutMin } from "../../src/gossip/formulas.ts";
+import { type Incarnation, type NodeRecord, OUR_VERSIONS } from "../../src/gossip/messages.ts";
+import { LAN_PROFILE } from "../../src/gossip/profiles.ts";
+import { encodeStream } from "../../src/gossip/stream-codec.ts";
+import { encodeTags } from "../../src/gossip/tags.ts";
+import { createMembership, type Membership } from "../../src/membership.ts";
+import { findSerf, SerfAgent } from "./serf-agent.ts";
+
+const serf = findSerf();
+const problem = "problem" in serf ? serf.problem : null;
+const isExcused = problem !== null && process.env["CAIRN_REQUIRE_ALL"] !== "1";
+if (isExcused) process.stderr.write(`serf.test.ts is not run: ${problem}\n`);
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(isSo: () => Promise<boolean> | boolean, withinMs: number): Promise<number> {
+  const began = performance.now();
+  while (!(await isSo())) {
+    if (performance.now() - began > withinMs) throw new Error(`not so within ${withinMs} ms`);
+    await sleep(100);
+  }
+  return performance.now() - began;
+}
+
+/** The longest that a failure may go unnoticed among so many: a probe lap, then suspicion. */
+function detectionMsMax(members: number): number {
+  const { suspicionMult, probeInterval, suspicionMaxTimeoutMult } = LAN_PROFILE;
+  const least = suspicionTimeoutMin(suspicionMult, members, probeInterval);
+  const most = suspicionTimeoutMax(least, suspicionMaxTimeoutMult);
+  return (most + 3 * probeInterval) / 1000;
+}
+
+describe.skipIf(isExcused)("members among stock Serf agents", () => {
+  const agents: SerfAgent[] = [];
+  const ours = new Map<string, Membership>();
+  const told: string[] = [];
+  let twoWas = "";
+  const names = ["alpha", "beta", "gamma", "one", "two", "three"];
+
+  const startAgent = async (name: string, flags: string[]): Promise<SerfAgent> => {
+    if ("problem" in serf) throw new Error(`no serf: ${serf.problem}`);
+    const agent = await SerfAgent.start(serf.path, name, flags);
+    agents.push(agent);
+    return agent;
+  };
+  const agentAt = (at: number): SerfAgent => {
+    const agent = agents[at];
+    if (agent === undefined) throw new Error(`no agent ${at}`);
+    return agent;
+  };
+  const our = (name: string): Membership => {
+    const member = ours.get(name);
+    if (member === undefined) throw new Error(`no member ${name}`);
+    return member;
+  };
+  const openOurs = async (name: string, joins: string, bindAddr = "127.0.0.1:0") => {
+    const member = await createMembership({
+      nodeName: name,
+      bindAddr,
+      tags: { kind: "ours", rpc_addr: `127.0.0.1:${name.length}` },
+      startJoinAddrs: [joins],
+      handler: {
+        leave: (left) => told.push(`${name}: leave ${left.name}`),
+        fail: (failed) => told.push(`${name}: fail ${failed.name}`),
+      },
+    });
+    ours.set(name, member);
+    return member;
+  };
+  const statusAt = (observer: string, name: string) =>
+    our(observer)
+      .members()
+      .find((member) => member.name === name)?.status;
+  const everybodyAlive = async (): Promise<boolean> => {
+    const views: { name: string; status: string }[][] = [];
+    for (const member of ours.values()) views.push([...member.members()]);
+    for (const agent of agents) views.push(await agent.members());
+    return views.every((view) => {
+      const alive = view.filter(({ status }) => status === "alive");
+      return (
+        alive
+          .map(({ name }) => name)
+          .sort()
+          .join() === names.toSorted().join()
+      );
+    });
+  };
+
+  beforeAll(async () => {
+    const first = await startAgent("alpha", ["-tag", "role=web"]);
+    await startAgent("beta", [`-join=${first.address}`]);
+    await startAgent("gamma", [`-join=${first.address}`]);
+    const one = await openOurs("one", first.address);
+    await openOurs("two", one.localAddr);
+    await openOurs("three", agentAt(2).address);
+  });
+  afterAll(async () => {
+    for (const member of ours.values()) await member.stop();
+    for (const agent of agents) await agent.kill();
+  });
+
+  test("see all and are seen by all, with tags, for a minute", { timeout: 120_000 }, async () => {
+    await until(everybodyAlive, 40_000);
+    for (let check = 0; check < 12; check++) {
+      await sleep(5000);
+      expect(await everybodyAlive()).toBe(true);
+    }
+    for (const agent of agents) {
+      expect((await agent.member("two"))?.tags).toEqual({ kind: "ours", rpc_addr: "127.0.0.1:3" });
+    }
+    const seen = our("two").members();
+    expect(seen.find(({ name }) => name === "alpha")?.tags).toEqual({ role: "web" });
+    expect(told).toEqual([]);
+    expect(agents.flatMap((agent) => agent.complaints())).toEqual([]);
+    for (const member of ours.values()) expect(member.status().healthScore).toBe(0);
+  });
+
+  test("tell their new tags, and hear those of agents", async () => {
+    await our("one").setTags({ kind: "ours", zone: "z1" });
+    await until(async () => (await agentAt(1).member("one"))?.tags["zone"] === "z1", 5000);
+    await agentAt(2).command("tags", "-set", "zone=z9");
+    await until(() => {
+      const gamma = our("two")
+        .members()
+        .find(({ name }) => name === "gamma");
+      return gamma?.tags["zone"] === "z9";
+    }, 5000);
+  });
+
+  test("leave, and see agents leave, in good order", async () => {
+    await our("three").leave();
+    await our("three").stop();
+    ours.delete("three");
+    await until(async () => (await agentAt(0).member("three"))?.status === "left", 5000);
+    await agentAt(1).command("leave");
+    await until(() => statusAt("two", "beta") === "left", 5000);
+    expect(told.toSorted()).toEqual(
+      ["one: leave beta", "one: leave three", "two: leave beta", "two: leave three"].toSorted(),
+    );
+    const complaints = agents.flatMap((agent) => agent.complaints());
+    expect(complaints.filter((line) => !line.includes("Serf shutdown detected"))).toEqual([]);
+  });
+
+  test("that say nothing more are failed to agents, and agents to us", {
+    timeout: 120_000,
+  }, async () => {
+    twoWas = our("two").localAddr;
+    await our("two").stop();
+    ours.delete("two");
+    const bound = detectionMsMax(6);
+    await until(async () => (await agentAt(0).member("two"))?.status === "failed", bound);
+    await agentAt(2).kill();
+    await until(() => statusAt("one", "gamma") === "failed", bound);
+    expect(told.slice(4)).toEqual(["one: fail two", "one: fail gamma"]);
+  });
+
+  test("come back, whether they had failed or left", async () => {
+    // Agents give a failed member's name to nobody at another address, a left one's to anybody.
+    await openOurs("two", agentAt(0).address, twoWas);
+    await openOurs("three", agentAt(0).address);
+    for (const name of ["two", "three"]) {
+      await until(async () => (await agentAt(0).member(name))?.status === "alive", 5000);
+      await until(() => statusAt("one", name) === "alive", 5000);
+    }
+  });
+
+  test("force-leave a failed agent, and an agent does one of ours", async () => {
+    await our("one").forceLeave("gamma");
+    await until(async () => (await agentAt(0).member("gamma"))?.status === "left", 5000);
+    await our("three").stop();
+    ours.delete("three");
+    await until(() => statusAt("one", "three") === "failed", detectionMsMax(6));
+    await until(async () => (await agentAt(0).member("three"))?.status === "failed", 5000);
+    await agentAt(0).command("force-leave", "three");
+    await until(() => statusAt("one", "three") === "left", 5000);
+  });
+});
+
+describe.skipIf(isExcused)("a push/pull of 200 kB", () => {
+  test("is read from a stock agent, and by one", { timeout: 60_000 }, async () => {
+    if ("problem" in serf) throw new Error(serf.problem);
+    const agent = await SerfAgent.start(serf.path, "big");
+    const ip = parseIp("127.0.0.1") ?? EMPTY_BYTES;
+    const nodes = Array.from(
+      { length: 400 },
+      (_, at): NodeRecord => ({
+        node: `filler-${String(at).padStart(4, "0")}` as NodeId,
+        address: { ip, port: 40_000 + at },
+        incarnation: 1 as Incarnation,
+        meta: encodeTags(new Map([["filler", "x".repeat(480)]])),
+        state: "alive",
+        versions: OUR_VERSIONS,
+      }),
+    );
+    const bytes = encodeStream(
+      { kind: "push-pull", join: true, nodes, nodesDropped: 0, serf: null },
+      { compress: false },
+    );
+    expect(bytes.length).toBeGreaterThan(200_000);
+    const [, port] = agent.address.split(":");
+    const socket = connect(Number(port), "127.0.0.1", () => socket.write(freeze(bytes)));
+    socket.resume();
+    let member: Membership | null = null;
+    try {
+      await until(async () => (await agent.members()).length === 401, 10_000);
+      member = await createMembership({
+        nodeName: "reader",
+        bindAddr: "127.0.0.1:0",
+        startJoinAddrs: [agent.address],
+      });
+      // Those that the agent has found out to be dead by now are unknown to who comes later.
+      expect(member.members().length).toBeGreaterThan(380);
+      expect(member.members().find(({ name }) => name === "filler-0399")?.tags).toEqual({
+        filler: "x".repeat(480),
+      });
+      expect((await agent.member("reader"))?.status).toBe("alive");
+    } finally {
+      socket.destroy();
+      await member?.stop();
+      await agent.kill();
+    }
+  });
+});
