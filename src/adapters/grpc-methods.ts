@@ -37,8 +37,11 @@ import type {
   WritableCall,
 } from "./grpc-gate.ts";
 import { grpcStatusOf } from "./grpc-status.ts";
+import type { UnreadAnswers } from "./unread-answers.ts";
 
-export function logV1Methods(service: LogService): ServedMethods {
+const BUSY_RETRY_MS = 50;
+
+export function logV1Methods(service: LogService, unread: UnreadAnswers): ServedMethods {
   const getServers = unary(
     (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
     async (caller) => service.getServers(caller),
@@ -53,7 +56,8 @@ export function logV1Methods(service: LogService): ServedMethods {
       (caller, value) => service.produce(caller, value),
       ({ offset }) => encodeProduceResponse(offset),
     ),
-    "/log.v1.Log/Consume": unary(
+    "/log.v1.Log/Consume": large(
+      unread,
       decodeConsumeRequest,
       (caller, offset) => service.consume(caller, offset),
       ({ record }) => encodeConsumeResponse(record),
@@ -66,7 +70,7 @@ export function logV1Methods(service: LogService): ServedMethods {
   };
 }
 
-export function cairnV1Methods(service: LogService): ServedMethods {
+export function cairnV1Methods(service: LogService, unread: UnreadAnswers): ServedMethods {
   return {
     "/cairn.v1.Log/Append": unary(
       decodeAppendRequest,
@@ -78,7 +82,8 @@ export function cairnV1Methods(service: LogService): ServedMethods {
       decodeAppendRequest,
       encodeAppendResponse,
     ),
-    "/cairn.v1.Log/Read": unary(
+    "/cairn.v1.Log/Read": large(
+      unread,
       decodeReadRequest,
       (caller, request) => service.read(caller, request),
       encodeReadResponse,
@@ -155,6 +160,37 @@ function unary<Request, Answer>(
 
 function isFaulted<Answer>(answer: Answer | Faulted): answer is Faulted {
   return (answer as Faulted).kind === "fault";
+}
+
+/**
+ * A unary method whose answers are as large as records: it is counted until the other end has read
+ * it. To grpc-js it is a stream of one, the same on the wire, for only streams say when a message
+ * has left.
+ */
+function large<Request, Answer>(
+  unread: UnreadAnswers,
+  decode: (bytes: Buffer) => Request | Malformed,
+  run: (caller: Caller, request: Request) => Promise<Answer | Faulted>,
+  encode: (answer: Answer) => Buffer,
+): ServedMethod {
+  return serverStream(decode, async (caller, request, call) => {
+    const answer = await run(caller, request);
+    if (isFaulted(answer)) return answer.fault;
+    if (call.cancelled) return { code: "cancelled" };
+    const bytes = encode(answer);
+    const peer = call.getPeer();
+    if (!unread.take(peer, bytes.length)) {
+      return { code: "overloaded", what: "unread answers", retryAfterMs: BUSY_RETRY_MS };
+    }
+    let isUnread = true;
+    const give = () => {
+      if (isUnread) unread.give(peer, bytes.length);
+      isUnread = false;
+    };
+    call.once("cancelled", give);
+    call.write(bytes, give);
+    return null;
+  });
 }
 
 /** A stream of answers to one request. `run` ends with null where the stream ends in order. */

@@ -12,6 +12,7 @@ import { serveMethods } from "./grpc-gate.ts";
 import { cairnV1Methods, logV1Methods } from "./grpc-methods.ts";
 import { Refusals } from "./refusals.ts";
 import { type ServerTls, TlsDoor } from "./tls-door.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 
 export interface GrpcServerOptions {
   /** Null: plaintext, for development; the service decides whom it serves then. */
@@ -21,6 +22,8 @@ export interface GrpcServerOptions {
   readonly connectionsMax: number;
   /** Calls under way on one connection. */
   readonly callsMax: number;
+  /** Answers of one connection that it has not read; further ones are refused. */
+  readonly unreadBytesMax: number;
   /** A connection that has not shown its certificate after so long is dropped. */
   readonly handshakeMsMax: number;
   /** A connection without a call is told to go away after so long. */
@@ -50,6 +53,7 @@ export class GrpcServer {
   readonly #injector: ConnectionInjector;
   readonly #door: TlsDoor | null;
   readonly #refusals: Refusals;
+  readonly #unread: UnreadAnswers;
   readonly #connections = new Set<Duplex>();
   readonly #expiring: NodeJS.Timeout;
   #isClosed = false;
@@ -66,7 +70,11 @@ export class GrpcServer {
       "grpc.max_connection_idle_ms": options.idleMsMax,
       "grpc.enable_channelz": 0,
     });
-    const methods = { ...logV1Methods(service), ...cairnV1Methods(service) };
+    this.#unread = new UnreadAnswers(options.unreadBytesMax);
+    const methods = {
+      ...logV1Methods(service, this.#unread),
+      ...cairnV1Methods(service, this.#unread),
+    };
     serveMethods(this.#server, service, methods);
     this.methods = Object.keys(methods);
     // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the
@@ -84,6 +92,11 @@ export class GrpcServer {
   /** Connections that are open, those still shaking hands among them. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Bytes of unary answers that have not left, of all connections. */
+  get unreadBytes(): number {
+    return this.#unread.bytes;
   }
 
   /** For connections from now on. Throws an Error, and keeps the old ones, when they do not fit. */

@@ -38,6 +38,8 @@ export const LIMITS = {
   "batch-bytes": { standard: 0, low: 0, high: 64 * MIB },
   /** One answer to a Read. */
   "read-bytes": { standard: 4 * MIB, low: 1024, high: 64 * MIB },
+  /** Answers to Read and Consume that one connection has not read yet. */
+  "unread-bytes": { standard: 64 * MIB, low: 64 * KIB, high: 4 * GIB },
   /** What a stream reads ahead of its consumer. */
   "read-ahead-bytes": { standard: 256 * KIB, low: 1024, high: 64 * MIB },
   /** Appends in flight on one stream. */

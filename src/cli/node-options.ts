@@ -77,6 +77,7 @@ export function grpcBoundsOf(config: AgentConfig): GrpcBounds {
     callsMax: limits.calls,
     handshakeMsMax: limits["handshake-ms"],
     idleMsMax: limits["idle-ms"],
+    unreadBytesMax: limits["unread-bytes"],
   };
 }
 

@@ -246,4 +246,25 @@ describe("a consumer that does not read", () => {
       await until(() => server.service.inFlight === 0);
     },
   );
+
+  test("of many answers gets no more than the bound on unread ones, and others get theirs", async () => {
+    const server = await filled({ grpc: { unreadBytesMax: 2_000_000 } });
+    const session = sessionTo(server);
+    await once(session, "remoteSettings");
+    const request = { from: { earliest: {} }, bytesMax: 1_000_000 };
+    const statuses: string[] = [];
+    for (let i = 0; i < 50; i++) {
+      const stream = open(session, "/cairn.v1.Log/Read", request);
+      stream.pause();
+      // A refusal comes in the headers already, an answer's status after the answer.
+      stream.on("response", (headers) => statuses.push(String(headers["grpc-status"] ?? "open")));
+    }
+    await until(() => statuses.length === 50);
+    expect(statuses.filter((status) => status === "8").length).toBeGreaterThanOrEqual(48);
+    expect(server.grpc.unreadBytes).toBeGreaterThan(0);
+    expect(server.grpc.unreadBytes).toBeLessThanOrEqual(2_000_000);
+    await clientOf(server).call("/cairn.v1.Log/Read", request);
+    session.destroy();
+    await until(() => server.grpc.unreadBytes === 0);
+  });
 });
