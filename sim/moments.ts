@@ -4,6 +4,7 @@
 
 import type { DiskOperation } from "../src/base/disk.ts";
 import type { LogIndex, Term } from "../src/base/ids.ts";
+import { nameOf } from "../src/base/membership.ts";
 import type { Computer } from "./observer.ts";
 import type { PlannedMishap } from "./plan.ts";
 
@@ -50,7 +51,7 @@ export class Moments {
       case "sync": {
         const votedFor = node.raft?.votedFor ?? null;
         const isVote = operation.file === HARD_STATE_FILE && votedFor !== null;
-        return isVote && votedFor !== node.name ? "vote-durable" : null;
+        return isVote && nameOf(votedFor) !== node.name ? "vote-durable" : null;
       }
       case "create":
         return operation.file.endsWith(STORE_SUFFIX) ? "segment-roll" : null;

@@ -2,11 +2,11 @@
 // paused finds its alarm rung and the heartbeat that moves it on, both waiting, and must not stand
 // for election. Owns who was heard when; looks at frames in mailboxes and at roles.
 
-import type { HardState } from "../../src/base/entry.ts";
 import type { Instant, NodeId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 import type { Computer } from "../observer.ts";
 import type { Report } from "./violation.ts";
+import { type Vote, voteOf } from "./vote.ts";
 
 export class Patience {
   readonly #report: Report;
@@ -35,9 +35,11 @@ export class Patience {
     this.#settled.delete(node);
   }
 
-  afterTurn({ name, raft }: Computer, durable: HardState): void {
+  afterTurn({ name, raft }: Computer, durable: Vote): void {
     const isSettled =
-      raft?.role === "follower" && raft.term === durable.term && raft.votedFor === durable.votedFor;
+      raft?.role === "follower" &&
+      raft.term === durable.term &&
+      voteOf(raft).votedFor === durable.votedFor;
     if (isSettled) this.#settled.add(name);
     else this.#settled.delete(name);
   }

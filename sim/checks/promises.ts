@@ -4,12 +4,13 @@
 // promises.
 
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
-import type { Entry, HardState } from "../../src/base/entry.ts";
+import type { Entry } from "../../src/base/entry.ts";
 import type { NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 import { isSameHead, printOf } from "./lineage.ts";
 import type { Durability, Safety } from "./safety.ts";
 import type { Property, Report } from "./violation.ts";
+import type { Vote } from "./vote.ts";
 
 type MessageOf<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: Kind }>;
 type AnswerOf<Kind extends Answer["kind"]> = Extract<Answer, { kind: Kind }>;
@@ -60,18 +61,18 @@ export class Promises {
   }
 
   #checkCandidacy(node: NodeId, { term }: MessageOf<"vote-request">): void {
-    const promised: HardState = { term, votedFor: node };
+    const promised: Vote = { term, votedFor: node };
     this.#checkHardState("promise-candidacy", node, promised, `asks for votes in term ${term}`);
   }
 
   #checkVote(node: NodeId, candidate: NodeId, { term }: MessageOf<"vote-reply">): void {
-    const promised: HardState = { term, votedFor: candidate };
+    const promised: Vote = { term, votedFor: candidate };
     const says = `grants ${candidate} its vote for term ${term}`;
     this.#checkHardState("promise-vote", node, promised, says);
     this.#safety.granted(node, term, candidate);
   }
 
-  #checkHardState(property: Property, node: NodeId, promised: HardState, says: string): void {
+  #checkHardState(property: Property, node: NodeId, promised: Vote, says: string): void {
     const durable = this.#durability.hardState(node);
     // A later term may have become durable in the same sync as the promised one.
     const isKept =

@@ -2,12 +2,13 @@
 // and all their disks: elections, leaders' logs, commits, restarts. Incremental: a turn costs what
 // it changed. Owns no disk (durability.ts) and no message (promises.ts).
 
-import type { EntryHead, HardState } from "../../src/base/entry.ts";
+import type { EntryHead } from "../../src/base/entry.ts";
 import type { LogIndex, NodeId, Term } from "../../src/base/ids.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 import { CommittedLog } from "./committed-log.ts";
 import { Lineage, printOf } from "./lineage.ts";
 import type { Property, Report } from "./violation.ts";
+import { type Vote, voteOf } from "./vote.ts";
 
 /** What the disks would still have after a power loss now. */
 export interface Durability {
@@ -15,7 +16,7 @@ export interface Durability {
   holds(node: NodeId, index: LogIndex, term: Term): boolean;
   /** The term of the entry at `index` that `node` would keep; null when it would keep none. */
   termAt(node: NodeId, index: LogIndex): Term | null;
-  hardState(node: NodeId): HardState;
+  hardState(node: NodeId): Vote;
 }
 
 /** One node as it was seen last. */
@@ -23,7 +24,7 @@ interface Watched {
   /** Of the present life; null until its log is open. */
   last: RaftStatus | null;
   /** The greatest hard state that was ever durable or promised, over all lives. */
-  floor: HardState;
+  floor: Vote;
   floorWhy: string;
   /** What a restart must bring back: durable when the node went down. */
   mustHave: { readonly index: LogIndex; readonly term: Term } | null;
@@ -98,7 +99,7 @@ export class Safety {
   }
 
   /** A hard state is durable, or was promised to somebody: no later life may have a lesser one. */
-  raiseFloor(node: NodeId, hardState: HardState, why: string): void {
+  raiseFloor(node: NodeId, hardState: Vote, why: string): void {
     const watched = this.#of(node);
     const { floor } = watched;
     if (hardState.term < floor.term) return;
@@ -170,10 +171,11 @@ export class Safety {
 
   #checkHardState(node: NodeId, watched: Watched, now: RaftStatus): void {
     const { floor, floorWhy } = watched;
-    const said = `${node} is in term ${now.term}, vote ${now.votedFor ?? "none"}`;
+    const { votedFor } = voteOf(now);
+    const said = `${node} is in term ${now.term}, vote ${votedFor ?? "none"}`;
     const kept = `${node} ${floorWhy} term ${floor.term}, vote ${floor.votedFor ?? "none"}`;
     if (now.term < floor.term) this.#found("hard-state-monotonic", node, kept, said);
-    const isOther = floor.votedFor !== null && now.votedFor !== floor.votedFor;
+    const isOther = floor.votedFor !== null && votedFor !== floor.votedFor;
     if (now.term === floor.term && isOther) this.#found("hard-state-monotonic", node, kept, said);
   }
 
@@ -237,10 +239,10 @@ export class Safety {
 
   /** A vote that was just given: the candidate's log must be at least as up to date. */
   #checkVote(node: NodeId, before: RaftStatus | null, now: RaftStatus): void {
-    const { votedFor, term } = now;
+    const { votedFor, term } = voteOf(now);
     // With a leader in the same turn the voter's log may have grown after the vote.
     if (before === null || votedFor === null || votedFor === node || now.leader !== null) return;
-    if (before.term === term && before.votedFor === votedFor) return;
+    if (before.term === term && voteOf(before).votedFor === votedFor) return;
     const candidate = this.#candidacies.get(`${term}/${votedFor}`);
     if (candidate === undefined) return;
     const { lastTerm, lastIndex } = candidate;

@@ -24,6 +24,7 @@ import { Promises } from "./promises.ts";
 import { type Durability, Safety } from "./safety.ts";
 import { Silence } from "./silence.ts";
 import type { Finding } from "./violation.ts";
+import { voteOf } from "./vote.ts";
 
 export class Watch implements Observer {
   readonly #disks = new Map<NodeId, DiskWatch>();
@@ -43,7 +44,7 @@ export class Watch implements Observer {
     const durability: Durability = {
       holds: (node, index, term) => this.#disk(node).certainTermAt(index) === term,
       termAt: (node, index) => this.#disk(node).certainTermAt(index),
-      hardState: (node) => this.#disk(node).hardState,
+      hardState: (node) => voteOf(this.#disk(node).hardState),
     };
     const report = (finding: Finding) => stage.report({ ...finding, at: stage.now });
     const safety = new Safety(voters, durability, report);
@@ -89,7 +90,7 @@ export class Watch implements Observer {
   afterTurn(node: Computer): void {
     this.#look(node);
     this.#silence?.afterTurn(node);
-    this.#patience?.afterTurn(node, this.#disk(node.name).hardState);
+    this.#patience?.afterTurn(node, voteOf(this.#disk(node.name).hardState));
     this.#elections?.afterTurn(node, this.#parts().stage.now);
     this.#looked.delete(node.name);
   }
@@ -112,7 +113,7 @@ export class Watch implements Observer {
     const leftover = disk.takeLeftover();
     if (leftover !== null) safety.truncated(node.name, leftover);
     if (operation.kind === "sync" && operation.file === HARD_STATE_FILE) {
-      safety.raiseFloor(node.name, disk.hardState, "stored");
+      safety.raiseFloor(node.name, voteOf(disk.hardState), "stored");
     }
   }
 

@@ -3,7 +3,7 @@
 
 import type { FrozenBytes } from "./bytes.ts";
 import type { Control } from "./control.ts";
-import type { LogIndex, NodeId, Offset, Term, WallMs, WriteId } from "./ids.ts";
+import type { LogIndex, MemberId, Offset, Term, WallMs, WriteId } from "./ids.ts";
 import type { Membership } from "./membership.ts";
 
 /** What a frame means. "marker" is node-local: it is on one disk, never in the log itself. */
@@ -106,7 +106,7 @@ export type Seal = (head: EntryHead, bytes: Uint8Array) => FrozenBytes;
 /** What must survive every crash before anything said because of it is sent (paper, Figure 2). */
 export interface HardState {
   readonly term: Term;
-  readonly votedFor: NodeId | null;
+  readonly votedFor: MemberId | null;
 }
 
 /**

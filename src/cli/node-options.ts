@@ -26,7 +26,10 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     name: config.nodeName as NodeId,
     clusterId: config.clusterId,
     address: config.address,
-    members: config.members.map(({ id, address }) => ({ id: id as NodeId, address })),
+    // Without a word on how the cluster begins, this node founds nothing and waits to be admitted.
+    members: config.mayCreate
+      ? config.members.map(({ id, address }) => ({ id: id as NodeId, address }))
+      : [],
     electionTimeoutMin: millis(config.electionTimeoutMs),
     electionTimeoutMax: millis(2 * config.electionTimeoutMs),
     heartbeatInterval: millis(config.heartbeatMs),

@@ -14,7 +14,7 @@
 import { assert } from "../base/assert.ts";
 import { getU64, putU64, viewOf } from "../base/bytes.ts";
 import type { HardState } from "../base/entry.ts";
-import type { LogIndex, NodeId, Position, Term } from "../base/ids.ts";
+import type { LogIndex, MemberId, Position, Term } from "../base/ids.ts";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import { HARD_STATE_FILE } from "./file-names.ts";
 import { type Flow, type Operation, perform } from "./flow.ts";
@@ -90,7 +90,10 @@ export function decodeSlot(bytes: Uint8Array, slot: SlotNumber): DecodedHardStat
   }
   const truncateFrom = getU64(view, 32);
   const state: HardStateSlot = {
-    hardState: { term: getU64(view, 24) as Term, votedFor: vote === "" ? null : (vote as NodeId) },
+    hardState: {
+      term: getU64(view, 24) as Term,
+      votedFor: vote === "" ? null : (vote as MemberId),
+    },
     sequence: getU64(view, 16),
     truncateFrom: truncateFrom === 0 ? null : (truncateFrom as LogIndex),
     durableIndex: getU64(view, 40) as LogIndex,

@@ -10,8 +10,8 @@
 //      only once that is durable. A used directory never founds.
 
 import { controlDraft } from "../base/control.ts";
-import { type Entry, type EntryHead, FRAME_HEADER_BYTES } from "../base/entry.ts";
-import type { LogIndex, MemberId, NodeId, Offset, Term, WallMs } from "../base/ids.ts";
+import { type Entry, headOf, LOG_START } from "../base/entry.ts";
+import type { LogIndex, MemberId, NodeId, Term, WallMs } from "../base/ids.ts";
 import { type Member, type Membership, membershipOf, nameOf } from "../base/membership.ts";
 import { sealFrame } from "../log/frame.ts";
 import type { Greeting } from "./links.ts";
@@ -56,25 +56,7 @@ export function foundingMembership(
 
 /** The first entry of a log. Its time is 0: no clock was asked, and time never runs backwards. */
 export function foundingEntry(membership: Membership): Entry {
-  const control = { kind: "membership", membership } as const;
-  const draft = controlDraft(control, 0 as WallMs);
-  const head: EntryHead = {
-    kind: draft.kind,
-    codec: draft.codec,
-    critical: draft.critical,
-    index: 1 as LogIndex,
-    term: FOUNDING_TERM,
-    prevTerm: 0 as Term,
-    offset: 0 as Offset,
-    count: 0,
-    timestamp: draft.timestamp,
-    bodyLength: draft.bytes.length - FRAME_HEADER_BYTES,
-    bodyCrc: draft.bodyCrc,
-    rawLength: draft.rawLength,
-    producerId: 0,
-    epoch: 0,
-    sequence: 0,
-    control,
-  };
+  const draft = controlDraft({ kind: "membership", membership }, 0 as WallMs);
+  const head = headOf(draft, 1 as LogIndex, FOUNDING_TERM, LOG_START);
   return { ...head, frame: sealFrame(head, draft.bytes) };
 }

@@ -30,9 +30,8 @@ import {
   type PeerPayload,
   PROTOCOL_MAX,
   PROTOCOL_MIN,
-  type Route,
-  RouteBytes,
 } from "./wire.ts";
+import { type Route, RouteBytes } from "./wire-head.ts";
 
 /** A link whose hello has not come by then is closed. */
 export const GREETING_TIME: Micros = millis(5000);
@@ -54,6 +53,8 @@ export interface LinksOptions {
   readonly acceptedMax: number;
   /** Addresses dialed only because somebody from there greeted us. */
   readonly strangersMax: number;
+  /** Whether to say in a hello to that node that this one waits for it to found the cluster. */
+  readonly awaits: (founder: NodeId) => boolean;
 }
 
 export interface LinksOutput {
@@ -98,7 +99,6 @@ export class Links {
   readonly #byLink = new Map<LinkId, Outgoing>();
   readonly #callers: Callers;
   #members: readonly MemberAddress[] = [];
-  #founder: NodeId | null = null;
   #isClosed = false;
   #nextLink = 2;
   #output: LinksOutput = { dials: [], sends: [], closes: [], notices: [] };
@@ -132,13 +132,6 @@ export class Links {
   setMembers(now: Instant, members: readonly MemberAddress[]): void {
     this.#members = members;
     this.#follow(now);
-  }
-
-  /**
-   * From now on hellos to this name say that we wait for it to found the cluster; null: no more.
-   */
-  setFounder(founder: NodeId | null): void {
-    this.#founder = founder;
   }
 
   /** Dials what is due and closes what never greeted. */
@@ -216,11 +209,6 @@ export class Links {
       if (peer === to && there === lane && state === "up" && link !== null) return { link, route };
     }
     return null;
-  }
-
-  /** The member of that name that answered last, on a link that is up; null when none is. */
-  memberNamed(name: NodeId): MemberId | null {
-    return this.greetings.find(({ member }) => nameOf(member) === name)?.member ?? null;
   }
 
   send(link: LinkId, parts: readonly Uint8Array[]): void {
@@ -310,7 +298,7 @@ export class Links {
       protocolMax: PROTOCOL_MAX,
       instanceId,
       lane,
-      awaits: this.#founder === to,
+      awaits: this.#options.awaits(to),
       address,
     };
   }

@@ -9,12 +9,12 @@
 
 import { assert, unreachable } from "../base/assert.ts";
 import type { Answer, ClientRequest, NodeStatus } from "../base/client.ts";
-import { FRAME_HEADER_BYTES, headOf } from "../base/entry.ts";
+import { FRAME_HEADER_BYTES } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
   earlier,
   type Instant,
-  type LogIndex,
+  type MemberId,
   NEVER,
   NO_INDEX,
   NO_TERM,
@@ -24,26 +24,31 @@ import {
   type Term,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
-import { membershipOf, nameOf } from "../base/membership.ts";
+import { type Membership, nameOf } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
-import { sealFrame } from "../log/frame.ts";
-import { Log } from "../log/log.ts";
 import type { LogOpened, LogOutput, LogRead, LogStatus, OpenRefusal } from "../log/protocol.ts";
 import type { FaultSites } from "../ports/fault-sites.ts";
-import type { RaftEvent, RaftOptions, RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
-import { Raft } from "../raft/raft.ts";
-import { State } from "../state/state.ts";
+import type { RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
+import type { Raft } from "../raft/raft.ts";
+import type { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import { Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
 import { Fetches, type Readable } from "./fetches.ts";
+import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
 import { OutputDraft } from "./output.ts";
-import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import { type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
 import { describeRefusal, refusalOfRoom } from "./status.ts";
-import { hexOf } from "./wire.ts";
+import { hexOf } from "./wire-head.ts";
+
+/** Of a build that knew its members from its settings alone. */
+const NO_MEMBERSHIP =
+  "the log names no members: it was written by a build before memberships were part of it, and " +
+  "this one cannot tell whose votes counted; read it with the build that wrote it";
 
 /** Accepted links: two for each member, and as many again while links are replaced. */
 const LINKS_ACCEPTED_MAX = 256;
@@ -52,31 +57,23 @@ const STRANGERS_MAX = 16;
 
 type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
 
-export class Node implements Machine<NodeEvent, NodeOutput> {
+export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   readonly #options: NodeOptions;
-  readonly #prng: Prng;
-  readonly #log: Log;
+  readonly #replica: Replica;
   readonly #appends = new Appends();
   readonly #fetches: Fetches;
   readonly #applier: Applier | null;
   readonly #sites: Sites | null;
   readonly #tails = new Set<RequestId>();
-  readonly #instanceId: string;
   #phase: Phase = "new";
-  #raft: Raft | null = null;
-  #state: State;
   #links: Links | null = null;
   #replication: Replication | null = null;
   #opened: LogOpened | null = null;
   #now = 0 as Instant;
   readonly #output = new OutputDraft();
-  /** What Raft was told since its output was last taken: one kind at a time, see #consult. */
-  #untaken: "nothing" | "proposals" | "events" = "nothing";
   /** The term led when Raft's output was last taken. */
   #ledTerm: Term | null = null;
-  #lastLeader: NodeId | null = null;
-  #checkpointDue = false;
-  #checkpointIndex: LogIndex = NO_INDEX;
+  #lastLeader: MemberId | null = null;
   #poison: Fault | null = null;
 
   /** `machine` hears every committed entry with records; null when nobody wants to. */
@@ -89,22 +86,23 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#sites = faultSites === null ? null : new Sites(faultSites);
     this.#applier = machine === null ? null : new Applier(machine);
     this.#options = options;
-    this.#prng = prng;
     this.#fetches = new Fetches(options.requestsWaitingMax);
-    this.#state = State.empty(options.producersMax);
-    this.#instanceId = hexOf(prng.fork("node.instance").bytes(16));
-    const { name: nodeName, clusterId, segmentBytesMax, indexEntriesMax } = options;
-    const { preallocateBytes, cacheBytesMax } = options;
-    const identity = { clusterId, nodeName, instanceId: this.#instanceId };
-    const reserveBytes = Math.floor(segmentBytesMax / 16);
-    const sizes = { segmentBytesMax, indexEntriesMax, preallocateBytes, cacheBytesMax };
-    this.#log = new Log({ identity, ...sizes, reserveBytes });
+    const instanceId = hexOf(prng.fork("node.instance").bytes(16));
+    this.#replica = new Replica(options, prng, instanceId, this);
+  }
+
+  get #raft(): Raft | null {
+    return this.#replica.raft;
+  }
+
+  get #state(): State {
+    return this.#replica.state;
   }
 
   get deadline(): Instant {
     if (this.#phase !== "serving") return NEVER;
     const peers = earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
-    return earlier(peers, this.#log.deadline);
+    return earlier(peers, this.#replica.logDeadline);
   }
 
   step(now: Instant, event: NodeEvent): void {
@@ -114,10 +112,10 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       case "start":
         assert(this.#phase === "new", "a node starts once");
         this.#phase = "opening";
-        this.#log.step(now, { kind: "open" });
+        this.#replica.stepLog(now, { kind: "open" });
         return;
       case "disk-done":
-        this.#log.step(now, event);
+        this.#replica.stepLog(now, event);
         return;
       case "link-opened":
         this.#linkOpened(now, event);
@@ -149,7 +147,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   status(now: Instant): NodeStatus {
     const raft = this.#raft?.status() ?? null;
-    const leader = raft?.leader ?? null;
+    const leader = raft?.leader == null ? null : nameOf(raft.leader);
     const phase = this.#phase === "new" ? "opening" : this.#phase;
     return {
       name: this.#options.name,
@@ -163,7 +161,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       durableIndex: raft?.durableIndex ?? NO_INDEX,
       startOffset: this.#opened?.startOffset ?? (0 as Offset),
       endOffset: this.#state.committed.endOffset,
-      members: this.#options.members.map(({ id, address }) => {
+      members: this.#knownMembers().map(({ id, address }) => {
         return { id, address, isLeader: id === leader };
       }),
       at: now,
@@ -171,7 +169,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   }
 
   look(): { readonly raft: RaftStatus | null; readonly log: LogStatus } {
-    return { raft: this.#raft?.status() ?? null, log: this.#log.status() };
+    return { raft: this.#raft?.status() ?? null, log: this.#replica.logStatus() };
   }
 
   // ---- peers ----
@@ -191,37 +189,24 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (this.#phase !== "serving" || this.#links === null) return;
     const heard = this.#links.frame(now, event.link, event.frame);
     if (heard !== null) {
-      const { message } = heard.payload;
-      this.#consult({ kind: "received", from: nameOf(heard.from), message });
+      const { kind, message } = heard.payload;
+      if (kind === "raft")
+        this.#replica.consult(this.#now, { kind: "received", from: heard.from, message });
     }
   }
 
   #linkClosed(now: Instant, event: Extract<NodeEvent, { kind: "link-closed" }>): void {
     const peer = this.#links?.closed(now, event.link, event.why) ?? null;
     if (peer !== null && this.#phase === "serving") {
-      this.#consult({ kind: "peer-unreachable", peer: nameOf(peer) });
+      this.#replica.consult(this.#now, { kind: "peer-unreachable", peer });
     }
   }
 
   #ring(now: Instant): void {
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
-    if (this.#log.deadline <= now) this.#log.step(now, { kind: "deadline" });
-    if (this.#raft !== null && this.#raft.deadline <= now) this.#consult({ kind: "deadline" });
-  }
-
-  /**
-   * Gives Raft an event. Proposals reach the state before Raft's output is taken, everything else
-   * after, so the two are never mixed in one output: the state would see a tail that the log never
-   * had.
-   */
-  #consult(event: RaftEvent): void {
-    const raft = this.#raft;
-    if (raft === null) return;
-    const kind = event.kind === "proposed" ? "proposals" : "events";
-    if (this.#untaken !== "nothing" && this.#untaken !== kind) this.#performRaft();
-    this.#untaken = kind;
-    raft.step(this.#now, event);
+    if (this.#raft !== null && this.#raft.deadline <= now)
+      this.#replica.consult(this.#now, { kind: "deadline" });
   }
 
   // ---- clients ----
@@ -255,7 +240,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       this.#appends.refuse(requestId, refusal);
       return;
     }
-    if (this.#untaken === "events") this.#performRaft();
+    this.#replica.settleEvents();
     const raft = this.#raft;
     if (raft === null || raft.role !== "leader") {
       this.#appends.refuse(requestId, this.#notLeader());
@@ -268,16 +253,10 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     } else if (admission.kind === "refused") {
       const { fault, restsOn } = admission;
       this.#appends.refuseAfter(requestId, fault, restsOn, commitIndex, this.#notLeader());
-    } else this.#propose(raft, request);
-  }
-
-  #propose(raft: Raft, request: Extract<ClientRequest, { kind: "append" }>): void {
-    const { requestId: proposalId, draft } = request;
-    const before = raft.lastIndex;
-    this.#appends.proposed(proposalId);
-    this.#consult({ kind: "proposed", proposalId, draft });
-    if (raft.lastIndex === before) return; // Refused: its verdict is in Raft's output.
-    this.#state.append(headOf(draft, raft.lastIndex, raft.term, this.#state.end));
+    } else {
+      this.#appends.proposed(requestId);
+      this.#replica.propose(this.#now, requestId, draft);
+    }
   }
 
   #refusalOfAppend(request: Extract<ClientRequest, { kind: "append" }>): Fault | null {
@@ -296,7 +275,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (this.#appends.size >= requestsWaitingMax) {
       return { code: "overloaded", what: "appends", retryAfterMs: 50 };
     }
-    return refusalOfRoom(this.#log.room);
+    return refusalOfRoom(this.#replica.room);
   }
 
   #fetch(fetch: Extract<ClientRequest, { kind: "fetch" }>): void {
@@ -328,7 +307,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
       return;
     }
     this.#tails.add(requestId);
-    this.#consult({ kind: "read-requested", readId: requestId });
+    this.#replica.consult(this.#now, { kind: "read-requested", readId: requestId });
   }
 
   #notServing(): Fault | null {
@@ -341,9 +320,20 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   #notLeader(): Fault {
     const leader = this.#raft?.leader ?? null;
-    const known = leader === this.#options.name ? null : leader;
-    const member = this.#options.members.find(({ id }) => id === known);
-    return { code: "not-leader", leader: known, address: member?.address ?? null };
+    if (leader === null || leader === this.#replica.self) {
+      return { code: "not-leader", leader: null, address: null };
+    }
+    const name = nameOf(leader);
+    const member = this.#knownMembers().find(({ id }) => id === name);
+    return { code: "not-leader", leader: name, address: member?.address ?? null };
+  }
+
+  /** The members in force; before any are known, those that this node was told of. */
+  #knownMembers(): readonly MemberAddress[] {
+    const { membership } = this.#state;
+    if (membership.members.length > 0) return addressesOf(membership);
+    const { members, name: id, address } = this.#options;
+    return members.length > 0 ? members : [{ id, address }];
   }
 
   #readable(): Readable {
@@ -355,10 +345,11 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   #settle(): void {
     for (;;) {
-      for (const read of this.#fetches.takeReads()) this.#log.step(this.#now, read);
+      for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
       this.#apply();
-      const raftSpoke = this.#performRaft();
-      const logOutput = this.#log.takeOutput();
+      this.#maybeFound();
+      const raftSpoke = this.#replica.performRaft();
+      const logOutput = this.#replica.takeLogOutput();
       if (logOutput !== null) this.#performLog(logOutput);
       else if (!raftSpoke) break;
     }
@@ -368,48 +359,27 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     if (links !== null) this.#output.links(links);
   }
 
-  /** Performs Raft's output; true when there was one. */
-  #performRaft(): boolean {
-    const raft = this.#raft;
-    this.#untaken = "nothing";
-    const output = raft?.takeOutput() ?? null;
-    if (raft === null || output === null) return false;
+  raftSpeaks(raft: Raft, output: RaftOutput): void {
     this.#sites?.performing(raft, output, this.#state.committed.index);
     this.#noticeLeadership(raft);
-    this.#performWrite(output);
-    this.#performCommit(raft, output.commitIndex);
+  }
+
+  raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void {
+    if (hasCommitted && raft.role === "leader") this.#appends.committed(output.commitIndex);
+    if (hasCommitted) this.#fetches.advanced(this.#readable());
     const notLeader = this.#notLeader();
     for (const verdict of output.verdicts) this.#appends.verdict(verdict, notLeader);
     for (const read of output.reads) {
       const fault = read.kind === "refused" ? this.#readRefusal(read.leader) : null;
       this.#answerTail(read.readId as RequestId, fault);
     }
+    if (output.membership !== null) this.#followMembers(output.membership);
     for (const send of output.sends) this.#performSend(send);
-    this.#maybeCheckpoint(raft);
-    this.#state.release(this.#state.committed.index);
-    return true;
-  }
-
-  #performWrite(output: RaftOutput): void {
-    const { write } = output;
-    if (write === null) return;
-    if (write.truncateFrom !== null) this.#state.truncate(write.truncateFrom);
-    for (const entry of write.entries) {
-      if (entry.index > this.#state.end.index) this.#state.append(entry);
-    }
-    this.#log.step(this.#now, { kind: "write", write });
-  }
-
-  #performCommit(raft: Raft, commitIndex: LogIndex): void {
-    if (commitIndex <= this.#state.committed.index) return;
-    this.#state.commit(commitIndex, () => undefined);
-    if (raft.role === "leader") this.#appends.committed(commitIndex);
-    this.#fetches.advanced(this.#readable());
   }
 
   /** Refused by ourselves while leading: too many wait. Else: somebody else leads. */
-  #readRefusal(leader: NodeId | null): Fault {
-    if (leader !== this.#options.name) return this.#notLeader();
+  #readRefusal(leader: MemberId | null): Fault {
+    if (leader !== this.#replica.self) return this.#notLeader();
     return { code: "overloaded", what: "reads", retryAfterMs: 50 };
   }
 
@@ -422,8 +392,13 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   }
 
   #performSend(send: Send): void {
+    assert(send.kind !== "snapshot", "nothing is trimmed, so nobody needs a checkpoint", send.to);
     const read = this.#replication?.send(send) ?? null;
-    if (read !== null) this.#log.step(this.#now, read);
+    if (read !== null) this.#replica.stepLog(this.#now, read);
+  }
+
+  #followMembers(membership: Membership): void {
+    this.#links?.setMembers(this.#now, addressesOf(membership));
   }
 
   #noticeLeadership(raft: Raft): void {
@@ -441,26 +416,15 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     }
   }
 
-  #maybeCheckpoint(raft: Raft): void {
-    if (!this.#checkpointDue) return;
-    const at = this.#state.committed;
-    if (at.index <= this.#checkpointIndex || at.index > raft.status().durableIndex) return;
-    this.#checkpointDue = false;
-    this.#checkpointIndex = at.index;
-    const state = this.#state.encodeCommitted();
-    this.#log.step(this.#now, { kind: "checkpoint", at, state });
-  }
-
   #performLog(output: LogOutput): void {
     this.#output.operations(output.operations);
     if (output.opened !== null) this.#becomeServing(output.opened);
     if (output.refused !== null) this.#becomeRefused(output.refused);
-    if (output.rolled) this.#checkpointDue = true;
-    if (output.rolled) this.#sites?.reached("segment-roll");
-    if (output.room !== null) this.#output.notice("warn", "disk-room", { room: output.room });
-    if (output.persisted !== null) {
-      this.#consult({ kind: "persisted", writeId: output.persisted });
+    if (output.rolled !== null) {
+      this.#replica.rolled();
+      this.#sites?.reached("segment-roll");
     }
+    if (output.persisted !== null) this.#replica.persisted(this.#now, output.persisted);
     for (const read of output.reads) this.#performRead(read);
     if (output.poisoned !== null) this.#becomePoisoned(output.poisoned);
     if (output.closed) this.#becomeStopped({ kind: "clean" });
@@ -470,7 +434,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   #apply(): void {
     if (this.#phase !== "serving") return;
     const read = this.#applier?.nextRead(this.#state.committed.index) ?? null;
-    if (read !== null) this.#log.step(this.#now, read);
+    if (read !== null) this.#replica.stepLog(this.#now, read);
   }
 
   #performRead(read: LogRead): void {
@@ -482,28 +446,17 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
   // ---- phases ----
 
   #becomeServing(opened: LogOpened): void {
-    const { checkpoint } = opened;
-    const { producersMax } = this.#options;
-    let base = checkpoint?.at ?? null;
-    if (checkpoint !== null) {
-      const restored = State.restore(producersMax, checkpoint.at, checkpoint.state);
-      assert(restored !== null, "a checkpoint with a good checksum is of a known version");
-      this.#state = restored;
-      this.#checkpointIndex = checkpoint.at.index;
-    }
-    base ??= this.#state.committed;
-    for (const head of opened.tail) this.#state.append(head);
     this.#opened = opened;
+    if (!this.#replica.maybeRestore(this.#now, opened)) {
+      this.#stopWith("log-refused", NO_MEMBERSHIP);
+      return;
+    }
     this.#phase = "serving";
-    const { hardState, tail } = opened;
-    const { index: baseIndex } = base;
-    const termRuns = opened.termRuns.filter(({ firstIndex }) => firstIndex <= baseIndex);
-    const membership = membershipOf(this.#options.members);
-    const restored = { hardState, membership, base, termRuns, tail };
-    this.#raft = new Raft(this.#raftOptions(), restored, this.#now);
     this.#links = this.#makeLinks(opened.identity.instanceId);
     this.#replication = new Replication(this.#links, this.#output);
+    this.#followMembers(this.#state.membership);
     this.#links.ring(this.#now);
+    const { hardState } = opened;
     this.#output.notice("info", "log-opened", {
       instance: opened.identity.instanceId,
       lastIndex: opened.end.index,
@@ -514,36 +467,34 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     });
   }
 
-  #raftOptions(): RaftOptions {
-    const { name: self, electionTimeoutMin, electionTimeoutMax } = this.#options;
-    const { heartbeatInterval, appendBytesMax, appendsInFlightMax } = this.#options;
-    const { uncommittedBytesMax, readsWaitingMax } = this.#options;
-    return {
-      self,
-      electionTimeoutMin,
-      electionTimeoutMax,
-      heartbeatInterval,
-      appendBytesMax,
-      appendsInFlightMax,
-      uncommittedBytesMax,
-      readsWaitingMax,
-      prng: this.#prng,
-      seal: sealFrame,
-    };
+  /** Writes the first entry, once all founders have said that they wait for it. */
+  #maybeFound(): void {
+    const { self, isEmpty } = this.#replica;
+    if (this.#links === null || self === null || !isEmpty) return;
+    const { members: founders } = this.#options;
+    const membership = foundingMembership(self, founders, this.#links.greetings);
+    if (membership === null) return;
+    this.#output.notice("info", "cluster-founded", { voters: membership.voters.join(", ") });
+    this.#replica.found(membership);
   }
 
   #makeLinks(instanceId: string): Links {
     const { name: self, clusterId, address, redialMin, redialMax } = this.#options;
     const { members: contacts, batchBytesMax: bodyBytesMax } = this.#options;
     const bounds = { bodyBytesMax, acceptedMax: LINKS_ACCEPTED_MAX, strangersMax: STRANGERS_MAX };
-    const who = { self, clusterId, instanceId, address, contacts };
+    const founder = founderOf(contacts);
+    const awaits = (node: NodeId) => node === founder && this.#replica.isEmpty;
+    const who = { self, clusterId, instanceId, address, contacts, awaits };
     return new Links({ ...who, ...bounds, redialMin, redialMax }, this.#now);
   }
 
   #becomeRefused(refusal: OpenRefusal): void {
+    this.#stopWith("log-refused", describeRefusal(refusal));
+  }
+
+  #stopWith(what: string, why: string): void {
     this.#phase = "refused";
-    const why = describeRefusal(refusal);
-    this.#output.notice("error", "log-refused", { why });
+    this.#output.notice("error", what, { why });
     this.#output.stopped({ kind: "failed", why });
   }
 
@@ -568,7 +519,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     const fault: Fault = { code: "not-serving", state: "stopping" };
     this.#quit(fault);
     this.#fetches.refuseAll(fault);
-    if (this.#poison === null) this.#log.step(this.#now, { kind: "close" });
+    if (this.#poison === null) this.#replica.stepLog(this.#now, { kind: "close" });
     else
       this.#becomeStopped({
         kind: "failed",
@@ -578,8 +529,7 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
 
   /** Leaves the cluster's conversation: no vote, no ack, no verdict from here on. */
   #quit(fault: Fault): void {
-    this.#performRaft();
-    this.#raft = null;
+    this.#replica.quit();
     this.#ledTerm = null;
     this.#links?.close();
     this.#replication = null;
@@ -593,4 +543,8 @@ export class Node implements Machine<NodeEvent, NodeOutput> {
     this.#fetches.refuseAll({ code: "not-serving", state: "stopped" });
     this.#output.stopped(how);
   }
+}
+
+function addressesOf({ members }: Membership): MemberAddress[] {
+  return members.map(({ id, address }) => ({ id: nameOf(id), address }));
 }

@@ -20,7 +20,11 @@ export interface NodeOptions {
   readonly clusterId: string;
   /** host:port that others dial this node at. */
   readonly address: string;
-  /** All members with their addresses, this node among them. */
+  /**
+   * The founders: whoever begins the cluster, this node among them, the same list on each. Only the
+   * lowest name founds, and only once (src/node/founding.ts); from then on the members are what the
+   * log says, and these are dialed besides. Empty: this node waits to be admitted.
+   */
   readonly members: readonly MemberAddress[];
   readonly electionTimeoutMin: Micros;
   readonly electionTimeoutMax: Micros;

@@ -2,15 +2,13 @@
 // takes both. Owns what waits for the log; a message whose moment has passed is dropped, as a
 // network might.
 
-import { assert } from "../base/assert.ts";
-import type { LogIndex, NodeId } from "../base/ids.ts";
+import type { LogIndex } from "../base/ids.ts";
 import type { LogEvent, LogRead } from "../log/protocol.ts";
-import type { Lane } from "../ports/network.ts";
 import type { RaftMessage, Send } from "../raft/protocol.ts";
 import type { Raft } from "../raft/raft.ts";
 import type { Links } from "./links.ts";
 import type { OutputDraft } from "./output.ts";
-import { encodeRaft } from "./wire.ts";
+import { encodeRaft } from "./raft-wire.ts";
 
 /** An append-request whose entries are being read from the log. */
 type EntriesSend = Extract<Send, { kind: "entries" }>;
@@ -28,14 +26,13 @@ export class Replication {
   }
 
   /** Sends at once what needs no entries; else says what to read first. */
-  send(send: Send): LogEvent | null {
+  send(send: Exclude<Send, { kind: "snapshot" }>): LogEvent | null {
     if (send.kind === "message") {
-      const route = this.#routeTo(send.to, "control");
+      const route = this.#links.routeTo(send.to, "control");
       if (route !== null) this.#links.send(route.link, encodeRaft(route.route, send.message));
       return null;
     }
-    assert(send.kind !== "snapshot", "nothing is trimmed, so nobody needs a checkpoint", send.to);
-    if (this.#routeTo(send.to, "bulk") === null) return null;
+    if (this.#links.routeTo(send.to, "bulk") === null) return null;
     const readId = this.#nextReadId--;
     this.#reading.set(readId, send);
     return {
@@ -45,11 +42,6 @@ export class Replication {
       lastIndex: send.lastIndex,
       bytesMax: send.bytesMax,
     };
-  }
-
-  #routeTo(name: NodeId, lane: Lane): ReturnType<Links["routeTo"]> {
-    const member = this.#links.memberNamed(name);
-    return member === null ? null : this.#links.routeTo(member, lane);
   }
 
   /**
@@ -66,7 +58,7 @@ export class Replication {
       return;
     }
     const first = read.entries[0];
-    const route = this.#routeTo(send.to, "bulk");
+    const route = this.#links.routeTo(send.to, "bulk");
     if (first === undefined || first.prevTerm !== send.prevTerm || route === null) return;
     const { term, prevIndex, prevTerm, commitIndex, round } = send;
     const { entries } = read;

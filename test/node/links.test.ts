@@ -16,13 +16,9 @@ import {
 import { memberId } from "../../src/base/membership.ts";
 import { peerIdentity } from "../../src/node/identity.ts";
 import { Links, type LinksOutput } from "../../src/node/links.ts";
-import {
-  decodeMessage,
-  encodeHello,
-  encodeRaft,
-  type Hello,
-  RouteBytes,
-} from "../../src/node/wire.ts";
+import { encodeRaft } from "../../src/node/raft-wire.ts";
+import { decodeMessage, encodeHello, type Hello } from "../../src/node/wire.ts";
+import { RouteBytes } from "../../src/node/wire-head.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 
 const CLUSTER = "00112233445566778899aabbccddeeff";
@@ -54,7 +50,7 @@ const VOTE: RaftMessage = {
   transfer: false,
 };
 
-function linksOfA(): Links {
+function linksOfA(awaits = (_: NodeId) => false): Links {
   return new Links(
     {
       self: a,
@@ -67,6 +63,7 @@ function linksOfA(): Links {
       bodyBytesMax: 1000,
       acceptedMax: 4,
       strangersMax: 1,
+      awaits,
     },
     at(0),
   );
@@ -332,7 +329,8 @@ describe("an address that is dialed", () => {
 
 describe("a hello", () => {
   test("says to the founder alone that its sender waits for it, and only while it does", () => {
-    const links = linksOfA();
+    let isEmpty = true;
+    const links = linksOfA((founder) => isEmpty && founder === b);
     const said = (link: number, from: NodeId) => {
       accept(links, link, null);
       take(links);
@@ -341,10 +339,9 @@ describe("a hello", () => {
       const decoded = decodeMessage(freeze(concat(send?.parts ?? [])), 0);
       return decoded.kind === "hello" && decoded.hello.awaits;
     };
-    links.setFounder(b);
     expect(said(1, b)).toBe(true);
     expect(said(3, c)).toBe(false);
-    links.setFounder(null);
+    isEmpty = false;
     expect(said(5, b)).toBe(false);
   });
 });

@@ -8,7 +8,9 @@ import { type Entry, LOG_START, type LogPoint, pointAfter } from "../../src/base
 import type { LogIndex, NodeId, Term, WallMs } from "../../src/base/ids.ts";
 import { draftOf } from "../../src/base/record-batch.ts";
 import { sealFrame } from "../../src/log/frame.ts";
-import { decodeMessage, encodeHello, encodeRaft, hexOf, RouteBytes } from "../../src/node/wire.ts";
+import { encodeRaft } from "../../src/node/raft-wire.ts";
+import { decodeMessage, encodeHello } from "../../src/node/wire.ts";
+import { hexOf, RouteBytes } from "../../src/node/wire-head.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 
 const route = new RouteBytes({

@@ -6,7 +6,8 @@ import { FrameRules, type PlannedRule } from "../../sim/frame-rules.ts";
 import { planOf } from "../../sim/plan.ts";
 import { concat, type FrozenBytes, freeze } from "../../src/base/bytes.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../src/base/ids.ts";
-import { encodeRaft, RouteBytes } from "../../src/node/wire.ts";
+import { encodeRaft } from "../../src/node/raft-wire.ts";
+import { RouteBytes } from "../../src/node/wire-head.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 
 const A = "a" as NodeId;

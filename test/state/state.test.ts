@@ -8,7 +8,7 @@ import type { Control } from "../../src/base/control.ts";
 import { type EntryHead, LOG_START } from "../../src/base/entry.ts";
 import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
 import { memberId, membershipOf, NO_MEMBERS } from "../../src/base/membership.ts";
-import { bytesOfHex } from "../../src/node/wire.ts";
+import { bytesOfHex } from "../../src/node/wire-head.ts";
 import { BATCHES_REMEMBERED, PRODUCER_IDLE_MS } from "../../src/state/producers.ts";
 import { encodeStateAt, State } from "../../src/state/state.ts";
 

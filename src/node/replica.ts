@@ -1,0 +1,277 @@
+// The replica in a node: log, Raft and state joined, from the first entry on. Raft's decisions
+// become writes of the log and meanings of the state, in the one order that keeps the three equal;
+// what else Raft says is passed on to the node. Owns the founding write, the numbers of writes and
+// the checkpoints; owns no link, no client and no phase.
+
+import { assert } from "../base/assert.ts";
+import { type Draft, type Entry, type HardState, headOf, LOG_START } from "../base/entry.ts";
+import {
+  type Instant,
+  type LogIndex,
+  type MemberId,
+  NO_INDEX,
+  type Term,
+  type WriteId,
+} from "../base/ids.ts";
+import { type Membership, memberId, NO_MEMBERS } from "../base/membership.ts";
+import type { Prng } from "../base/prng.ts";
+import { sealFrame } from "../log/frame.ts";
+import { Log } from "../log/log.ts";
+import type { LogEvent, LogOpened, LogOutput, LogRoom, LogStatus } from "../log/protocol.ts";
+import type { RaftEvent, RaftOptions, RaftOutput, RaftRestored } from "../raft/protocol.ts";
+import { Raft } from "../raft/raft.ts";
+import { State } from "../state/state.ts";
+import { FOUNDING_TERM, foundingEntry } from "./founding.ts";
+import type { NodeOptions } from "./protocol.ts";
+
+/** The cluster's first entry on its way to the disk. */
+interface Founding {
+  readonly entry: Entry;
+  readonly hardState: HardState;
+  readonly writeId: number;
+}
+
+/**
+ * Hears Raft's output at two moments: as it was taken, and when its writes and commits are done.
+ */
+export interface RaftListener {
+  raftSpeaks(raft: Raft, output: RaftOutput): void;
+  raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void;
+}
+
+export class Replica {
+  readonly #options: NodeOptions;
+  readonly #prng: Prng;
+  readonly #log: Log;
+  readonly #listener: RaftListener;
+  #state: State;
+  /** Null while the log is not open, and while the first entry is being written. */
+  #raft: Raft | null = null;
+  /** Null until the directory says which instance this is. */
+  #self: MemberId | null = null;
+  #now = 0 as Instant;
+  #founding: Founding | null = null;
+  /** The last write handed to the log, and the last of them that is durable. */
+  #lastWriteId = 0;
+  #persistedId = 0;
+  /** Raft counts its writes from 1; the log goes on where the one before it ended. */
+  #writeIdBase = 0;
+  /** What Raft was told since its output was last taken: one kind at a time, see consult. */
+  #untaken: "nothing" | "proposals" | "events" = "nothing";
+  #checkpointDue = false;
+  #checkpointIndex: LogIndex = NO_INDEX;
+
+  constructor(options: NodeOptions, prng: Prng, instanceId: string, listener: RaftListener) {
+    this.#options = options;
+    this.#prng = prng;
+    this.#listener = listener;
+    this.#state = State.empty(options.producersMax);
+    const { name: nodeName, clusterId, segmentBytesMax, indexEntriesMax } = options;
+    const { preallocateBytes, cacheBytesMax } = options;
+    const identity = { clusterId, nodeName, instanceId };
+    const reserveBytes = Math.floor(segmentBytesMax / 16);
+    const sizes = { segmentBytesMax, indexEntriesMax, preallocateBytes, cacheBytesMax };
+    this.#log = new Log({ identity, ...sizes, reserveBytes });
+  }
+
+  get raft(): Raft | null {
+    return this.#raft;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get self(): MemberId | null {
+    return this.#self;
+  }
+
+  /** Nothing is in this log, and nobody has given it anything. */
+  get isEmpty(): boolean {
+    return this.#founding === null && this.#raft?.lastIndex === NO_INDEX;
+  }
+
+  get logDeadline(): Instant {
+    return this.#log.deadline;
+  }
+
+  /** How much room the disk has left. */
+  get room(): LogRoom {
+    return this.#log.room;
+  }
+
+  logStatus(): LogStatus {
+    return this.#log.status();
+  }
+
+  stepLog(now: Instant, event: LogEvent): void {
+    this.#now = now;
+    this.#log.step(now, event);
+  }
+
+  takeLogOutput(): LogOutput | null {
+    return this.#log.takeOutput();
+  }
+
+  /** The state as recovery found it; false when nobody can tell whose votes count. */
+  maybeRestore(now: Instant, opened: LogOpened): boolean {
+    this.#now = now;
+    const { checkpoint, hardState, tail, identity } = opened;
+    if (checkpoint !== null) {
+      const restored = State.restore(this.#options.producersMax, checkpoint.at, checkpoint.state);
+      assert(restored !== null, "a checkpoint with a good checksum is of a known version");
+      this.#state = restored;
+      this.#checkpointIndex = checkpoint.at.index;
+    }
+    const base = this.#state.committed;
+    for (const head of tail) this.#state.append(head);
+    if (opened.end.index > 0 && this.#state.membership.members.length === 0) return false;
+    const termRuns = opened.termRuns.filter(({ firstIndex }) => firstIndex <= base.index);
+    const membership = this.#state.committedMembership;
+    this.#self = memberId(this.#options.name, identity.instanceId);
+    this.#startRaft({ hardState, membership, base, start: opened.base, termRuns, tail });
+    return true;
+  }
+
+  /** Raft is asked nothing more: no vote, no ack, no verdict from here on. */
+  quit(): void {
+    this.performRaft();
+    this.#raft = null;
+    this.#founding = null;
+  }
+
+  // ---- Raft ----
+
+  /**
+   * Gives Raft an event. Proposals reach the state before Raft's output is taken, everything else
+   * after, so the two are never mixed in one output: the state would see a tail that the log never
+   * had.
+   */
+  consult(now: Instant, event: RaftEvent): void {
+    this.#now = now;
+    const raft = this.#raft;
+    if (raft === null) return;
+    const kind = event.kind === "proposed" ? "proposals" : "events";
+    if (this.#untaken !== "nothing" && this.#untaken !== kind) this.performRaft();
+    this.#untaken = kind;
+    raft.step(this.#now, event);
+  }
+
+  /** All that Raft was told is in the state: what is admitted now is admitted against it. */
+  settleEvents(): void {
+    if (this.#untaken === "events") this.performRaft();
+  }
+
+  /** Proposes a draft that was admitted; a refusal is among Raft's verdicts. */
+  propose(now: Instant, proposalId: number, draft: Draft): void {
+    const raft = this.#raft;
+    assert(raft !== null, "only a leader is asked to propose");
+    const before = raft.lastIndex;
+    this.consult(now, { kind: "proposed", proposalId, draft });
+    if (raft.lastIndex === before) return;
+    this.#state.append(headOf(draft, raft.lastIndex, raft.term, this.#state.end));
+  }
+
+  /** Performs Raft's output; true when there was one. */
+  performRaft(): boolean {
+    const raft = this.#raft;
+    this.#untaken = "nothing";
+    const output = raft?.takeOutput() ?? null;
+    if (raft === null || output === null) return false;
+    this.#listener.raftSpeaks(raft, output);
+    this.#performWrite(output);
+    const hasCommitted = output.commitIndex > this.#state.committed.index;
+    if (hasCommitted) this.#state.commit(output.commitIndex, () => undefined);
+    this.#listener.raftSpoke(raft, output, hasCommitted);
+    this.#maybeCheckpoint(raft);
+    this.#state.release(this.#state.committed.index);
+    return true;
+  }
+
+  /** A segment was sealed. */
+  rolled(): void {
+    this.#checkpointDue = true;
+  }
+
+  persisted(now: Instant, writeId: WriteId): void {
+    this.#now = now;
+    this.#persistedId = writeId;
+    if (this.#founding?.writeId === writeId) this.#becomeFounded(this.#founding);
+    else if (this.#founding === null) {
+      const own = (writeId - this.#writeIdBase) as WriteId;
+      this.consult(now, { kind: "persisted", writeId: own });
+    }
+  }
+
+  #performWrite({ write }: RaftOutput): void {
+    if (write === null) return;
+    if (write.truncateFrom !== null) this.#state.truncate(write.truncateFrom);
+    for (const entry of write.entries) {
+      if (entry.index > this.#state.end.index) this.#state.append(entry);
+    }
+    const writeId = (write.writeId + this.#writeIdBase) as WriteId;
+    this.#lastWriteId = writeId;
+    this.#log.step(this.#now, { kind: "write", write: { ...write, writeId } });
+  }
+
+  #maybeCheckpoint(raft: Raft): void {
+    if (!this.#checkpointDue) return;
+    const at = this.#state.committed;
+    if (at.index <= this.#checkpointIndex || at.index > raft.status().durableIndex) return;
+    this.#checkpointDue = false;
+    this.#checkpointIndex = at.index;
+    const state = this.#state.encodeCommitted();
+    this.#log.step(this.#now, { kind: "checkpoint", at, state });
+  }
+
+  #startRaft(restored: RaftRestored): void {
+    const self = this.#self;
+    assert(self !== null, "who takes part is known");
+    this.#writeIdBase = this.#lastWriteId;
+    this.#raft = new Raft(this.#raftOptions(self), restored, this.#now);
+  }
+
+  #raftOptions(self: MemberId): RaftOptions {
+    const { electionTimeoutMin, electionTimeoutMax } = this.#options;
+    const { heartbeatInterval, appendBytesMax, appendsInFlightMax } = this.#options;
+    const { uncommittedBytesMax, readsWaitingMax } = this.#options;
+    return {
+      self,
+      electionTimeoutMin,
+      electionTimeoutMax,
+      heartbeatInterval,
+      appendBytesMax,
+      appendsInFlightMax,
+      uncommittedBytesMax,
+      readsWaitingMax,
+      prng: this.#prng,
+      seal: sealFrame,
+    };
+  }
+
+  // ---- founding ----
+
+  /** Writes the first entry of the cluster's log; to be asked where it is empty. */
+  found(membership: Membership): void {
+    const raft = this.#raft;
+    assert(raft !== null && this.isEmpty, "a used log founds nothing");
+    this.performRaft();
+    if (this.#lastWriteId > this.#persistedId) return;
+    const { term, votedFor } = raft.status();
+    const hardState = { term: Math.max(term, FOUNDING_TERM) as Term, votedFor };
+    const entry = foundingEntry(membership);
+    // Until it is durable nothing is heard and nothing is said.
+    this.#raft = null;
+    const writeId = ++this.#lastWriteId as WriteId;
+    this.#founding = { entry, hardState, writeId };
+    const write = { writeId, hardState, truncateFrom: null, entries: [entry] };
+    this.#log.step(this.#now, { kind: "write", write });
+  }
+
+  #becomeFounded({ entry, hardState }: Founding): void {
+    this.#founding = null;
+    this.#state.append(entry);
+    const restored = { membership: NO_MEMBERS, base: LOG_START, termRuns: [], tail: [entry] };
+    this.#startRaft({ hardState, ...restored });
+  }
+}
