@@ -2,7 +2,7 @@
 // seed, with crashes, pauses, partitions and slow members on request. Owns who is up; what members
 // decide is src/gossip, through the same host as in production.
 
-import type { Address } from "../src/base/address.ts";
+import { type Address, parseIp, splitHostPort } from "../src/base/address.ts";
 import { assert } from "../src/base/assert.ts";
 import { freeze } from "../src/base/bytes.ts";
 import type { Micros } from "../src/base/ids.ts";
@@ -44,6 +44,8 @@ export interface GossipSeat {
   readonly notices: readonly Notice[];
 }
 
+const USUAL_PORT = 7946;
+
 interface Place {
   readonly seat: GossipSeat;
   readonly clock: SimClock;
@@ -83,7 +85,7 @@ export class GossipWorld {
       telemetry: { notice: (notice) => void notices.push(notice) },
       prng: prng.fork("gossip"),
       advertise: address,
-      resolve: async (wanted) => [this.addressOf(wanted)],
+      resolve: async (wanted) => [this.#resolve(wanted)],
       shut: async () => this.crash(name),
     };
     const seat: GossipSeat = { name, address, ports, notices };
@@ -97,7 +99,7 @@ export class GossipWorld {
     if (known !== undefined) return known;
     const host = this.#addresses.size + 1;
     const ip = Uint8Array.of(10, host >> 16, (host >> 8) & 0xff, host & 0xff);
-    const address = { ip: freeze(ip), port: 7946 };
+    const address = { ip: freeze(ip), port: USUAL_PORT };
     this.#addresses.set(name, address);
     return address;
   }
@@ -136,6 +138,13 @@ export class GossipWorld {
   /** Lets a span pass. */
   run(span: Micros): void {
     this.timeline.advanceTo(this.timeline.now + span);
+  }
+
+  /** A member's name, or an address as `localAddr` shows it. */
+  #resolve(wanted: string): Address {
+    const parts = splitHostPort(wanted, USUAL_PORT);
+    const ip = parts === null ? null : parseIp(parts.host);
+    return parts === null || ip === null ? this.addressOf(wanted) : { ip, port: parts.port };
   }
 
   #placeOf(name: string): Place {

@@ -33,8 +33,9 @@ const DEFAULTS = {
 
 /** A burst of packets waits here while a turn runs; the system may grant less. */
 const RECEIVE_BYTES = 2 << 20;
-/** A stream that is closed here, or whose other end fell silent, is kept no longer than this. */
-const LINGER_MS = 5000;
+/** A stream that is closed here, or has ended, is kept while something moves, but not for ever. */
+const LINGER_IDLE_MS = 5000;
+const LINGER_MS_MAX = 30_000;
 /** A free TCP port may be taken for UDP: so many others are tried. */
 const FREE_PORT_TRIES = 20;
 
@@ -190,7 +191,7 @@ export class GossipSockets implements GossipNetwork {
     });
     socket.once("end", () => {
       this.#end(streamId, stream);
-      socket.setTimeout(LINGER_MS, () => socket.destroy());
+      linger(socket);
     });
     socket.once("close", () => {
       this.#sockets.delete(socket);
@@ -240,11 +241,17 @@ function plain(bytes: Buffer): FrozenBytes {
   return freeze(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
 }
 
-/** Closes once all has left, reads over what still comes, and waits for it no longer than that. */
+/** Closes once all has left; what still comes is read over. */
 function letGo(socket: Socket): void {
   socket.resume();
   socket.end();
-  socket.setTimeout(LINGER_MS, () => socket.destroy());
+  linger(socket);
+}
+
+function linger(socket: Socket): void {
+  socket.setTimeout(LINGER_IDLE_MS, () => socket.destroy());
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS_MAX);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 function familyOf({ ip }: Address): "udp4" | "udp6" {

@@ -2,7 +2,7 @@
 // same code on sockets and in the simulator: ports come in from outside. Owns the promises and the
 // words of errors; the protocol is src/gossip.
 
-import { type Address, describeAddress } from "../base/address.ts";
+import { type Address, describeAddress, sameAddress } from "../base/address.ts";
 import { millis, type NodeId } from "../base/ids.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import { asName } from "../gossip/fields.ts";
@@ -172,7 +172,8 @@ export class Membership {
 
   /**
    * Joins the cluster of these members; resolves with how many of their addresses answered, rejects
-   * with "unreachable" when none did.
+   * with "unreachable" when none did. Its own address may be among them, and counts for nothing:
+   * alone, it is a cluster of one.
    */
   async join(addresses: readonly string[]): Promise<number> {
     const troubles: string[] = [];
@@ -186,8 +187,11 @@ export class Membership {
         troubles.push(`${hostPort}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
-    if (resolved.length > 0) {
-      const answer = await this.#ask({ kind: "join", addresses: resolved });
+    const { advertise } = this.#ports;
+    const others = resolved.filter((address) => !sameAddress(address, advertise));
+    if (others.length === 0 && troubles.length === 0) return 0;
+    if (others.length > 0) {
+      const answer = await this.#ask({ kind: "join", addresses: others });
       if (answer.kind !== "joined") throw whyRefused(answer);
       if (answer.reached > 0) return answer.reached;
       for (const { address, why } of answer.failures) {

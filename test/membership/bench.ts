@@ -63,18 +63,11 @@ export function inTheSimulator(seed: string): MembershipBench & { readonly world
     while (!isSettled) await step();
     return promise;
   };
-  const names = new Map<string, string>();
   return {
     world,
     open: async (options) => {
-      const { startJoinAddrs = [] } = options;
       const seat = world.seat(options.nodeName);
-      const wanted = startJoinAddrs.map((address) => names.get(address) ?? address);
-      const member = await settle(
-        openMembership({ ...options, startJoinAddrs: wanted }, seat.ports),
-      );
-      names.set(member.localAddr, options.nodeName);
-      return member;
+      return settle(openMembership(options, seat.ports));
     },
     kill: (member) => settle(member.stop()),
     until: async (isSo, withinMs) => {

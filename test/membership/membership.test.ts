@@ -136,6 +136,16 @@ for (const [title, make] of benches) {
       });
     });
 
+    test("a member may be told to join itself, as when all are given one list", async () => {
+      const first = await open("a", []);
+      await expect(bench.settle(first.join([first.localAddr]))).resolves.toBe(0);
+      const second = await open("b", [first]);
+      const list = [first.localAddr, second.localAddr];
+      await expect(bench.settle(second.join(list))).resolves.toBe(1);
+      await bench.until(() => first.members().length === 2, 3000);
+      expect(second.members()).toEqual(first.members());
+    });
+
     test("force-leave of a name that nobody knows is refused", async () => {
       const first = await open("a", []);
       await expect(bench.settle(first.forceLeave("nobody"))).rejects.toMatchObject({
