@@ -15,6 +15,7 @@ import {
   openAuthority,
 } from "./certs.ts";
 import { CommandError } from "./exit.ts";
+import { certificatesOf, expiryOf } from "./expiry.ts";
 import { findFreePorts } from "./ports.ts";
 import type { Profile } from "./profile.ts";
 
@@ -196,18 +197,27 @@ function withoutCairnNames(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(kept);
 }
 
+/** Those that are missing, and in place of those that have ended or soon will. */
 async function createMissingCertificates(folder: string): Promise<void> {
   const isThere = (base: string) => existsSync(certificateFiles(folder, base).key);
+  const isGood = (base: string) => isThere(base) && isValid(certificateFiles(folder, base).cert);
   const authority = isThere(AUTHORITY_BASE)
     ? await openAuthority(folder)
     : await createAuthority(folder, "Cairn development CA");
   for (const name of LOCAL_MEMBERS) {
-    if (isThere(name)) continue;
-    await createNodeCertificate(authority, folder, name, [LOCAL_HOST, "localhost"]);
+    if (isGood(name)) continue;
+    const hosts = [LOCAL_HOST, "localhost"];
+    await createNodeCertificate(authority, folder, name, hosts, { renew: true });
   }
   for (const subject of LOCAL_SUBJECTS) {
-    if (!isThere(clientBase(subject))) await createClientCertificate(authority, folder, subject);
+    if (isGood(clientBase(subject))) continue;
+    await createClientCertificate(authority, folder, subject, { renew: true });
   }
+}
+
+function isValid(file: string): boolean {
+  const [certificate] = existsSync(file) ? (certificatesOf(readFileSync(file, "utf8")) ?? []) : [];
+  return certificate !== undefined && expiryOf(certificate, Date.now()).state === "valid";
 }
 
 function readiness(name: string, child: ChildProcess, member: Member): Promise<AgentReady> {

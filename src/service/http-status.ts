@@ -5,7 +5,8 @@
 import type { Fault, FaultCode } from "../base/faults.ts";
 import { statusOf } from "./status.ts";
 
-const HTTP: Readonly<Record<FaultCode, number>> = {
+/** docs/rest.md has the same. */
+export const HTTP_STATUS: Readonly<Record<FaultCode, number>> = {
   // "Misdirected": ask the node that the body names.
   "not-leader": 421,
   overloaded: 429,
@@ -53,6 +54,6 @@ export function httpAnswerOf(fault: Fault): HttpAnswer {
   const leader = leaderAddress === null ? {} : { leader: leaderAddress };
   // Without a leader there is no other node to ask: the same one may soon be it.
   const isElecting = fault.code === "not-leader" && fault.leader === null;
-  const status = isElecting ? 503 : HTTP[fault.code];
+  const status = isElecting ? 503 : HTTP_STATUS[fault.code];
   return { status, error: { code, reason, message, facts, ...delay, ...leader } };
 }

@@ -64,8 +64,14 @@ function sessionTo(server: TestServer): ClientHttp2Session {
   return session;
 }
 
-function open(session: ClientHttp2Session, path: string, request: object) {
+function open(
+  session: ClientHttp2Session,
+  path: string,
+  request: object,
+  more: Record<string, string> = {},
+) {
   const stream = session.request({
+    ...more,
     ":method": "POST",
     ":path": path,
     "content-type": "application/grpc",
@@ -219,6 +225,29 @@ describe("overload", () => {
       8,
       "overloaded: the node's mailbox; nothing happened, try again in 50 ms",
     ]);
+  });
+});
+
+describe("a call whose deadline passes", () => {
+  test.each<[string, object]>([
+    [produce, { record: { value: "" } }],
+    ["/cairn.v1.Log/Append", { records: [{}] }],
+    ["/cairn.v1.Log/CheckTail", {}],
+    ["/cairn.v1.Log/Read", { from: { offset: 0 }, maxWaitMs: 60_000 }],
+    ["/log.v1.Log/ConsumeStream", { offset: 0 }],
+    ["/cairn.v1.Log/ReadStream", { from: { offset: 0 } }],
+  ])("is taken back from the node: %s", async (path, request) => {
+    const server = await startServer();
+    // Appends and checks are never answered; reads wait at the end of the empty log by themselves.
+    server.node.mishaps.push("lose-request");
+    const session = sessionTo(server);
+    const stream = open(session, path, request, { "grpc-timeout": "100m" });
+    const [headers] = await once(stream, "response");
+    const code = headers["grpc-status"] ?? (await once(stream, "trailers"))[0]["grpc-status"];
+    expect(code).toBe("4");
+    await until(() => server.node.offered.some(({ kind }) => kind === "cancel"));
+    await until(() => server.node.waiting === 0);
+    session.destroy();
   });
 });
 
