@@ -78,6 +78,7 @@ export class Cluster {
     installs: 0,
     transfers: 0,
   };
+  readonly #machine: typeof Raft;
   readonly #options: Partial<RaftOptions>;
   /** Who asked for what and waits for the one answer. */
   readonly #open = new Map<number, MemberId>();
@@ -90,7 +91,14 @@ export class Cluster {
    * Everybody knows the membership from the start. With `joiners`, who are up and wait to be spoken
    * to, only the first node does: its log begins with the entry that says it.
    */
-  constructor(voters: number, learners = 0, options: Partial<RaftOptions> = {}, joiners = 0) {
+  constructor(
+    voters: number,
+    learners = 0,
+    options: Partial<RaftOptions> = {},
+    joiners = 0,
+    machine: typeof Raft = Raft,
+  ) {
+    this.#machine = machine;
     const count = voters + learners + joiners;
     const names = Array.from({ length: count }, (_, at) => id(`n${at + 1}`));
     const membership = membershipOf(
@@ -126,10 +134,14 @@ export class Cluster {
   step(node: ClusterNode, event: RaftEvent): void {
     if (!node.isUp) return;
     this.story?.push(`${node.name} < ${describeEvent(event)}`);
-    const { role, term, membership } = node.raft.status();
+    const { role, term, lastIndex } = node.raft;
+    const inForce = node.cached.membershipAt(node.cached.lastIndex);
     node.raft.step(this.now, event);
     this.oracle.checkRole(node);
-    if (role === "leader") this.oracle.checkLeaderCommit(node, term, membership, this.nodes);
+    if (role !== "leader") return;
+    this.oracle.checkLeaderCommit(node, term, inForce, this.nodes);
+    // A membership is looked at when it is made, not when more has come on top of it.
+    if (event.kind !== "proposed" && node.raft.lastIndex > lastIndex) this.take(node);
   }
 
   /** What the host does after a turn; several steps may come before one take. */
@@ -196,7 +208,7 @@ export class Cluster {
     if (mail === undefined) return;
     const { from, to, load } = mail;
     const isSnapshot = load.kind === "snapshot-received";
-    if (!keepCopy || isSnapshot) this.mail.splice(at, 1);
+    if (!keepCopy) this.mail.splice(at, 1);
     const arrives = this.#cutOff.includes(from) === this.#cutOff.includes(to);
     const ended = { kind: "snapshot-ended", peer: to, ok: arrives } as const;
     if (isSnapshot) this.step(this.node(from), ended);
@@ -347,7 +359,7 @@ export class Cluster {
   #start(name: MemberId, { hardState, log, checkpoint }: Disk, starts: number): Raft {
     const prng = new Prng(`${name}/${starts}`);
     const restored = { hardState, ...log.restored(checkpoint) };
-    return new Raft(optionsOf(name, { ...this.#options, prng }), restored, this.now);
+    return new this.#machine(optionsOf(name, { ...this.#options, prng }), restored, this.now);
   }
 
   #ask(node: ClusterNode, open: Map<number, MemberId>): number {

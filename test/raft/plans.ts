@@ -1,7 +1,9 @@
 // Random plans for a cluster of pure Rafts: each number is one move. Owns which moves there are and
 // how likely each is; what is right is the judge's.
 
+import { Prng } from "../../src/base/prng.ts";
 import type { RaftOptions } from "../../src/raft/protocol.ts";
+import { Raft } from "../../src/raft/raft.ts";
 import { Cluster, type ClusterNode } from "./cluster.ts";
 
 /** Small, so that pipelines fill and appends are cut. */
@@ -20,8 +22,9 @@ export type Seen = Cluster["seen"] & { leaders: number; committed: number };
 export function play(
   { voters, learners = 0, joiners = 0 }: Setting,
   moves: readonly number[],
+  machine: typeof Raft = Raft,
 ): Seen {
-  const cluster = new Cluster(voters, learners, SMALL, joiners);
+  const cluster = new Cluster(voters, learners, SMALL, joiners, machine);
   for (const choice of moves) move(cluster, choice, joiners > 0);
   const before = cluster.committed.length;
   settle(cluster);
@@ -31,6 +34,12 @@ export function play(
   const committed = cluster.committed.length;
   if (committed <= before) throw new Error(`nothing is committed:\n${cluster.describe()}`);
   return { ...cluster.seen, leaders: cluster.oracle.leadersSeen, committed };
+}
+
+/** The plan that a number stands for. */
+export function planOf(seed: number): number[] {
+  const prng = new Prng(`plan ${seed}`);
+  return Array.from({ length: prng.between(500, 1500) }, () => prng.below(0x8000_0000));
 }
 
 /** What all runs have seen. */
