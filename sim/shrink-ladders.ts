@@ -158,31 +158,76 @@ function calmPlan(): Plan {
   return planOf({ format: 1, seed: "calm", nodes: 1, operations: [], mishaps: [], healAtMs: 0 });
 }
 
-/** The same on fewer nodes, the fewest first: those that are gone do nothing and suffer nothing. */
+/**
+ * The same on fewer nodes, the fewest first: those that are gone do nothing and suffer nothing. Of
+ * each number once with the first nodes, once with those that the mishaps name most.
+ */
 export function withFewerNodes(plan: Plan): Row[] {
-  return NODES.filter((nodes) => nodes < plan.nodes).map((nodes) => {
-    const isThere = (target: Target) => target === "leader" || target < nodes;
-    const operations = plan.operations.map((row) =>
-      "node" in row && !isThere(row.node) ? { ...row, node: (row.node as number) % nodes } : row,
-    );
-    const mishaps = plan.mishaps.flatMap((row) => narrowed(row, isThere));
-    const outside = plan.outside.filter(({ node }) => isThere(node));
-    const wallAheadMs = plan.wallAheadMs.slice(0, nodes);
-    return { ...plan, nodes, operations, mishaps, outside, wallAheadMs };
+  const places = Array.from({ length: plan.nodes }, (_, place) => place);
+  const mentions = mentionsOf(plan);
+  const ranked = [...places].sort((a, b) => (mentions.get(b) ?? 0) - (mentions.get(a) ?? 0));
+  return NODES.filter((nodes) => nodes < plan.nodes).flatMap((nodes) => {
+    const first = places.slice(0, nodes);
+    const busiest = ranked.slice(0, nodes).sort((a, b) => a - b);
+    const isSame = busiest.every((place, at) => place === at);
+    return (isSame ? [first] : [first, busiest]).map((kept) => onNodes(plan, kept));
   });
 }
 
-/** The mishap for those of its nodes that are there; nothing when none of them is. */
-function narrowed(mishap: Row, isThere: (target: Target) => boolean): Row[] {
-  const row: Record<string, unknown> = { ...mishap };
-  for (const [name, value] of Object.entries(mishap)) {
-    if (name === "node" && !isThere(value as Target)) return [];
-    if (!Array.isArray(value)) continue;
-    const left = value.filter(isThere);
-    if (left.length === 0) return [];
-    row[name] = left;
+function mentionsOf(plan: Plan): ReadonlyMap<unknown, number> {
+  const mentions = new Map<unknown, number>();
+  for (const row of [...plan.mishaps, ...plan.outside])
+    for (const [name, value] of Object.entries(row)) {
+      const named = name === "node" ? [value] : Array.isArray(value) ? value.flat() : [];
+      for (const place of named) mentions.set(place, (mentions.get(place) ?? 0) + 1);
+    }
+  return mentions;
+}
+
+/** The plan on these of its nodes, by new places. */
+function onNodes(plan: Plan, kept: readonly number[]): Row {
+  const placeOf = (target: Target): Target | null => {
+    if (target === "leader") return target;
+    const place = kept.indexOf(target);
+    return place < 0 ? null : place;
+  };
+  const operations = plan.operations.map((row) =>
+    "node" in row ? { ...row, node: placeOf(row.node) ?? (row.node as number) % kept.length } : row,
+  );
+  const of = (values: readonly number[]) => {
+    return values.length === 0 ? values : kept.map((place) => values[place] ?? 0);
+  };
+  return {
+    ...plan,
+    nodes: kept.length,
+    operations,
+    mishaps: plan.mishaps.flatMap((row) => moved(row, placeOf)),
+    outside: plan.outside.flatMap((row) => moved(row, placeOf)),
+    wallAheadMs: of(plan.wallAheadMs),
+    driftPpm: of(plan.driftPpm),
+  };
+}
+
+/** The row for those of its nodes that are there; nothing when none of them is. */
+function moved(row: Row, placeOf: (target: Target) => Target | null): Row[] {
+  const changed: Record<string, unknown> = { ...row };
+  for (const [name, value] of Object.entries(row)) {
+    if (name === "node") {
+      const place = placeOf(value as Target);
+      if (place === null) return [];
+      changed[name] = place;
+    } else if (Array.isArray(value)) {
+      const left = value.flatMap((each: Target | readonly Target[]) => {
+        // A pair needs both of its nodes.
+        const pair = Array.isArray(each) ? each.map(placeOf) : [placeOf(each as Target)];
+        if (pair.includes(null)) return [];
+        return Array.isArray(each) ? [pair] : pair;
+      });
+      if (left.length === 0) return [];
+      changed[name] = left;
+    }
   }
-  return [row];
+  return [changed];
 }
 
 /** Shorter waits for recovery. */

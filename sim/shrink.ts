@@ -40,6 +40,11 @@ export interface Shrunk {
 /** A plan before its checks: what is simpler by itself may not fit the rest. */
 type Candidate = Readonly<Record<string, unknown>>;
 
+/** Tie-breaks that are tried for a plan whose own loses the failure. */
+const REROLLS = 4;
+/** Below so many plan events nobody gains by another one less. */
+const SMALL_EVENTS = 4;
+
 type RowList = "operations" | "mishaps" | "outside";
 
 /** The plan itself must fail, or nothing is shrunk. It never grows, and it still fails. */
@@ -56,6 +61,8 @@ class Shrinking {
   #failedAtMs = Number.POSITIVE_INFINITY;
   #runs = 0;
   #isOver = false;
+  /** Whether a candidate that does not fail is tried with other seeds. */
+  #rerolls = false;
 
   constructor(plan: Plan, stillFails: StillFails, budget: ShrinkBudget) {
     this.#best = plan;
@@ -67,6 +74,26 @@ class Shrinking {
     const failedAtMs = this.#ask(this.#best);
     if (failedAtMs === null) return { plan: this.#best, runs: this.#runs, isMinimal: false };
     this.#failedAtMs = failedAtMs;
+    this.#reduce();
+    // A failure that rests on rare timing is lost by most steps, because each moves all that comes
+    // after it: some other tie-break may bring it back.
+    const eventsOf = ({ operations, mishaps }: Plan) => operations.length + mishaps.length;
+    while (eventsOf(this.#best) > SMALL_EVENTS && !this.#isOver) {
+      const before = this.#best;
+      this.#rerolls = true;
+      this.#dropRows("mishaps");
+      this.#dropRows("operations");
+      this.#tryFirst(withFewerNodes(this.#best));
+      this.#repeatLess();
+      this.#rerolls = false;
+      if (this.#best === before) break;
+      this.#reduce();
+    }
+    return { plan: this.#best, runs: this.#runs, isMinimal: !this.#isOver };
+  }
+
+  /** Every step with the seed as it is, until none is left. */
+  #reduce(): void {
     // What makes runs short comes first, what needs most of them last.
     this.#toFixedPoint(() => {
       this.#toFixedPoint(() => {
@@ -86,7 +113,6 @@ class Shrinking {
       this.#weaken("disk");
       this.#shortenTime();
     });
-    return { plan: this.#best, runs: this.#runs, isMinimal: !this.#isOver };
   }
 
   #toFixedPoint(round: () => void): void {
@@ -98,12 +124,21 @@ class Shrinking {
 
   // ---- one step ----
 
-  /** Keeps the candidate when it is a plan and fails as before. */
+  /** Keeps the candidate when it is a plan and fails as before, perhaps with another tie-break. */
   #maybeKeep(candidate: Candidate): boolean {
     const plan = parse(candidate);
-    if (plan === null) return false;
+    // What is as it was does not get smaller by another seed.
+    if (plan === null || JSON.stringify(plan) === JSON.stringify(this.#best)) return false;
+    if (this.#keeps(plan)) return true;
+    if (!this.#rerolls) return false;
+    const [name] = this.#best.seed.split("~");
+    const seeds = Array.from({ length: REROLLS }, (_, at) => `${name}~${at + 1}`);
+    return seeds.some((seed) => this.#keeps({ ...plan, seed }));
+  }
+
+  #keeps(plan: Plan): boolean {
     const key = JSON.stringify(plan);
-    if (this.#refused.has(key) || key === JSON.stringify(this.#best)) return false;
+    if (this.#refused.has(key)) return false;
     const failedAtMs = this.#ask(plan);
     if (failedAtMs === null) {
       if (!this.#isOver) this.#refused.add(key);

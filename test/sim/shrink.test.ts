@@ -311,3 +311,54 @@ describe("a plan in its shortest form", () => {
 `);
   });
 });
+
+describe("a failure that rests on rare timing", () => {
+  const mishap = { kind: "crash", node: 0, how: "power", downMs: 100 } as const;
+  const rows = Array.from({ length: 12 }, (_, at) => ({ ...mishap, atMs: 1000 + at }));
+  const plan = planOf({
+    format: 1,
+    seed: "rare",
+    nodes: 3,
+    operations: [{ kind: "append", client: 0, atMs: 500 }],
+    mishaps: rows,
+    healAtMs: 3000,
+  });
+
+  test("is shrunk by other tie-breaks where its own loses it", () => {
+    /** With the seed as it was it needs all twelve; with one of a few others a single one does. */
+    const fails: StillFails = ({ seed, mishaps }) => {
+      const isEnough = seed === "rare~3" ? mishaps.length >= 1 : mishaps.length === rows.length;
+      return isEnough ? 2000 : null;
+    };
+    const shrunk = shrink(plan, fails, ENOUGH);
+    expect([shrunk.plan.seed, shrunk.plan.mishaps.length]).toEqual(["rare~3", 1]);
+    expect(shrunk.isMinimal).toBe(true);
+  });
+
+  test("keeps its seed where that is no loss", () => {
+    const fails: StillFails = ({ mishaps }) => (mishaps.length >= 6 ? 2000 : null);
+    const shrunk = shrink(plan, fails, ENOUGH);
+    expect([shrunk.plan.seed, shrunk.plan.mishaps.length]).toEqual(["rare", 6]);
+  });
+});
+
+describe("a plan of five nodes", () => {
+  test("is left with those that its mishaps name, wherever they stand", () => {
+    const plan = planOf({
+      format: 1,
+      seed: "places",
+      nodes: 5,
+      driftPpm: [0, 1, 2, 3, 4],
+      operations: [{ kind: "append", client: 0, atMs: 500 }],
+      mishaps: [{ kind: "pairs-cut", pairs: [[1, 4]], atMs: 1000, forMs: 100 }],
+      outside: [{ node: 4, how: "cut" }],
+      healAtMs: 3000,
+    });
+    const fails: StillFails = ({ nodes, mishaps, outside }) =>
+      nodes >= 3 && mishaps.length === 1 && outside.length === 1 ? 2000 : null;
+    const { nodes, mishaps, outside } = shrink(plan, fails, ENOUGH).plan;
+    expect(nodes).toBe(3);
+    expect(mishaps[0]).toMatchObject({ kind: "pairs-cut", pairs: [[1, 2]] });
+    expect(outside).toEqual([{ node: 2, how: "cut" }]);
+  });
+});
