@@ -225,9 +225,9 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     name: "lost-append-not-asked-for",
     breaks: "A leader whose append was lost waits for its answer and never asks.",
     properties: ["recovers-after-healing"],
-    file: "src/raft/leader.ts",
-    find: 'if (peer.takeStuck(now, options.heartbeatInterval) === "pipeline")',
-    replace: "if (reply.round < 0)",
+    file: "src/raft/progress.ts",
+    find: "if (now < after(this.#waitingSince, patience)) return null;",
+    replace: "return null;",
     knownSeed: 1,
   },
   {
