@@ -17,6 +17,7 @@
 
 import { type Address, sameAddress } from "../base/address.ts";
 import { assert, unreachable } from "../base/assert.ts";
+import type { FrozenBytes } from "../base/bytes.ts";
 import { earlier, type Instant, NEVER, type NodeId } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
 import { AntiEntropy } from "./anti-entropy.ts";
@@ -27,9 +28,10 @@ import { Exchanges } from "./exchanges.ts";
 import { LocalMember } from "./local-member.ts";
 import { Membership } from "./membership.ts";
 import { encodeMessage } from "./message-codec.ts";
-import type { Alive, PacketMessage, SerfMessage } from "./messages.ts";
+import type { Alive, SerfMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
-import { readPacket } from "./packet-codec.ts";
+import { type PacketPart, readPacket } from "./packet-codec.ts";
+import { Passing } from "./passing.ts";
 import { Prober } from "./prober.ts";
 import type {
   DropReason,
@@ -69,6 +71,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   readonly #exchanges: Exchanges;
   readonly #antiEntropy: AntiEntropy;
   readonly #departure: Departure;
+  readonly #passing: Passing;
   #now: Instant;
   #isStepping = false;
 
@@ -102,6 +105,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#exchanges = new Exchanges({ ...shared, prober, streamsMax, compress });
     this.#antiEntropy = new AntiEntropy(profile, roster, this.#exchanges, prng, now);
     this.#departure = new Departure(shared);
+    this.#passing = new Passing(rumors);
     membership.announce();
   }
 
@@ -211,16 +215,16 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     for (const reason of drops) this.#drop(from, reason);
     const budget = new ReplyBudget(bytes.length);
     // News before questions, so that the answers are up to date.
-    const news = parts.filter(({ message }) => !isQuestion(message));
-    const questions = parts.filter(({ message }) => isQuestion(message));
-    for (const { message } of [...news, ...questions]) {
-      const reason = this.#heard(from, message, budget);
+    const news = parts.filter((part) => !isQuestion(part));
+    const questions = parts.filter(isQuestion);
+    for (const part of [...news, ...questions]) {
+      const reason = this.#heard(from, part, budget);
       if (reason !== null) this.#drop(from, reason);
     }
   }
 
   /** Says why, if no correct member would have sent the message, or none that means us. */
-  #heard(from: Address, message: PacketMessage, budget: ReplyBudget): DropReason | null {
+  #heard(from: Address, { message, bytes }: PacketPart, budget: ReplyBudget): DropReason | null {
     const now = this.#now;
     switch (message.kind) {
       case "ping":
@@ -243,7 +247,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       case "dead":
         return this.#membership.heard(now, message);
       case "user":
-        return this.#heardSerf(message.message);
+        return this.#heardSerf(message.message, bytes);
       default:
         return unreachable(message);
     }
@@ -270,15 +274,17 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     if (budget.maybeSpend(packed.length)) this.#outbox.packet(from, [packed], false);
   }
 
-  /** Events and queries are not ours to pass on; that we keep up with their times is all. */
-  #heardSerf(message: SerfMessage): DropReason | null {
+  /** Events and queries of others are passed on; nobody here reads or answers them. */
+  #heardSerf(message: SerfMessage, bytes: FrozenBytes): DropReason | null {
     switch (message.kind) {
       case "join-intent":
       case "leave-intent":
         return this.#serf.heard(this.#now, message);
       case "user-event":
-      case "query":
-        return this.#serf.witnessOther(message.kind, message.time);
+      case "query": {
+        const clock = this.#serf.maybeWitnessOther(message.kind, message.time);
+        return clock === null ? "time-jump" : this.#passing.heard(clock, message, bytes);
+      }
       case "state":
         return "not-for-packets";
       case "query-response":
@@ -348,6 +354,6 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   }
 }
 
-function isQuestion({ kind }: PacketMessage): boolean {
-  return kind === "ping" || kind === "indirect-ping";
+function isQuestion({ message }: PacketPart): boolean {
+  return message.kind === "ping" || message.kind === "indirect-ping";
 }

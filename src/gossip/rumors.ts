@@ -1,7 +1,8 @@
-// What we pass on: claims about members and intents of Serf's, each in a queue of its own, packed
-// in that order. Owns what replaces what; the queue itself is broadcasts.ts.
+// What we pass on: claims about members, intents of Serf's, and events and queries of others, each
+// in a queue of its own, packed in that order. Owns what replaces what; the queue itself is
+// broadcasts.ts.
 
-import type { FrozenBytes } from "../base/bytes.ts";
+import { type FrozenBytes, freeze } from "../base/bytes.ts";
 import type { Instant, NodeId } from "../base/ids.ts";
 import { BroadcastQueue } from "./broadcasts.ts";
 import type { Claim } from "./claims.ts";
@@ -14,23 +15,25 @@ import type { Roster } from "./roster.ts";
 export class Rumors {
   readonly #claims: BroadcastQueue;
   readonly #intents: BroadcastQueue;
+  readonly #passed: BroadcastQueue;
   readonly #roster: Roster;
   readonly #retransmitMult: number;
 
   constructor(countMax: number, retransmitMult: number, roster: Roster) {
     this.#claims = new BroadcastQueue(countMax);
     this.#intents = new BroadcastQueue(countMax);
+    this.#passed = new BroadcastQueue(countMax);
     this.#retransmitMult = retransmitMult;
     this.#roster = roster;
   }
 
   get size(): number {
-    return this.#claims.size + this.#intents.size;
+    return this.#claims.size + this.#intents.size + this.#passed.size;
   }
 
   /** Lost to the bound. */
   get evicted(): number {
-    return this.#claims.evicted + this.#intents.evicted;
+    return this.#claims.evicted + this.#intents.evicted + this.#passed.evicted;
   }
 
   /** Instead of whatever we told about that member's standing before. */
@@ -50,6 +53,11 @@ export class Rumors {
     this.#intents.add(intent.node, encodeMessage({ kind: "user", message: intent }));
   }
 
+  /** A whole message of somebody else's, as it came; a copy is kept. Each stands alone. */
+  passOn(bytes: Uint8Array): void {
+    this.#passed.add(null, freeze(bytes.slice()));
+  }
+
   isTelling(node: NodeId): boolean {
     return this.#claims.has(standingOf(node));
   }
@@ -63,10 +71,14 @@ export class Rumors {
     if (this.size === 0) return [];
     const limit = retransmitLimit(this.#retransmitMult, this.#roster.countedAt(now));
     const overhead = COMPOUND_BYTES_PER_PART;
-    const claims = this.#claims.take(overhead, bytesMax, countMax, limit);
-    const room = claims.reduce((left, { length }) => left - length - overhead, bytesMax);
-    const intents = this.#intents.take(overhead, room, countMax - claims.length, limit);
-    return [...claims, ...intents];
+    let room = bytesMax;
+    let taken: FrozenBytes[] = [];
+    for (const queue of [this.#claims, this.#intents, this.#passed]) {
+      const some = queue.take(overhead, room, countMax - taken.length, limit);
+      room = some.reduce((left, { length }) => left - length - overhead, room);
+      taken = [...taken, ...some];
+    }
+    return taken;
   }
 }
 

@@ -175,10 +175,10 @@ export class SerfMembers {
     return null;
   }
 
-  /** Keeps up with the times of events and queries, which we do not pass on. */
-  witnessOther(kind: "user-event" | "query", time: LamportTime): DropReason | null {
+  /** Keeps up with the times of events and queries; the clock after, or null for a jump. */
+  maybeWitnessOther(kind: "user-event" | "query", time: LamportTime): LamportTime | null {
     const clock = kind === "query" ? this.#queryClock : this.#eventClock;
-    return clock.maybeWitness(time) ? null : "time-jump";
+    return clock.maybeWitness(time) ? (clock.time as LamportTime) : null;
   }
 
   // What time does.
