@@ -25,7 +25,8 @@ export interface ClusterFlags {
 /** A cluster, and who we are to it. */
 export interface Target {
   readonly addresses: readonly string[];
-  readonly credentials: TlsPems;
+  /** A function where the files may be renewed meanwhile. */
+  readonly credentials: TlsPems | (() => TlsPems);
   /** Where this was learnt, for the words when nobody answers. */
   readonly from: string;
 }
@@ -37,7 +38,9 @@ export function findTarget(flags: ClusterFlags): Target {
   const profile = file === null ? null : readProfile(file);
   const addresses = addressesOf(flags, profile);
   const files = certificatesOf(flags, profile);
-  const credentials = readTlsFiles(files.files, (part) => files.nameOf(part));
+  const credentials = () => readTlsFiles(files.files, (part) => files.nameOf(part));
+  // What is wrong with them now is said now.
+  credentials();
   const from = flags.addr === undefined && file !== null ? `(${shorten(file)})` : "(--addr)";
   return { addresses, credentials, from };
 }

@@ -21,6 +21,12 @@ export interface ClientCredentials {
   readonly ca: Buffer | string;
 }
 
+/**
+ * The same, or where to get them whenever a new connection is to be made: files that are renewed
+ * while the client lives. What throws there, or cannot be used, leaves the client as it was.
+ */
+export type CredentialsSource = ClientCredentials | (() => ClientCredentials);
+
 const CHANNEL_OPTIONS = {
   // A dead node must be noticed while a reader waits at the end of the log.
   "grpc.keepalive_time_ms": 10_000,
@@ -46,27 +52,18 @@ const asIs = (bytes: Buffer) => bytes;
 
 export class Channel {
   readonly address: string;
-  readonly #client: Client;
+  readonly #source: CredentialsSource | null;
+  #credentials: ClientCredentials | null;
+  #client: Client;
   /** Under way: closing the channel alone would let them go on. */
   readonly #calls = new Set<{ cancel(): void }>();
   #isClosed = false;
 
-  constructor(address: string, credentials: ClientCredentials | null) {
+  constructor(address: string, source: CredentialsSource | null) {
     this.address = address;
-    const host = hostOf(address);
-    const channelCredentials =
-      credentials === null
-        ? ChannelCredentials.createInsecure()
-        : ChannelCredentials.createSsl(
-            Buffer.from(credentials.ca),
-            Buffer.from(credentials.key),
-            Buffer.from(credentials.cert),
-            { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) },
-          );
-    // RFC 6066: an IP address is no server name, and Node warns about one. The name sent is then
-    // any; what the certificate is checked for is the address all the same.
-    const name = isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": NAME_FOR_ADDRESSES };
-    this.#client = new Client(address, channelCredentials, { ...CHANNEL_OPTIONS, ...name });
+    this.#source = source;
+    this.#credentials = typeof source === "function" ? source() : source;
+    this.#client = clientOf(address, this.#credentials);
   }
 
   /** One call. Rejects with a CairnError, whose fact `sent` is "no" when it never left. */
@@ -125,15 +122,38 @@ export class Channel {
     this.#client.close();
   }
 
+  get #isReady(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
+  /** Without a connection, the next one is made with what the source has now. */
+  #renew(): void {
+    if (typeof this.#source !== "function") return;
+    try {
+      const fresh = this.#source();
+      if (this.#credentials !== null && isSame(fresh, this.#credentials)) return;
+      const client = clientOf(this.address, fresh);
+      this.#client.close();
+      this.#client = client;
+      this.#credentials = fresh;
+    } catch {
+      // Half of a renewal, say: with what was in use until now the attempt fails or does not.
+    }
+  }
+
   /** Waits for a connection, so that a failure to connect is known to be no more than that. */
   async #connected(deadline: number): Promise<void> {
     if (this.#isClosed) throw closed();
+    if (!this.#isReady) this.#renew();
     const channel = this.#client.getChannel();
     for (;;) {
       const state = channel.getConnectivityState(true);
       if (state === connectivityState.READY) return;
       if (state === connectivityState.TRANSIENT_FAILURE) throw this.#unsent("no connection");
-      if (state === connectivityState.SHUTDOWN) throw closed();
+      // Not closed itself, the channel was replaced by one with newer credentials.
+      if (state === connectivityState.SHUTDOWN) {
+        throw this.#isClosed ? closed() : this.#unsent("new credentials");
+      }
       await new Promise<void>((resolve, reject) => {
         channel.watchConnectivityState(state, deadline, (error) => {
           if (error) reject(this.#unsent("no connection in time"));
@@ -146,6 +166,29 @@ export class Channel {
   #unsent(what: string): CairnError {
     return new CairnError("unreachable", `${this.address}: ${what}`, { facts: { sent: "no" } });
   }
+}
+
+function clientOf(address: string, credentials: ClientCredentials | null): Client {
+  const host = hostOf(address);
+  const channelCredentials =
+    credentials === null
+      ? ChannelCredentials.createInsecure()
+      : ChannelCredentials.createSsl(
+          Buffer.from(credentials.ca),
+          Buffer.from(credentials.key),
+          Buffer.from(credentials.cert),
+          { checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate) },
+        );
+  // RFC 6066: an IP address is no server name, and Node warns about one. The name sent is then any;
+  // what the certificate is checked for is the address all the same.
+  const name = isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": NAME_FOR_ADDRESSES };
+  return new Client(address, channelCredentials, { ...CHANNEL_OPTIONS, ...name });
+}
+
+function isSame(a: ClientCredentials, b: ClientCredentials): boolean {
+  return (["cert", "key", "ca"] as const).every((part) =>
+    Buffer.from(a[part]).equals(Buffer.from(b[part])),
+  );
 }
 
 function closed(): CairnError {

@@ -6,7 +6,7 @@ import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
 import type { Cursor } from "../proto/cairn-cursors.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
-import type { Channel, ClientCredentials } from "./channel.ts";
+import type { Channel, CredentialsSource } from "./channel.ts";
 import {
   type CommitCursorOptions,
   type CursorCall,
@@ -29,7 +29,7 @@ import { type ReadRecord, readRecords } from "./reader.ts";
 import { type Pause, type Route, Routes } from "./routes.ts";
 
 export type { Cursor } from "../proto/cairn-cursors.ts";
-export type { ClientCredentials } from "./channel.ts";
+export type { ClientCredentials, CredentialsSource } from "./channel.ts";
 export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
 export { CairnError, type CairnErrorCode } from "./errors.ts";
 export type { AppendOptions, AppendResult, ProducerCounts } from "./producer.ts";
@@ -38,8 +38,8 @@ export type { ReadRecord } from "./reader.ts";
 export interface ConnectOptions {
   /** host:port of some servers; the others are learnt from them. */
   readonly addresses: readonly string[];
-  /** Absent: without TLS. */
-  readonly credentials?: ClientCredentials;
+  /** Absent: without TLS. A function is asked for each new connection. */
+  readonly credentials?: CredentialsSource;
   /** How long an operation is tried again and again; 30 s. */
   readonly timeoutMs?: number;
   /** How long one attempt may take before another server is tried; 2 s. */

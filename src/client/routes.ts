@@ -2,7 +2,7 @@
 // failures. Learns from answers; owns the channels.
 
 import { decodeGetServersResponse, EMPTY_MESSAGE, type Server } from "../proto/log-v1.ts";
-import { Channel, type ClientCredentials } from "./channel.ts";
+import { Channel, type CredentialsSource } from "./channel.ts";
 import { CairnError } from "./errors.ts";
 
 const BACKOFF_MS_MIN = 20;
@@ -22,7 +22,7 @@ export interface Route {
 }
 
 export class Routes {
-  readonly #credentials: ClientCredentials | null;
+  readonly #credentials: CredentialsSource | null;
   readonly #pause: Pause;
   readonly #channels = new Map<string, Channel>();
   #addresses: string[];
@@ -33,7 +33,7 @@ export class Routes {
   /** A server has named the members: one given address is enough even when it dies. */
   #hasLearnt = false;
 
-  constructor(addresses: readonly string[], credentials: ClientCredentials | null, pause: Pause) {
+  constructor(addresses: readonly string[], credentials: CredentialsSource | null, pause: Pause) {
     this.#addresses = [...new Set(addresses)];
     this.#credentials = credentials;
     this.#pause = pause;
