@@ -277,6 +277,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
       reader.segmentsGo();
     };
     const checkpoints = new Checkpoints(found.points);
+    segments.release(found.newest?.at.index ?? (0 as LogIndex));
     const space = new Space(options.reserveBytes ?? 0, directory.isReserved);
     const shared = { options, runner, segments, hardState, space, failed };
     const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, start, startMoved });

@@ -4,7 +4,7 @@ import type { FrozenBytes } from "../base/bytes.ts";
 import type { DiskOperation, DiskResult } from "../base/disk.ts";
 import type { Entry, EntryHead, HardState, LogPoint, LogWrite, TermRun } from "../base/entry.ts";
 import type { Damage, Fault } from "../base/faults.ts";
-import type { LogIndex, NodeId, Offset, OpId, WriteId } from "../base/ids.ts";
+import type { LogIndex, NodeId, Offset, OpId, WallMs, WriteId } from "../base/ids.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 /** Whose directory this is. A directory is never shared, renamed or moved between clusters. */
@@ -82,7 +82,11 @@ export type LogEvent =
 export type ReadFrom =
   | { readonly kind: "index"; readonly index: LogIndex }
   /** The entry that holds this record; control entries on the way are returned too. */
-  | { readonly kind: "offset"; readonly offset: Offset };
+  | { readonly kind: "offset"; readonly offset: Offset }
+  /** The first entry whose log time is not before this. */
+  | { readonly kind: "timestamp"; readonly at: WallMs }
+  /** The entry that holds the first of the last so many records up to lastIndex. */
+  | { readonly kind: "last"; readonly count: number };
 
 export type LogRead =
   /** Whole entries in order, chained; empty when `from` is beyond lastIndex. */

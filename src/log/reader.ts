@@ -1,15 +1,18 @@
-// Reading whole entries forward, by index or by offset: from memory when they are resident, else by
-// one positioned read of contiguous bytes, verified frame by frame. Owns the bounds on reads and
-// what a truncation means for those under way; changes nothing on disk.
+// Reading whole entries forward: from memory when they are resident, else by one positioned read of
+// contiguous bytes, verified frame by frame. Owns the bounds on reads and what a truncation, a trim
+// or an installation means for those under way; where entries stand is lookup.ts. Changes nothing
+// on disk but an index that turns out to be wrong.
 
 import { viewOf } from "../base/bytes.ts";
 import { brokenLink, type Entry, type LogPoint, pointAfter } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import type { LogIndex, Offset, Position } from "../base/ids.ts";
-import { attempt, diskFault, type Flow, type FlowRunner, type Operation } from "./flow.ts";
+import type { LogIndex, Position } from "../base/ids.ts";
+import { DiskTrouble, type Flow, type FlowRunner, readAt } from "./flow.ts";
 import { decodeFrame, FRAME_LIMITS, paddedLength } from "./frame.ts";
+import { Lookup } from "./lookup.ts";
 import type { LogRead, ReadFrom } from "./protocol.ts";
 import type { ResidentTail } from "./resident-tail.ts";
+import { IndexDoubt, SealedIndexes } from "./sealed-index.ts";
 import type { Segment } from "./segment.ts";
 import type { Segments } from "./segments.ts";
 
@@ -39,60 +42,76 @@ export interface ReaderParts {
   readonly end: () => LogPoint;
 }
 
-/** A read the disk is asked for. */
+/** What goes on with the log while a read is under way. */
+interface Watch {
+  /** Entries from here on are not what they were; 0 when segments went. */
+  cutFrom: LogIndex;
+}
+
 interface Range {
   readonly segment: Segment;
   readonly first: LogIndex;
   readonly last: LogIndex;
-  /** Entries from here on were truncated since: what the disk says of them counts for nothing. */
-  cutFrom: LogIndex;
+  readonly position: Position;
+  readonly length: number;
+  /** Of frames; whatever fits is returned, and one at least. */
+  readonly bytesMax: number;
 }
 
-type Located =
-  | { readonly kind: "answer"; readonly entries: readonly Entry[] }
-  | { readonly kind: "fault"; readonly fault: Fault }
-  | { readonly kind: "disk"; readonly range: Range };
+type Answer =
+  | { readonly kind: "entries"; readonly entries: readonly Entry[] }
+  | { readonly kind: "failed"; readonly fault: Fault };
 
-const NOTHING: Located = { kind: "answer", entries: [] };
+const NOTHING: Answer = { kind: "entries", entries: [] };
+const UNCUT = Number.MAX_SAFE_INTEGER as LogIndex;
+/** What is read of a sealed segment when little is asked for: a frame of unknown length. */
+const PROBE_BYTES = 4096;
 
 export class Reader {
   readonly #parts: ReaderParts;
-  readonly #inFlight = new Set<Range>();
+  readonly #indexes = new SealedIndexes();
+  readonly #lookup: Lookup;
+  readonly #inFlight = new Set<Watch>();
   readonly #waiting: ReadRequest[] = [];
   #flows = 0;
   #answers: LogRead[] = [];
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
+    this.#lookup = new Lookup({ ...parts, indexes: this.#indexes });
   }
 
   get idle(): boolean {
     return this.#flows === 0;
   }
 
-  /** Answered now, after a disk read, or with a fault. */
+  /** Answered now, after disk reads, or with a fault. */
   request(request: ReadRequest): void {
-    const located = this.#locate(request);
-    if (located.kind !== "disk") {
-      this.#answer(request, located);
-    } else if (this.#flows < READS_IN_FLIGHT_MAX) {
-      this.#start(request);
-    } else if (this.#waiting.length < READS_WAITING_MAX) {
-      this.#waiting.push(request);
-    } else {
+    const trial = this.#answerOf(request);
+    const begun = trial.next();
+    if (begun.done === true) {
+      this.#answer(request, begun.value);
+      return;
+    }
+    // It needs the disk, which has not been asked yet.
+    trial.return(NOTHING);
+    if (this.#flows < READS_IN_FLIGHT_MAX) this.#start(request);
+    else if (this.#waiting.length < READS_WAITING_MAX) this.#waiting.push(request);
+    else {
       const fault: Fault = { code: "overloaded", what: "log reads", retryAfterMs: RETRY_AFTER_MS };
-      this.#answer(request, { kind: "fault", fault });
+      this.#answer(request, { kind: "failed", fault });
     }
   }
 
   /** The entries from `from` on are not the log's any more. */
   truncated(from: LogIndex): void {
-    for (const range of this.#inFlight) if (from < range.cutFrom) range.cutFrom = from;
+    for (const watch of this.#inFlight) if (from < watch.cutFrom) watch.cutFrom = from;
   }
 
   /** Segments are going: what is under way looks again where its entries are. */
   segmentsGo(): void {
-    for (const range of this.#inFlight) range.cutFrom = 0 as LogIndex;
+    this.#indexes.forget();
+    for (const watch of this.#inFlight) watch.cutFrom = 0 as LogIndex;
   }
 
   /** The answers since the last call. */
@@ -102,99 +121,137 @@ export class Reader {
     return taken;
   }
 
-  #answer(request: ReadRequest, located: Exclude<Located, { kind: "disk" }>): void {
-    const { readId } = request;
-    if (located.kind === "fault") {
-      this.#answers.push({ kind: "failed", readId, fault: located.fault });
-    } else {
-      this.#answers.push({ kind: "entries", readId, entries: located.entries });
-    }
+  #answer({ readId }: ReadRequest, answer: Answer): void {
+    this.#answers.push({ ...answer, readId });
   }
 
   #start(request: ReadRequest): void {
     this.#flows++;
     this.#parts.runner.start(this.#read(request), ({ fault }) => {
-      this.#answer(request, { kind: "fault", fault });
+      this.#answer(request, { kind: "failed", fault });
     });
   }
 
   *#read(request: ReadRequest): Flow<void> {
-    for (;;) {
-      const located = this.#locate(request);
-      const found = located.kind === "disk" ? yield* this.#readRange(located.range) : located;
-      // Null: all that was asked for was truncated meanwhile; the log is asked again as it is now.
-      if (found === null) continue;
-      this.#answer(request, found);
-      break;
-    }
+    this.#answer(request, yield* this.#answerOf(request));
     this.#flows--;
     const next = this.#waiting.shift();
     if (next !== undefined) this.#start(next);
   }
 
-  *#readRange(range: Range): Flow<Exclude<Located, { kind: "disk" }> | null> {
-    const { segment, first, last } = range;
-    const position = segment.positionOf(first);
-    const length = segment.endPositionOf(last) - position;
-    const read: Operation = { kind: "read-at", file: segment.store, position, length };
-    this.#inFlight.add(range);
-    const result = yield* attempt(read);
-    this.#inFlight.delete(range);
-    const lastValid = Math.min(last, range.cutFrom - 1) as LogIndex;
-    if (lastValid < first) return null;
-    if (result.kind === "failed") return { kind: "fault", fault: diskFault(read, result) };
-    const bytes = result.kind === "read" ? result.bytes : new Uint8Array(0);
-    return decodeRange(bytes, segment.store, position, first, lastValid);
+  /** Looks again as often as the log changed under it; a wrong index is rebuilt once. */
+  *#answerOf(request: ReadRequest): Flow<Answer> {
+    const watch: Watch = { cutFrom: UNCUT };
+    this.#inFlight.add(watch);
+    try {
+      for (let hasDoubted = false; ; ) {
+        watch.cutFrom = UNCUT;
+        const { generation } = this.#indexes;
+        try {
+          const answer = yield* this.#tryOnce(request, watch);
+          if (answer !== null) return answer;
+        } catch (thrown) {
+          if (watch.cutFrom !== UNCUT && isTrouble(thrown)) continue;
+          if (thrown instanceof DiskTrouble) return { kind: "failed", fault: thrown.fault };
+          if (!(thrown instanceof IndexDoubt)) throw thrown;
+          const fault = yield* this.#resolve(thrown, hasDoubted, generation);
+          if (fault !== null) return { kind: "failed", fault };
+          hasDoubted = true;
+        }
+      }
+    } finally {
+      this.#inFlight.delete(watch);
+    }
   }
 
-  /** Where the entries asked for are, as of now. */
-  #locate(request: ReadRequest): Located {
+  /** Null when the index has been rebuilt from the store; else what is wrong with the store. */
+  *#resolve(doubt: IndexDoubt, hasDoubted: boolean, generation: number): Flow<Fault | null> {
+    const { segment, position, what } = doubt;
+    if (!segment.isReleased || hasDoubted) {
+      return { code: "damaged", file: segment.store, position, what };
+    }
+    try {
+      yield* this.#indexes.rebuild(segment, generation);
+      return null;
+    } catch (thrown) {
+      if (thrown instanceof DiskTrouble) return thrown.fault;
+      throw thrown;
+    }
+  }
+
+  /** Null when the log changed under it. */
+  *#tryOnce(request: ReadRequest, watch: Watch): Flow<Answer | null> {
     const { from, bytesMax } = request;
     const { resident, segments } = this.#parts;
     const end = this.#parts.end();
-    const last = Math.min(request.lastIndex, end.index) as LogIndex;
     const start = this.#parts.start();
-    if (from.kind === "offset" && from.offset < start.endOffset)
+    const last = Math.min(request.lastIndex, end.index) as LogIndex;
+    if (from.kind === "offset" && from.offset < start.endOffset) {
       return outOfRange(from.offset, start, end);
+    }
     if (from.kind === "index" && from.index <= start.index) return outOfRange(0, start, end);
-    const first = from.kind === "index" ? from.index : this.#holderOf(from.offset, last);
+    const first = yield* this.#lookup.first(from, last);
+    if (watch.cutFrom !== UNCUT) return null;
     if (first === null || first > last) return NOTHING;
     if (first >= resident.firstIndex) {
-      return { kind: "answer", entries: resident.slice(first, last, bytesMax) };
+      return { kind: "entries", entries: resident.slice(first, last, bytesMax) };
     }
     const segment = segments.of(first);
     const lastOnDisk = Math.min(last, resident.firstIndex - 1, segment.lastIndex) as LogIndex;
-    const bytes = Math.min(bytesMax, READ_BYTES_MAX);
-    const range = { segment, first, last: lastWithin(segment, first, lastOnDisk, bytes) };
-    return { kind: "disk", range: { ...range, cutFrom: Number.MAX_SAFE_INTEGER as LogIndex } };
+    const position = yield* this.#lookup.positionOf(segment, first);
+    const range = rangeOf(segment, position, first, lastOnDisk, bytesMax);
+    if (watch.cutFrom <= range.last) return null;
+    return yield* this.#readRange(range, watch);
   }
 
-  /** The entry not after `last` that holds the record at `offset`, or null. */
-  #holderOf(offset: Offset, last: LogIndex): LogIndex | null {
-    const { resident, segments } = this.#parts;
-    const lastOnDisk = Math.min(last, resident.firstIndex - 1) as LogIndex;
-    const found =
-      resident.lastAtOrBefore(offset, last) ?? segments.lastAtOrBefore(offset, lastOnDisk);
-    if (found === null) return null;
-    // The last one that begins at or before the offset may end before it: a control entry at the
-    // end.
-    return offset < this.#endOffsetOf(found) ? found : null;
-  }
-
-  #endOffsetOf(index: LogIndex): Offset {
-    const { resident, segments } = this.#parts;
-    const end = this.#parts.end();
-    const next = (index + 1) as LogIndex;
-    if (next > end.index) return end.endOffset;
-    if (next >= resident.firstIndex) return resident.at(next).offset;
-    return segments.of(next).offsetOf(next);
+  *#readRange(range: Range, watch: Watch): Flow<Answer | null> {
+    const { segment, first, last, position } = range;
+    let { length } = range;
+    for (;;) {
+      const bytes = yield* readAt(segment.store, position, length);
+      const lastValid = Math.min(last, watch.cutFrom - 1) as LogIndex;
+      if (lastValid < first) return null;
+      const decoded = decodeRange(bytes, { ...range, last: lastValid });
+      if (decoded.kind !== "longer") {
+        const next = (first + decoded.entries.length) as LogIndex;
+        if (segment.isReleased && next <= segment.lastIndex && watch.cutFrom === UNCUT) {
+          this.#indexes.hint(next, (position + decoded.bytes) as Position);
+        }
+        return { kind: "entries", entries: decoded.entries };
+      }
+      if (decoded.needs <= length) throw new IndexDoubt(segment, position, "the file ends inside");
+      length = decoded.needs;
+    }
   }
 }
 
-function outOfRange(offset: number, start: LogPoint, end: LogPoint): Located {
+/** A disk that refuses, or an index that leads astray: of a log that has changed, no wonder. */
+function isTrouble(thrown: unknown): boolean {
+  return thrown instanceof DiskTrouble || thrown instanceof IndexDoubt;
+}
+
+function outOfRange(offset: number, start: LogPoint, end: LogPoint): Answer {
   const { endOffset: startOffset } = start;
   const { endOffset } = end;
-  return { kind: "fault", fault: { code: "offset-out-of-range", offset, startOffset, endOffset } };
+  return { kind: "failed", fault: { code: "offset-out-of-range", offset, startOffset, endOffset } };
+}
+
+/** The bytes to read: exactly those of the entries where the index is in memory. */
+function rangeOf(
+  segment: Segment,
+  position: Position,
+  first: LogIndex,
+  lastOnDisk: LogIndex,
+  bytesMax: number,
+): Range {
+  const bytes = Math.min(bytesMax, READ_BYTES_MAX);
+  if (segment.isReleased) {
+    const length = Math.min(Math.max(bytes, PROBE_BYTES), segment.end - position);
+    return { segment, first, last: lastOnDisk, position, length, bytesMax: bytes };
+  }
+  const last = lastWithin(segment, first, lastOnDisk, bytes);
+  const length = segment.endPositionOf(last) - position;
+  return { segment, first, last, position, length, bytesMax: length };
 }
 
 /** The last entry such that first to it fit into `bytesMax` of the file; at least `first`. */
@@ -210,35 +267,42 @@ function lastWithin(segment: Segment, first: LogIndex, last: LogIndex, bytesMax:
   return low as LogIndex;
 }
 
-/** The entries first..last from bytes that were read at `position`, or what is wrong with them. */
-function decodeRange(
-  bytes: Uint8Array,
-  file: string,
-  position: Position,
-  first: LogIndex,
-  last: LogIndex,
-): Exclude<Located, { kind: "disk" }> {
+type DecodedRange =
+  | { readonly kind: "entries"; readonly entries: readonly Entry[]; readonly bytes: number }
+  /** The first entry is longer than what was read. */
+  | { readonly kind: "longer"; readonly needs: number };
+
+/**
+ * The entries from `first` on that fit, out of the bytes at `position`, and how many bytes they
+ * take up; throws a doubt when other bytes stand there.
+ */
+function decodeRange(bytes: Uint8Array, range: Range): DecodedRange {
+  const { segment, first, last, position, bytesMax } = range;
   const view = viewOf(bytes);
   const entries: Entry[] = [];
   let before: LogPoint | null = null;
   let at = 0;
   while (entries.length <= last - first) {
     const decoded = decodeFrame(bytes, at, FRAME_LIMITS, view);
-    let what: string | null = null;
-    if (decoded.kind === "incomplete") what = "the file ends inside a frame";
-    else if (decoded.kind !== "entry") what = decoded.what;
-    else if (decoded.entry.kind !== "marker") {
+    if (decoded.kind === "incomplete") {
+      const isCutOff = position + bytes.length < segment.end && segment.isReleased;
+      if (isCutOff && before === null) return { kind: "longer", needs: at + decoded.needs };
+      if (isCutOff) break;
+      throw new IndexDoubt(segment, (position + at) as Position, "the file ends inside a frame");
+    }
+    let what: string | null = decoded.kind === "entry" ? null : decoded.what;
+    if (decoded.kind === "entry" && decoded.entry.kind !== "marker") {
       const { entry } = decoded;
+      if (before !== null && at + decoded.length > bytesMax) break;
       if (before !== null) what = brokenLink(before, entry);
       else if (entry.index !== first) what = `entry ${entry.index} stands where ${first} should`;
       entries.push(entry);
       before = pointAfter(entry);
     }
     if (what !== null || decoded.kind !== "entry") {
-      const fault: Fault = { code: "damaged", file, position: position + at, what: what ?? "" };
-      return { kind: "fault", fault };
+      throw new IndexDoubt(segment, (position + at) as Position, what ?? "");
     }
     at += paddedLength(decoded.length);
   }
-  return { kind: "answer", entries };
+  return { kind: "entries", entries, bytes: at };
 }

@@ -66,7 +66,10 @@ export function* mapIndex(segment: Segment): Flow<void> {
 /** Gives the mapped memory back after a last flush; the index goes on in memory of its own. */
 export function* sealIndex(segment: Segment): Flow<void> {
   const file = segment.indexName;
-  if (!segment.index.mapped) return;
+  if (!segment.index.mapped) {
+    yield* perform(...writeIndex(segment));
+    return;
+  }
   segment.index.moveOut();
   yield* perform({ kind: "flush-map", file }, { kind: "sync", file }, { kind: "unmap", file });
 }

@@ -13,7 +13,9 @@ export class Segment {
   readonly before: LogPoint;
   readonly store: string;
   readonly indexName: string;
-  readonly index = new IndexTable();
+  /** In memory while an entry of it may still be truncated; afterwards only in its file. */
+  index = new IndexTable();
+  #releasedCount: number | null = null;
   /** Where the next frame goes: the padded end of the last one written. */
   end = SEGMENT_HEADER_BYTES as Position;
   /** Bytes of the store file, those written ahead as zeros included. */
@@ -38,7 +40,19 @@ export class Segment {
   }
 
   get count(): number {
-    return this.index.count;
+    return this.#releasedCount ?? this.index.count;
+  }
+
+  /** True when its index is in its file only (sealed-index.ts). */
+  get isReleased(): boolean {
+    return this.#releasedCount !== null;
+  }
+
+  /** Gives up the index in memory; `count` where there never was one. */
+  release(count = this.count): void {
+    assert(!this.index.mapped, "the active segment's index stays", this.baseIndex);
+    this.#releasedCount = count;
+    this.index = new IndexTable();
   }
 
   /** baseIndex - 1 while it is empty. */

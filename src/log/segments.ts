@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { LogPoint } from "../base/entry.ts";
-import type { LogIndex, Offset } from "../base/ids.ts";
+import type { LogIndex, Offset, WallMs } from "../base/ids.ts";
 import type { SegmentExtent } from "./retention.ts";
 import type { Segment } from "./segment.ts";
 
@@ -77,17 +77,32 @@ export class Segments {
     return this.#list[found] as Segment;
   }
 
-  /** The last entry not after `lastIndex` whose offset is at most `offset`, or null. */
-  lastAtOrBefore(offset: Offset, lastIndex: LogIndex): LogIndex | null {
-    let at = this.#lastWhere(
-      (segment) => segment.baseOffset <= offset && segment.before.index < lastIndex,
+  /** The segment to look in for the last entry not after `lastIndex` that begins by `offset`. */
+  holding(offset: Offset, lastIndex: LogIndex): Segment | null {
+    // One that begins at this very offset may hold no entry yet: then it is the one before.
+    const found = this.#lastWhere(
+      (segment) =>
+        segment.baseOffset <= offset && segment.before.index < lastIndex && segment.count > 0,
     );
-    // A segment that begins at this very offset may hold no entry yet.
-    for (; at >= 0; at--) {
-      const found = (this.#list[at] as Segment).lastAtOrBefore(offset, lastIndex);
-      if (found !== null) return found;
+    return this.#list[found] ?? null;
+  }
+
+  /** The first segment whose last entry is not before `time`; the active one where none is. */
+  reaching(time: WallMs): Segment {
+    const found = this.#lastWhere((segment) => segment.before.timestamp < time);
+    return this.#list[Math.max(0, found)] as Segment;
+  }
+
+  /** Gives up the indexes of sealed segments that end by `index`. */
+  release(index: LogIndex): void {
+    for (const segment of this.#list) {
+      if (segment === this.active || segment.lastIndex > index) return;
+      if (!segment.isReleased && !segment.index.mapped) segment.release();
     }
-    return null;
+  }
+
+  has(segment: Segment): boolean {
+    return this.#list.includes(segment);
   }
 
   /**

@@ -142,13 +142,15 @@ export class Upkeep {
 
   *#writeCheckpoint(checkpoint: Checkpoint): Flow<void> {
     this.#nextCheckpoint = null;
-    const { space, checkpoints } = this.#parts;
+    const { space, checkpoints, segments } = this.#parts;
     const { at } = checkpoint;
     try {
       yield* space.sparing(() =>
         replaceFile(checkpointFile(at.index), encodeCheckpoint(checkpoint)),
       );
       checkpoints.add(at);
+      // Nothing up to here is ever truncated.
+      if (this.#installing === 0) segments.release(at.index);
     } catch (thrown) {
       // The older ones do until there is room for the next.
       if (!isFull(thrown)) throw thrown;
