@@ -155,6 +155,7 @@ export class Reader {
           if (thrown instanceof DiskTrouble) return { kind: "failed", fault: thrown.fault };
           if (!(thrown instanceof IndexDoubt)) throw thrown;
           const fault = yield* this.#resolve(thrown, hasDoubted, generation);
+          if (watch.cutFrom !== UNCUT) continue;
           if (fault !== null) return { kind: "failed", fault };
           hasDoubted = true;
         }
@@ -190,7 +191,7 @@ export class Reader {
       return outOfRange(from.offset, start, end);
     }
     if (from.kind === "index" && from.index <= start.index) return outOfRange(0, start, end);
-    const first = yield* this.#lookup.first(from, last);
+    const first = yield* whileUncut(this.#lookup.first(from, last), watch);
     if (watch.cutFrom !== UNCUT) return null;
     if (first === null || first > last) return NOTHING;
     if (first >= resident.firstIndex) {
@@ -198,7 +199,8 @@ export class Reader {
     }
     const segment = segments.of(first);
     const lastOnDisk = Math.min(last, resident.firstIndex - 1, segment.lastIndex) as LogIndex;
-    const position = yield* this.#lookup.positionOf(segment, first);
+    const position = yield* whileUncut(this.#lookup.positionOf(segment, first), watch);
+    if (position === null) return null;
     const range = rangeOf(segment, position, first, lastOnDisk, bytesMax);
     if (watch.cutFrom <= range.last) return null;
     return yield* this.#readRange(range, watch);
@@ -223,6 +225,17 @@ export class Reader {
       length = decoded.needs;
     }
   }
+}
+
+/** Goes on with `flow` only as long as the log is what it was; else null, at once. */
+function* whileUncut<Found>(flow: Flow<Found>, watch: Watch): Flow<Found | null> {
+  let next = flow.next([]);
+  while (next.done !== true) {
+    const results = yield next.value;
+    if (watch.cutFrom !== UNCUT) return null;
+    next = flow.next(results);
+  }
+  return next.value;
 }
 
 /** A disk that refuses, or an index that leads astray: of a log that has changed, no wonder. */

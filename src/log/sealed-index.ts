@@ -1,7 +1,7 @@
 // Where the entries of sealed segments are whose index is no longer in memory: looked up in the
-// index file by positioned reads, a block at a time, with a small bounded cache. The file is a cache
-// of the store and may hold anything: whoever follows it checks what stands there, and has the file
-// rebuilt from the store when it is another entry. Owns that looking up and rebuilding.
+// index file by positioned reads, a block at a time, with a small bounded cache. The file itself is
+// a cache of the store and may hold anything: whoever follows it checks what stands there, and has
+// it rebuilt from the store when it is another entry. Owns that looking up and rebuilding.
 
 import { getU64, viewOf } from "../base/bytes.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
