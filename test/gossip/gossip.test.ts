@@ -3,51 +3,22 @@
 import { expect, test } from "vitest";
 import { freeze } from "../../src/base/bytes.ts";
 import { type Instant, millis, NEVER, type StreamId } from "../../src/base/ids.ts";
-import type {
-  IndirectPing,
-  PacketMessage,
-  Ping,
-  StreamMessage,
-} from "../../src/gossip/messages.ts";
+import type { IndirectPing, Ping, StreamMessage } from "../../src/gossip/messages.ts";
+
 import { encodeStream } from "../../src/gossip/stream-codec.ts";
 import { encodeTags } from "../../src/gossip/tags.ts";
 import { addressOf, id, seconds } from "./fleet.ts";
 import {
   acquainted,
   alive,
+  claimsOf,
   dead,
-  joinIntent,
-  leaveIntent,
-  pushPull,
-  record,
-  type Said,
+  ofKind,
+  ping,
   Subject,
-  serfState,
   suspect,
-  time,
   written,
 } from "./subject.ts";
-
-const ofKind = <Kind extends PacketMessage["kind"]>(said: readonly Said[], kind: Kind) =>
-  said.flatMap(({ messages }) =>
-    messages.filter(
-      (message): message is Extract<PacketMessage, { kind: Kind }> => message.kind === kind,
-    ),
-  );
-const claimsOf = (said: readonly Said[], host: number) => {
-  const claims = [...ofKind(said, "alive"), ...ofKind(said, "suspect"), ...ofKind(said, "dead")];
-  return claims.filter(({ node }) => node === `n${host}`);
-};
-
-function ping(sequence: number, host: number, node: string | null = "n0"): Ping {
-  return {
-    kind: "ping",
-    sequence,
-    node: node === null ? null : id(node),
-    source: addressOf(host),
-    sourceNode: id(`n${host}`),
-  };
-}
 
 // Answering.
 
@@ -383,178 +354,44 @@ test("a member speaks with nobody who would not understand it", () => {
   expect(subject.dropped).toEqual({ incompatible: 1 });
 });
 
-// Serf's layer.
-
-test("a member that intends to leave is leaving, and gone it has left", () => {
-  const subject = acquainted(3);
-  subject.hearSerf(2, leaveIntent(1, 5));
-  expect(subject.member(1)?.status).toBe("leaving");
-  subject.hear(2, dead(1, 1, 2));
-  expect(subject.output.happenings).toMatchObject([{ kind: "leave", member: { status: "left" } }]);
-});
-
-test("an intent that is older than what is settled changes nothing", () => {
-  const subject = acquainted(3);
-  subject.hearSerf(2, joinIntent(1, 6));
-  subject.hearSerf(2, leaveIntent(1, 5));
-  expect(subject.member(1)?.status).toBe("alive");
-  subject.hearSerf(2, leaveIntent(1, 7));
-  subject.hearSerf(2, joinIntent(1, 7));
-  expect(subject.member(1)?.status).toBe("leaving");
-  subject.hearSerf(2, joinIntent(1, 8));
-  expect(subject.member(1)?.status).toBe("alive");
-});
-
-test("an intent that comes before its member is kept for it, for a while", () => {
-  const early = new Subject();
-  early.hearSerf(2, leaveIntent(1, 5));
-  early.hearSerf(2, joinIntent(1, 4));
-  early.hear(1, alive(1, 1));
-  expect(early.member(1)?.status).toBe("leaving");
-  const late = new Subject();
-  late.hearSerf(2, leaveIntent(1, 5));
-  late.pass(seconds(301));
-  late.hear(1, alive(1, 1));
-  expect(late.member(1)?.status).toBe("alive");
-});
-
-test("a member that is said to leave says that it is there, at a later time", () => {
+test("an answer to another ping says nothing about this one", () => {
   const subject = acquainted(2);
-  subject.hearSerf(1, leaveIntent(0, 40));
-  const intents = ofKind(subject.pass(millis(400)), "user").map(({ message }) => message);
-  expect(intents).toContainEqual({ kind: "join-intent", node: "n0", time: 41 });
-  expect(subject.gossip.status().time).toBe(42);
+  const { sequence, node } = nextPing(subject);
+  subject.hear(1, { kind: "ack", sequence: sequence + 5, payload: freeze(new Uint8Array()) });
+  subject.hear(1, { kind: "ack", sequence: sequence - 1, payload: freeze(new Uint8Array()) });
+  subject.pass(millis(1000));
+  expect(subject.gossip.stateOf(id(node ?? ""))).toBe("suspect");
 });
 
-test("a member believes no time that no clock can show", () => {
-  const subject = acquainted(2);
-  subject.hearSerf(1, leaveIntent(2, 2 ** 40));
-  expect(subject.member(2)?.status).toBe("alive");
-  expect(subject.dropped).toEqual({ "time-jump": 1 });
-  expect(subject.gossip.status().time).toBe(1);
-});
-
-test("a failed member that is declared left has left, and pruned it is gone", () => {
+test("a dead member's name is not free for another address before its time is up", () => {
   const subject = acquainted(3);
   subject.hear(2, dead(1, 1, 2));
-  subject.hearSerf(2, leaveIntent(1, 5));
-  expect(subject.output.happenings).toMatchObject([{ kind: "leave" }]);
-  subject.hearSerf(2, leaveIntent(1, 6, true));
-  expect(subject.output.happenings).toMatchObject([{ kind: "reap", member: { node: "n1" } }]);
-  expect(subject.member(1)).toBeUndefined();
+  subject.now = (subject.now + seconds(29)) as Instant;
+  subject.hear(9, alive(1, 2, { address: addressOf(9) }));
+  expect(subject.stateOf(1)).toBe("dead");
+  expect(subject.dropped).toEqual({ "name-conflict": 1 });
+  subject.now = (subject.now + seconds(1)) as Instant;
+  subject.hear(9, alive(1, 1, { address: addressOf(9) }));
+  expect(subject.stateOf(1)).toBe("dead");
+  subject.hear(9, alive(1, 2, { address: addressOf(9) }));
+  expect(subject.member(1)).toMatchObject({ status: "alive", address: addressOf(9) });
 });
 
-test("a leaving member that shall be pruned is erased once it had time to object", () => {
+test("a suspect's name is not free at all, and that of one who left is at once", () => {
   const subject = acquainted(3);
-  subject.hearSerf(2, leaveIntent(1, 5, true));
-  subject.hear(2, dead(1, 1, 1));
-  expect(subject.member(1)?.status).toBe("left");
-  subject.pass(seconds(6));
-  expect(subject.member(1)).toBeUndefined();
+  subject.hear(2, suspect(1, 1, 2), dead(2, 1, 2));
+  subject.hear(9, alive(1, 2, { address: addressOf(9) }), alive(2, 2, { address: addressOf(8) }));
+  expect([1, 2].map((host) => subject.member(host)?.address)).toEqual([addressOf(1), addressOf(8)]);
 });
 
-// Streams.
-
-test("a member shows a joiner what it knew before, and then takes the joiner in", () => {
-  const subject = acquainted(1);
-  const [reply] = subject.hearStream(2, 5, pushPull([record(5, 3)], serfState({ n5: 2 }), true));
-  expect(reply).toMatchObject({
-    kind: "push-pull",
-    join: true,
-    nodes: [
-      { node: "n0", state: "alive" },
-      { node: "n1", state: "alive" },
-    ],
-    serf: { left: [] },
+test("a suspect's new tags are passed on beside the suspicion, not instead of it", () => {
+  const subject = acquainted(5);
+  subject.pass(millis(1));
+  const meta = encodeTags(new Map([["a", "b"]]));
+  subject.hear(2, suspect(1, 2, 2), alive(1, 2, { meta }));
+  expect(subject.output.happenings).toMatchObject([{ kind: "update", member: { node: "n1" } }]);
+  const told = claimsOf(subject.pass(millis(200)), 1).map(({ kind, incarnation }) => {
+    return `${kind} ${incarnation}`;
   });
-  expect(subject.output.streamCloses).toMatchObject([{ streamId: 2 }]);
-  expect(subject.member(5)).toMatchObject({ status: "alive", incarnation: 3 });
-});
-
-test("a member told of a death by a push/pull suspects, and believes a departure", () => {
-  const subject = acquainted(6);
-  const nodes = [record(1, 1, "dead"), record(2, 1, "suspect"), record(3, 1, "left")];
-  subject.hearStream(2, 6, pushPull([record(6, 1), ...nodes]));
-  expect([1, 2, 3].map((host) => subject.stateOf(host))).toEqual(["suspect", "suspect", "left"]);
-  expect(subject.member(3)?.status).toBe("left");
-});
-
-test("what two members hold of a third that left does not grow with each exchange", () => {
-  const subject = acquainted(2);
-  subject.hearSerf(1, leaveIntent(2, 5));
-  subject.hear(1, dead(2, 1, 2));
-  const before = subject.gossip.status().time;
-  for (let turns = 1; turns <= 5; turns++) {
-    const state = { ...serfState({ n1: 1, n2: 5 }, ["n2"]), time: time(before) };
-    subject.hearStream(2 * turns, 1, pushPull([record(1, 1), record(2, 1, "left")], state));
-  }
-  expect(subject.gossip.status().time).toBe(before);
-});
-
-test("a member that finds itself dead in what it joins says that it is not", () => {
-  const subject = new Subject();
-  subject.hearStream(
-    2,
-    5,
-    pushPull([record(5, 1), { ...record(0, 6, "dead"), address: addressOf(100) }]),
-  );
-  expect(subject.incarnation).toBe(7);
-});
-
-test("a member leaves out what it cannot speak with, and takes the rest", () => {
-  const subject = new Subject();
-  const odd = {
-    ...record(7, 1),
-    versions: { ...record(7, 1).versions, delegateCurrent: 9, delegateMax: 9 },
-  };
-  subject.hearStream(2, 5, pushPull([record(5, 1), odd]));
-  expect([5, 7].map((host) => subject.stateOf(host))).toEqual(["alive", null]);
-  expect(subject.dropped).toEqual({ incompatible: 1 });
-});
-
-test("a member answers a ping on a stream, and closes it on one for somebody else", () => {
-  const subject = new Subject();
-  expect(subject.hearStream(2, 5, ping(3, 5))).toMatchObject([{ kind: "ack", sequence: 3 }]);
-  expect(subject.hearStream(4, 5, ping(3, 5, "n8"))).toEqual([]);
-  expect(subject.output.streamCloses).toMatchObject([{ streamId: 4 }]);
-});
-
-test("a member closes a stream on which nothing comes", () => {
-  const subject = new Subject();
-  const streamId = 2 as StreamId;
-  subject.step({ kind: "stream-opened", streamId, peer: addressOf(5), dialed: false });
-  subject.pass(seconds(10));
-  expect(subject.gossip.status().streams).toBe(0);
-  expect(subject.dropped).toEqual({ "too-slow": 1 });
-});
-
-test("a member turns strangers' streams away before it runs out of its own", () => {
-  const subject = new Subject({ streamsMax: 4 });
-  for (let at = 1; at <= 4; at++) {
-    const streamId = (2 * at) as StreamId;
-    subject.step({ kind: "stream-opened", streamId, peer: addressOf(5), dialed: false });
-  }
-  expect(subject.output.streamCloses).toMatchObject([{ streamId: 8, why: "too many streams" }]);
-  expect(subject.gossip.status().streams).toBe(3);
-});
-
-test("a member that nobody asked and nobody knows waits for nothing", () => {
-  const subject = new Subject();
-  expect(subject.gossip.deadline).toBe(NEVER);
-  expect(subject.gossip.takeOutput()).toBeNull();
-});
-
-test("a member that others hold for leaving learns it from their tables, and says it is there", () => {
-  const subject = acquainted(2);
-  subject.hearStream(2, 1, pushPull([record(1, 1)], serfState({ n0: 6, n1: 1 }, ["n0"])));
-  expect(subject.gossip.status().time).toBe(8);
-  const intents = ofKind(subject.pass(millis(400)), "user").map(({ message }) => message);
-  expect(intents).toContainEqual({ kind: "join-intent", node: "n0", time: 7 });
-});
-
-test("a member tells in its table who is leaving, as it tells who left", () => {
-  const subject = acquainted(2);
-  subject.hearSerf(2, leaveIntent(1, 5));
-  const [reply] = subject.hearStream(2, 2, pushPull([record(2, 1)]));
-  expect(reply).toMatchObject({ serf: { left: ["n1"] } });
+  expect(new Set(told)).toEqual(new Set(["suspect 2", "alive 2"]));
 });

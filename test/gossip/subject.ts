@@ -13,6 +13,7 @@ import {
   type NodeRecord,
   OUR_VERSIONS,
   type PacketMessage,
+  type Ping,
   type PushPull,
   type SerfMessage,
   type SerfState,
@@ -194,4 +195,29 @@ export function pushPull(
   join = false,
 ): PushPull {
   return { kind: "push-pull", join, nodes, nodesDropped: 0, serf };
+}
+
+/** The messages of one kind, in the order said. */
+export const ofKind = <Kind extends PacketMessage["kind"]>(said: readonly Said[], kind: Kind) =>
+  said.flatMap(({ messages }) =>
+    messages.filter(
+      (message): message is Extract<PacketMessage, { kind: Kind }> => message.kind === kind,
+    ),
+  );
+
+/** What was said about the standing of one member. */
+export const claimsOf = (said: readonly Said[], host: number) => {
+  const claims = [...ofKind(said, "alive"), ...ofKind(said, "suspect"), ...ofKind(said, "dead")];
+  return claims.filter(({ node }) => node === `n${host}`);
+};
+
+/** A ping from one member to another. */
+export function ping(sequence: number, host: number, node: string | null = "n0"): Ping {
+  return {
+    kind: "ping",
+    sequence,
+    node: node === null ? null : id(node),
+    source: addressOf(host),
+    sourceNode: id(`n${host}`),
+  };
 }
