@@ -153,7 +153,7 @@ function describeWrite({ writeId, hardState, install, truncateFrom, entries }: L
   }
   for (const { index, control } of entries) {
     if (control?.kind === "membership")
-      parts.push(`${index}: ${describeMembership(control.membership)}`);
+      parts.push(`(${index}: ${describeMembership(control.membership)})`);
   }
   return parts.join(" ");
 }

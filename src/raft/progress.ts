@@ -179,9 +179,8 @@ export class Progress {
     } else if (this.#mode === "snapshot") {
       this.#maybeLeaveSnapshot(startIndex);
     } else if (matchIndex >= this.#nextIndex || this.#joinsAt(matchIndex)) {
+      this.#becomeProbe();
       this.#mode = "replicate";
-      this.#inFlight.length = 0;
-      this.#nextIndex = (this.#matchIndex + 1) as LogIndex;
     }
     return isNews;
   }

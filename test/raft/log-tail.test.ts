@@ -14,11 +14,13 @@ describe("a log tail", () => {
       { weight: 4, arbitrary: fc.record({ kind: fc.constant("append"), pick: fc.nat(400) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("truncate"), pick: fc.nat(4000) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("commit"), pick: fc.nat(4000) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("trim"), pick: fc.nat(4000) }) },
     );
     const property = fc.property(fc.array(move, { maxLength: 25, size: "max" }), (moves) => {
       const tail = new LogTail(restoredOf({}));
       const all: Entry[] = [];
       let commit = 0;
+      let start = 0;
       let newest = 1;
       for (const { kind, pick } of moves) {
         if (kind === "append") {
@@ -36,20 +38,27 @@ describe("a log tail", () => {
         } else if (kind === "commit" && all.length > commit) {
           commit += 1 + (pick % (all.length - commit));
           tail.committed(at(commit));
+        } else if (kind === "trim" && commit > 0) {
+          const place = 1 + (pick % commit);
+          start = Math.max(start, place);
+          tail.trim(pointAfter(all[place - 1] as Entry));
         }
-        checkEqual(tail, all, pick);
+        checkEqual(tail, all, start, pick);
       }
     });
     fc.assert(property, { seed: 6, numRuns: 50 });
   });
 
-  function checkEqual(tail: LogTail, all: readonly Entry[], pick: number): void {
+  /** All that comes before the place `start` is trimmed; the place itself is known. */
+  function checkEqual(tail: LogTail, all: readonly Entry[], start: number, pick: number): void {
     const last = all.at(-1);
     expect(tail.lastIndex).toBe(all.length);
     expect(tail.lastTerm).toBe(last?.term ?? 0);
     expect(tail.endOffset).toBe(last === undefined ? 0 : last.offset + last.count);
     expect(tail.termAt(at(all.length + 1))).toBeNull();
-    const index = all.length === 0 ? 0 : pick % (all.length + 1);
+    expect(tail.startIndex).toBe(start);
+    expect(tail.termAt(at(Math.max(0, start - 1)))).toBe(start < 2 ? 0 : null);
+    const index = start + (pick % (all.length - start + 1));
     const entry = all[index - 1];
     expect(tail.termAt(at(index))).toBe(entry?.term ?? 0);
     expect(tail.pointAt(at(index))).toEqual(entry === undefined ? LOG_START : pointAfter(entry));
@@ -63,9 +72,10 @@ describe("a log tail", () => {
     }
     const atMost = pick % 9;
     let joins = Math.min(pick, all.length);
-    while (joins > 0 && (all[joins - 1]?.term ?? 0) > atMost) joins -= 1;
+    while (joins >= Math.max(1, start) && (all[joins - 1]?.term ?? 0) > atMost) joins -= 1;
     const found = tail.lastAtMost(at(pick), term(atMost));
-    expect(found).toEqual({ index: joins, term: all[joins - 1]?.term ?? 0 });
+    const known = joins < start ? 0 : (all[joins - 1]?.term ?? 0);
+    expect(found).toEqual({ index: joins, term: known });
   }
 
   test("keeps what a peer this far behind needs, and forgets the rest as commits go on", () => {

@@ -14,11 +14,13 @@ import {
   draftOf,
   id,
   logOf,
+  memberOf,
   ms,
   optionsOf,
   restoredOf,
   Subject,
   seal,
+  simple,
   term,
   voteRequest,
 } from "./subject.ts";
@@ -180,21 +182,41 @@ describe("a message that no correct peer sends", () => {
         matchIndex: number,
         conflict: fc.option(conflictOf),
       }),
+      fc.record({ kind: fc.constant("timeout-now"), term: number, lastIndex: number }),
+      fc.record({ kind: fc.constant("read-request"), term: number, sequence: number }),
+      fc.record({
+        kind: fc.constant("read-reply"),
+        term: number,
+        sequence: number,
+        readIndex: fc.option(number),
+      }),
     );
+    const place = fc.record({ index: number, term: number, endOffset: number, timestamp: number });
+    const membership = fc.constantFrom(
+      simple(["a", "b", "c"]),
+      simple(["b", "c", "d"], ["a"]),
+      simple([]),
+      { ...simple(["a"]), members: [] },
+    );
+    const snapshot = fc.record({ at: place, membership, state: fc.constant(new Uint8Array()) });
+    const brought = fc.record({ term: number, round: number, snapshot });
     const move = fc.record({
-      from: fc.constantFrom("b", "c"),
+      from: fc.constantFrom("b", "c", "z"),
+      brought: fc.option(brought, { freq: 9 }),
       message,
       wait: fc.nat(200),
       persist: fc.boolean(),
     });
     const property = fc.property(fc.array(move, { maxLength: 60, size: "max" }), (moves) => {
       const server = new Subject("a", { log: [1, 1, 2], term: 2 });
-      for (const { from, message: said, wait, persist } of moves) {
+      for (const { from, message: said, brought: load, wait, persist } of moves) {
         server.autoPersist = persist;
-        server.receive(from, said as unknown as RaftMessage);
+        if (load === null) server.receive(from, said as unknown as RaftMessage);
+        else server.step({ kind: "snapshot-received", from, ...load } as unknown as RaftEvent);
         if (persist) server.persist();
         if (wait < 40) server.elapse(ms(wait));
-        server.propose(1);
+        server.propose(1).transfer(2, "b").change(3, ["a", "b"], ["c"]);
+        server.step({ kind: "read-requested", readId: 4, deadline: server.raft.deadline });
       }
     });
     fc.assert(property, { seed: 4, numRuns: 400 });
@@ -210,6 +232,8 @@ describe("the machine", () => {
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("ack"), matchIndex: fc.nat(4) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("proposed"), proposalId: fc.nat(99) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("read"), readId: fc.nat(99) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("change"), voters: fc.nat(7) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("transfer"), to: fc.nat(3) }) },
     { weight: 6, arbitrary: fc.record({ kind: fc.constant("persisted") }) },
   );
   type Choice = typeof event extends fc.Arbitrary<infer T> ? T : never;
@@ -241,6 +265,16 @@ describe("the machine", () => {
       }
       case "read":
         return { kind: "read-requested", readId: (choice as { readId: number }).readId };
+      case "change": {
+        const { voters } = choice as { voters: number };
+        const names = ["a", "b", "c"].filter((_, place) => Math.floor(voters / 2 ** place) % 2);
+        const target = { voters: names.map(memberOf), learners: [] };
+        return { kind: "membership-proposed", proposalId: voters, target };
+      }
+      case "transfer": {
+        const to = ["a", "b", "c"][(choice as { to: number }).to];
+        return { kind: "transfer-requested", transferId: 1, to: to === undefined ? null : id(to) };
+      }
       case "persisted":
         return { kind: "persisted", writeId: lastWrite as WriteId };
       default:

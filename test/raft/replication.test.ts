@@ -385,3 +385,13 @@ describe("a place in the log", () => {
     expect(follower.status).toMatchObject({ lastIndex: 3, endOffset: 3, dropped: 0 });
   });
 });
+
+describe("an idle leader", () => {
+  test("sends each peer one heartbeat a round, and has nothing more to ask", () => {
+    const leader = new Subject("a").lead("b", "c").ack("b", 1).ack("c", 1);
+    for (let beats = 0; beats < 5; beats++) {
+      leader.forget().elapse(ms(50)).ack("b", 1).ack("c", 1);
+      expect(leader.sends.map(({ to }) => to)).toEqual(["b", "c"]);
+    }
+  });
+});

@@ -1,8 +1,25 @@
-// Conversations as golden text: an event a line, then what was decided. Read the diff before
+// Conversations as golden text: an event a line, then what was decided. Scripts (script.ts has
+// their language) are played with what happened under each of their lines. Read the diff before
 // updating it with `npx vitest run test/raft/transcripts -u`: each changed line is a changed
 // protocol.
-import { expect, test } from "vitest";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, test } from "vitest";
 import { Cluster, type ClusterNode } from "./cluster.ts";
+import { playScript } from "./script.ts";
+
+const SCRIPTS = path.join(import.meta.dirname, "scripts");
+
+describe("the script", () => {
+  test.each(readdirSync(SCRIPTS).sort())("%s has this transcript", async (name) => {
+    const told = playScript(readFileSync(path.join(SCRIPTS, name), "utf8"));
+    await expect(told).toMatchFileSnapshot(path.join("transcripts", name));
+  });
+
+  test("with a command that is not known is refused", () => {
+    expect(() => playScript("nodes 1\nfrobnicate n1")).toThrow("no command: frobnicate n1");
+  });
+});
 
 /** Runs the cluster until it has a leader whose log is everywhere, without writing it down. */
 function converged(voters: number): { cluster: Cluster; leader: ClusterNode } {
