@@ -32,6 +32,7 @@ const options = z
     producersMax: z.int().min(1).default(1024),
     redialMinMs: z.int().min(1).default(50),
     redialMaxMs: z.int().min(1).default(1000),
+    autoReplaceWiped: z.boolean().default(true),
   })
   .prefault({});
 
@@ -277,7 +278,7 @@ const mishap = z.discriminatedUnion("kind", [
   }),
   /**
    * A node loses its power and finds an empty disk: as soon after `atMs` as the others hold every
-   * committed entry. It stays down, unless it `returns`: under its old name, and a voter.
+   * committed entry. It stays down, unless it `returns`: under its old name, as another instance.
    */
   z.strictObject({
     kind: z.literal("wipe"),

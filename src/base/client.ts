@@ -41,10 +41,50 @@ export type ClientRequest =
     }
   /** The linearizable end of the committed log: one quorum round (thesis 6.4). */
   | { readonly kind: "check-tail"; readonly requestId: RequestId }
+  /** Asks the leader for another membership; `done` once the whole change is committed. */
+  | {
+      readonly kind: "change-membership";
+      readonly requestId: RequestId;
+      readonly change: MembershipChange;
+    }
+  /** Asks the leader to make another voter lead, the most caught up when `to` is null. */
+  | {
+      readonly kind: "transfer-leadership";
+      readonly requestId: RequestId;
+      readonly to: NodeId | null;
+    }
   /**
    * Takes back a waiting request; its answer is then a "cancelled" fault, unless it was just given.
    */
   | { readonly kind: "cancel"; readonly requestId: RequestId };
+
+/**
+ * Members are meant by name; who is new is whoever answers at the address and proves the name. Any
+ * change may be asked for again: what is done already is done.
+ */
+export type MembershipChange =
+  /** As a learner first; as a voter once it has caught up, when `asVoter`. */
+  | {
+      readonly kind: "add";
+      readonly name: NodeId;
+      readonly address: string;
+      readonly asVoter: boolean;
+    }
+  | { readonly kind: "remove"; readonly name: NodeId }
+  | { readonly kind: "promote"; readonly name: NodeId }
+  | { readonly kind: "demote"; readonly name: NodeId }
+  /** The same name for a member whose directory was wiped. */
+  | {
+      readonly kind: "replace";
+      readonly name: NodeId;
+      readonly withName: NodeId;
+      readonly withAddress: string;
+    }
+  | {
+      readonly kind: "set";
+      readonly voters: readonly NodeId[];
+      readonly learners: readonly NodeId[];
+    };
 
 export type Answer =
   | {
@@ -71,6 +111,7 @@ export type Answer =
       readonly cursors: readonly CursorInfo[];
     }
   | { readonly kind: "tail"; readonly requestId: RequestId; readonly endOffset: Offset }
+  | { readonly kind: "done"; readonly requestId: RequestId }
   | { readonly kind: "fault"; readonly requestId: RequestId; readonly fault: Fault };
 
 /** How far a consumer has come. */
@@ -89,6 +130,14 @@ export interface MemberInfo {
   readonly id: NodeId;
   readonly address: string;
   readonly isLeader: boolean;
+  /** Of its data directory; empty before the cluster is founded. */
+  readonly instance: string;
+  /** Outgoing: a voter until the change under way is complete. */
+  readonly standing: "voter" | "outgoing" | "learner" | "none";
+  /** Entries it lacks, where this node leads; else null. */
+  readonly lag: number | null;
+  /** Another instance that answers in its place, because its directory was wiped; else null. */
+  readonly answersAs: string | null;
 }
 
 /** A snapshot for people, probes and GetServers; fresh at each call. */
@@ -106,5 +155,7 @@ export interface NodeStatus {
   /** End of the committed records, exclusive. */
   readonly endOffset: Offset;
   readonly members: readonly MemberInfo[];
+  /** Index of the entry that says them; 0 before the cluster is founded. */
+  readonly membershipIndex: LogIndex;
   readonly at: Instant;
 }

@@ -53,6 +53,8 @@ export type Fault =
       readonly position: number;
       readonly what: string;
     }
+  /** A change of membership or leadership that cannot be, or was given up; `what` says why. */
+  | { readonly code: "change-refused"; readonly what: string }
   | { readonly code: "cancelled" }
   | { readonly code: "deadline-exceeded" };
 

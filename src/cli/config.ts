@@ -51,6 +51,7 @@ export interface AgentConfig {
   readonly heartbeatMs: number;
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
+  readonly autoReplaceWiped: boolean;
   readonly stopTimeoutMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -237,6 +238,7 @@ function fitTogether(gathered: Gathered): AgentConfig | null {
     electionTimeoutMs,
     heartbeatMs,
     segmentBytes: take<number>("segment-bytes") ?? 64 * 1024 * 1024,
+    autoReplaceWiped: take<boolean>("auto-replace-wiped") ?? true,
     recordBytesMax: take<number>("record-bytes-max") ?? 1024 * 1024,
     stopTimeoutMs: take<number>("stop-timeout-ms") ?? 10_000,
     logLevel: take<AgentConfig["logLevel"]>("log-level") ?? "info",

@@ -50,6 +50,7 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     producersMax: 10_000,
     redialMin: millis(50),
     redialMax: 1_000_000 as Micros,
+    autoReplaceWiped: config.autoReplaceWiped,
   };
 }
 

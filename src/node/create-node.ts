@@ -54,7 +54,7 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
     if (!this.#running) return false;
     // Taking a request back must not be refused for want of room.
     if (request.kind === "cancel") return this.#offer("admin", { kind: "request", request });
-    const mailClass = request.kind === "append" ? "client-write" : "client-read";
+    const mailClass = READS.has(request.kind) ? "client-read" : "client-write";
     return this.#offer(mailClass, { kind: "request", request });
   }
 
@@ -148,3 +148,5 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
 
 /** Longer frames carry entries. */
 const CONTROL_BYTES_MAX = 1024;
+
+const READS: ReadonlySet<ClientRequest["kind"]> = new Set(["fetch", "check-tail", "read-cursors"]);

@@ -101,6 +101,7 @@ export class Links {
   #members: readonly MemberAddress[] = [];
   #isClosed = false;
   #nextLink = 2;
+  #changes = 0;
   #output: LinksOutput = { dials: [], sends: [], closes: [], notices: [] };
 
   constructor(options: LinksOptions, now: Instant) {
@@ -116,6 +117,11 @@ export class Links {
       if (outgoing.state !== "up") due = earlier(due, outgoing.due);
     }
     return due;
+  }
+
+  /** Grows whenever `greetings` may be another. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Everybody who answers where this node dials, each once. */
@@ -317,6 +323,7 @@ export class Links {
 
   /** Back to waiting, for longer each time until a hello is accepted. */
   #wait(now: Instant, outgoing: Outgoing): void {
+    this.#changes++;
     if (outgoing.link !== null) this.#byLink.delete(outgoing.link);
     outgoing.link = null;
     outgoing.identity = null;
@@ -348,6 +355,7 @@ export class Links {
         this.#tell("warn", "peer-instance-changed", outgoing, { was: outgoing.peer, is: peer });
       }
       outgoing.state = "up";
+      this.#changes++;
       outgoing.peer = peer;
       outgoing.awaits = hello.awaits;
       outgoing.backoff = this.#options.redialMin;

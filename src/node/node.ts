@@ -8,7 +8,7 @@
 // Production and simulation construct it through createNode (create-node.ts).
 
 import { assert, unreachable } from "../base/assert.ts";
-import type { Answer, ClientRequest, NodeStatus } from "../base/client.ts";
+import type { Answer, ClientRequest, MemberInfo, NodeStatus } from "../base/client.ts";
 import { FRAME_HEADER_BYTES } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
@@ -34,15 +34,17 @@ import type { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import { Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
+import { Changes, transferAnswer } from "./changes.ts";
 import { Fetches, type Readable } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
+import { addressesOf, membersOf, unfoundedMembers } from "./members.ts";
 import { OutputDraft } from "./output.ts";
-import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
-import { describeRefusal, refusalOfRoom } from "./status.ts";
+import { describeRefusal, failedDisk, refusalOfRoom } from "./status.ts";
 import { hexOf } from "./wire-head.ts";
 
 /** Of a build that knew its members from its settings alone. */
@@ -64,7 +66,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   readonly #fetches: Fetches;
   readonly #applier: Applier | null;
   readonly #sites: Sites | null;
-  readonly #tails = new Set<RequestId>();
+  /** Requests that Raft answers: tails and transfers. */
+  readonly #awaited = new Set<RequestId>();
+  readonly #changes: Changes;
   #phase: Phase = "new";
   #links: Links | null = null;
   #replication: Replication | null = null;
@@ -87,6 +91,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#applier = machine === null ? null : new Applier(machine);
     this.#options = options;
     this.#fetches = new Fetches(options.requestsWaitingMax);
+    this.#changes = new Changes(options.autoReplaceWiped);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
     this.#replica = new Replica(options, prng, instanceId, this);
   }
@@ -102,7 +107,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   get deadline(): Instant {
     if (this.#phase !== "serving") return NEVER;
     const peers = earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
-    return earlier(peers, this.#replica.logDeadline);
+    return earlier(peers, earlier(this.#replica.logDeadline, this.#changes.deadline));
   }
 
   step(now: Instant, event: NodeEvent): void {
@@ -161,9 +166,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       durableIndex: raft?.durableIndex ?? NO_INDEX,
       startOffset: this.#opened?.startOffset ?? (0 as Offset),
       endOffset: this.#state.committed.endOffset,
-      members: this.#knownMembers().map(({ id, address }) => {
-        return { id, address, isLeader: id === leader };
-      }),
+      members: this.#members(raft),
+      membershipIndex: this.#state.membershipIndex,
       at: now,
     };
   }
@@ -224,6 +228,12 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
         return;
       case "read-cursors":
         this.#readCursors(request.requestId, request.names);
+        return;
+      case "change-membership":
+        this.#changeMembership(request);
+        return;
+      case "transfer-leadership":
+        this.#transfer(request.requestId, request.to);
         return;
       case "cancel":
         this.#fetches.maybeCancel(request.requestId);
@@ -306,8 +316,45 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       this.#output.answer({ kind: "fault", requestId, fault });
       return;
     }
-    this.#tails.add(requestId);
+    this.#awaited.add(requestId);
     this.#replica.consult(this.#now, { kind: "read-requested", readId: requestId });
+  }
+
+  #changeMembership(request: Extract<ClientRequest, { kind: "change-membership" }>): void {
+    const fault = this.#notServing();
+    const { requestId } = request;
+    if (fault === null) this.#changes.request(this.#now, request);
+    else this.#output.answer({ kind: "fault", requestId, fault });
+  }
+
+  #transfer(requestId: RequestId, to: NodeId | null): void {
+    const { voters } = this.#state.membership;
+    const target = to === null ? null : (voters.find((id) => nameOf(id) === to) ?? null);
+    const what = to !== null && target === null ? `no voter is named ${to}` : null;
+    const refused: Fault | null = what === null ? null : { code: "change-refused", what };
+    const fault =
+      this.#notServing() ?? (this.#raft?.role === "leader" ? refused : this.#notLeader());
+    if (fault !== null) this.#output.answer({ kind: "fault", requestId, fault });
+    else {
+      const transferId = requestId;
+      this.#awaited.add(requestId);
+      this.#replica.consult(this.#now, { kind: "transfer-requested", transferId, to: target });
+    }
+  }
+
+  /** Goes on with changes of the membership, where this node leads. */
+  #advanceChanges(): void {
+    const { self, raft } = this.#replica;
+    if (raft === null || self === null || this.#links === null) return;
+    this.#changes.follow(this.#state.membership);
+    const isLeader = raft.role === "leader";
+    const seen = 2 * this.#links.changes + (isLeader ? 1 : 0);
+    if (!this.#changes.isDue(this.#now, seen)) return;
+    const { greetings } = this.#links;
+    const view = { self, isLeader, membership: this.#state.membership, greetings };
+    this.#changes.advance(this.#now, seen, view, this.#notLeader());
+    for (const event of this.#changes.takeProposals()) this.#replica.consult(this.#now, event);
+    this.#followMembers(this.#state.membership);
   }
 
   #notServing(): Fault | null {
@@ -324,16 +371,17 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       return { code: "not-leader", leader: null, address: null };
     }
     const name = nameOf(leader);
-    const member = this.#knownMembers().find(({ id }) => id === name);
+    const member = addressesOf(this.#state.membership).find(({ id }) => id === name);
     return { code: "not-leader", leader: name, address: member?.address ?? null };
   }
 
-  /** The members in force; before any are known, those that this node was told of. */
-  #knownMembers(): readonly MemberAddress[] {
+  #members(raft: RaftStatus | null): readonly MemberInfo[] {
     const { membership } = this.#state;
-    if (membership.members.length > 0) return addressesOf(membership);
+    if (membership.members.length > 0) {
+      return membersOf(membership, raft, this.#links?.greetings ?? []);
+    }
     const { members, name: id, address } = this.#options;
-    return members.length > 0 ? members : [{ id, address }];
+    return unfoundedMembers(members.length > 0 ? members : [{ id, address }]);
   }
 
   #readable(): Readable {
@@ -348,6 +396,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
       this.#apply();
       this.#maybeFound();
+      this.#advanceChanges();
       const raftSpoke = this.#replica.performRaft();
       const logOutput = this.#replica.takeLogOutput();
       if (logOutput !== null) this.#performLog(logOutput);
@@ -355,6 +404,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     }
     for (const answer of this.#appends.takeAnswers()) this.#output.answer(answer);
     for (const answer of this.#fetches.takeAnswers()) this.#output.answer(answer);
+    for (const answer of this.#changes.takeAnswers()) this.#output.answer(answer);
     const links = this.#links?.takeOutput() ?? null;
     if (links !== null) this.#output.links(links);
   }
@@ -368,7 +418,14 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (hasCommitted && raft.role === "leader") this.#appends.committed(output.commitIndex);
     if (hasCommitted) this.#fetches.advanced(this.#readable());
     const notLeader = this.#notLeader();
-    for (const verdict of output.verdicts) this.#appends.verdict(verdict, notLeader);
+    for (const verdict of output.verdicts) {
+      if (this.#changes.maybeVerdict(this.#now, verdict, notLeader)) continue;
+      this.#appends.verdict(verdict, notLeader);
+    }
+    for (const verdict of output.transfers) {
+      const answer = transferAnswer(verdict, notLeader);
+      if (this.#awaited.delete(answer.requestId)) this.#output.answer(answer);
+    }
     for (const read of output.reads) {
       const fault = read.kind === "refused" ? this.#readRefusal(read.leader) : null;
       this.#answerTail(read.readId as RequestId, fault);
@@ -384,7 +441,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   #answerTail(requestId: RequestId, fault: Fault | null): void {
-    if (!this.#tails.delete(requestId)) return;
+    if (!this.#awaited.delete(requestId)) return;
     const { endOffset } = this.#state.committed;
     const answer: Answer =
       fault === null ? { kind: "tail", requestId, endOffset } : { kind: "fault", requestId, fault };
@@ -398,7 +455,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   #followMembers(membership: Membership): void {
-    this.#links?.setMembers(this.#now, addressesOf(membership));
+    this.#changes.follow(membership);
+    const addresses = [...addressesOf(membership), ...this.#changes.addresses];
+    this.#links?.setMembers(this.#now, addresses);
   }
 
   #noticeLeadership(raft: Raft): void {
@@ -507,24 +566,17 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#phase = this.#phase === "stopping" ? "stopping" : "poisoned";
     this.#output.notice("error", "disk-poisoned", { fault: JSON.stringify(fault) });
     this.#quit(fault);
-    if (this.#phase === "stopping") {
-      this.#becomeStopped({ kind: "failed", why: `the disk failed: ${JSON.stringify(fault)}` });
-    }
+    if (this.#phase === "stopping") this.#becomeStopped(failedDisk(fault));
   }
 
   #stop(): void {
-    if (this.#phase === "stopping" || this.#phase === "stopped" || this.#phase === "refused")
-      return;
+    if (["stopping", "stopped", "refused"].includes(this.#phase)) return;
     this.#phase = "stopping";
     const fault: Fault = { code: "not-serving", state: "stopping" };
     this.#quit(fault);
     this.#fetches.refuseAll(fault);
     if (this.#poison === null) this.#replica.stepLog(this.#now, { kind: "close" });
-    else
-      this.#becomeStopped({
-        kind: "failed",
-        why: `the disk failed: ${JSON.stringify(this.#poison)}`,
-      });
+    else this.#becomeStopped(failedDisk(this.#poison));
   }
 
   /** Leaves the cluster's conversation: no vote, no ack, no verdict from here on. */
@@ -534,8 +586,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#links?.close();
     this.#replication = null;
     this.#appends.abandon();
-    for (const requestId of this.#tails) this.#output.answer({ kind: "fault", requestId, fault });
-    this.#tails.clear();
+    this.#changes.abandon(fault);
+    for (const requestId of this.#awaited) this.#output.answer({ kind: "fault", requestId, fault });
+    this.#awaited.clear();
   }
 
   #becomeStopped(how: Stopped): void {
@@ -543,8 +596,4 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#fetches.refuseAll({ code: "not-serving", state: "stopped" });
     this.#output.stopped(how);
   }
-}
-
-function addressesOf({ members }: Membership): MemberAddress[] {
-  return members.map(({ id, address }) => ({ id: nameOf(id), address }));
 }

@@ -51,6 +51,8 @@ export interface NodeOptions {
   /** Redial after this long, doubled up to the second on each failure. */
   readonly redialMin: Micros;
   readonly redialMax: Micros;
+  /** Whether the leader swaps a wiped member for the instance that answers in its place. */
+  readonly autoReplaceWiped: boolean;
 }
 
 export type NodeEvent =

@@ -3,6 +3,7 @@
 import { unreachable } from "../base/assert.ts";
 import type { Fault } from "../base/faults.ts";
 import type { Identity, LogRoom, OpenRefusal } from "../log/protocol.ts";
+import type { Stopped } from "./protocol.ts";
 
 /** One line that says what is wrong with a data directory and what to do. */
 export function describeRefusal(refusal: OpenRefusal): string {
@@ -33,6 +34,10 @@ export function describeRefusal(refusal: OpenRefusal): string {
 export function refusalOfRoom(room: LogRoom): Fault | null {
   if (room === "full") return { code: "disk-full" };
   return room === "plenty" ? null : { code: "overloaded", what: "the disk", retryAfterMs: 50 };
+}
+
+export function failedDisk(fault: Fault): Stopped {
+  return { kind: "failed", why: `the disk failed: ${JSON.stringify(fault)}` };
 }
 
 function describeIdentity(identity: Identity): string {

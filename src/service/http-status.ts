@@ -17,6 +17,7 @@ export const HTTP_STATUS: Readonly<Record<FaultCode, number>> = {
   "duplicate-forgotten": 409,
   "end-offset-mismatch": 409,
   "fenced-off": 409,
+  "change-refused": 409,
   "cursor-mismatch": 409,
   "cursor-not-found": 404,
   "record-too-large": 413,

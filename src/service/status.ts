@@ -125,6 +125,7 @@ const table: Table = {
     code: GRPC.dataLoss,
     message: `damage in ${file} at ${position}: ${what}`,
   }),
+  "change-refused": ({ what }) => ({ code: GRPC.failedPrecondition, message: what }),
   cancelled: () => ({ code: GRPC.cancelled, message: "cancelled by the caller" }),
   "deadline-exceeded": () => ({ code: GRPC.deadlineExceeded, message: "deadline exceeded" }),
 };

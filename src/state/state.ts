@@ -86,7 +86,7 @@ export class State {
   private constructor(tables: Tables, at: LogPoint, from: Checkpointed) {
     this.#producers = tables.producers;
     this.#cursors = tables.cursors;
-    this.#memberships = new Versions(from.membership);
+    this.#memberships = new Versions(from.membership, at.index);
     this.#starts = new Versions(from.startOffset);
     this.#fences = new Versions({ token: from.fence, index: at.index });
     this.restoredMachine = from.machine;
@@ -141,6 +141,11 @@ export class State {
   /** As of the last entry, committed or not: a membership is in force from its append on. */
   get membership(): Membership {
     return this.#memberships.latest;
+  }
+
+  /** Of the entry that says so; of the checkpoint, when that does. */
+  get membershipIndex(): LogIndex {
+    return this.#memberships.latestIndex;
   }
 
   get committedMembership(): Membership {

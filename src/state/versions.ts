@@ -13,13 +13,18 @@ export class Versions<T> {
   /** Ascending by index; never empty. */
   #versions: Version<T>[];
 
-  /** `value` holds from the log's start, or from a checkpoint, on. */
-  constructor(value: T) {
-    this.#versions = [{ index: NO_INDEX, value }];
+  /** `value` holds from the log's start, or from the place of a checkpoint, on. */
+  constructor(value: T, index: LogIndex = NO_INDEX) {
+    this.#versions = [{ index, value }];
   }
 
   get latest(): T {
     return this.at(Number.MAX_SAFE_INTEGER as LogIndex);
+  }
+
+  /** Where the latest began. */
+  get latestIndex(): LogIndex {
+    return (this.#versions.at(-1) as Version<T>).index;
   }
 
   /** The value after the entry at `index`. */

@@ -154,7 +154,11 @@ export class MemoryNode implements NodeHost {
       durableIndex: index,
       startOffset: 0 as Offset,
       endOffset,
-      members: members.map((member) => ({ ...member, isLeader: member.id === leader })),
+      members: members.map((member) => {
+        const rest = { instance: "", standing: "voter", lag: null, answersAs: null } as const;
+        return { ...member, ...rest, isLeader: member.id === leader };
+      }),
+      membershipIndex: 1 as LogIndex,
       at: 0 as Instant,
     };
   }

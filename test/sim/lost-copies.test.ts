@@ -135,19 +135,42 @@ test("an empty disk waits until the others hold all that its node has confirmed"
   expect(replacedAt).toBeGreaterThan(2_500_000);
 });
 
-test("a node may be told to return to an empty disk, and learns all from the others", () => {
-  const wipe = { kind: "wipe", node: 2, atMs: 1500, downMs: 100, returns: true } as const;
-  // Who leads when it comes back still thinks that it has everything: the next leader does not.
-  const restart = {
-    kind: "crash",
-    node: "leader",
-    how: "process",
-    atMs: 2500,
-    downMs: 300,
-  } as const;
-  const report = runPlan(planWith(3, [wipe, restart]));
+/** How many members stand how, at whoever leads at the end. */
+class Standings implements Observer {
+  readonly seen: string[] = [];
+
+  afterTurn(node: Computer): void {
+    if (node.raft?.role !== "leader") return;
+    const members = node.host?.status().members ?? [];
+    const text = members.map(({ id, standing }) => `${id} ${standing}`).join(", ");
+    if (text !== this.seen.at(-1)) this.seen.push(text);
+  }
+}
+
+test.each([0, 1, 2])("n%i, wiped, comes back as a learner and is a voter in the end", (node) => {
+  const wipe = { kind: "wipe", node, atMs: 1500, downMs: 100, returns: true } as const;
+  const standings = new Standings();
+  const report = runPlan(planWith(3, [wipe]), [standings]);
   expect(report.violation).toBeNull();
   expect(report.counts).toMatchObject({ disksReplaced: 1, disksLost: 0, lost: 0 });
+  const of = (standing: string) => {
+    const names = ["n0", "n1", "n2"].map((name, place) => {
+      return `${name} ${place === node ? standing : "voter"}`;
+    });
+    return names.join(", ");
+  };
+  expect(standings.seen).toEqual([of("voter"), of("learner"), of("voter")]);
+});
+
+test("a wiped node is swapped in even when its leader is lost half way", () => {
+  const wipe = { kind: "wipe", node: 2, atMs: 1500, downMs: 100, returns: true } as const;
+  const crash = { kind: "crash", node: "leader", how: "process", downMs: 300 } as const;
+  const crashes = [1650, 2000, 2400, 2800].map((atMs) => ({ ...crash, atMs }));
+  const standings = new Standings();
+  const report = runPlan(planWith(3, [wipe, ...crashes]), [standings]);
+  expect(report.violation).toBeNull();
+  expect(report.counts).toMatchObject({ disksReplaced: 1, disksLost: 0, lost: 0 });
+  expect(standings.seen.at(-1)).toBe("n0 voter, n1 voter, n2 voter");
 });
 
 test("every seed of the profile named after disks loses writes and replaces disks", () => {

@@ -1,0 +1,61 @@
+// The members as a node knows them, for status, hints and dialing. Reads what Raft, the state and
+// the links say; decides nothing.
+
+import type { MemberInfo } from "../base/client.ts";
+import type { MemberId } from "../base/ids.ts";
+import { instanceOf, type Membership, nameOf } from "../base/membership.ts";
+import type { RaftStatus } from "../raft/protocol.ts";
+import { isOtherInstance } from "./change-plan.ts";
+import type { Greeting } from "./links.ts";
+import type { MemberAddress } from "./protocol.ts";
+
+export function addressesOf({ members }: Membership): MemberAddress[] {
+  return members.map(({ id, address }) => ({ id: nameOf(id), address }));
+}
+
+/** Before the cluster is founded: those that this node was told of. */
+export function unfoundedMembers(members: readonly MemberAddress[]): MemberInfo[] {
+  return members.map(({ id, address }) => {
+    return {
+      id,
+      address,
+      isLeader: false,
+      instance: "",
+      standing: "none",
+      lag: null,
+      answersAs: null,
+    };
+  });
+}
+
+export function membersOf(
+  membership: Membership,
+  raft: RaftStatus | null,
+  greetings: readonly Greeting[],
+): MemberInfo[] {
+  return membership.members.map(({ id, address }) => {
+    const peer = raft?.peers.find((each) => each.peer === id);
+    const leads = raft?.role === "leader";
+    const lag = raft?.self === id && leads ? 0 : null;
+    return {
+      id: nameOf(id),
+      address,
+      isLeader: raft?.leader === id,
+      instance: instanceOf(id),
+      standing: standingOf(membership, id),
+      lag: peer === undefined || raft === null ? lag : raft.lastIndex - peer.matchIndex,
+      answersAs: answersAs(id, greetings),
+    };
+  });
+}
+
+function standingOf(membership: Membership, id: MemberId): MemberInfo["standing"] {
+  if (membership.voters.includes(id)) return "voter";
+  return membership.outgoing.includes(id) ? "outgoing" : "learner";
+}
+
+function answersAs(id: MemberId, greetings: readonly Greeting[]): string | null {
+  if (greetings.some(({ member }) => member === id)) return null;
+  const other = greetings.find(({ member }) => isOtherInstance(member, id));
+  return other === undefined ? null : instanceOf(other.member);
+}
