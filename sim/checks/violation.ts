@@ -50,6 +50,10 @@ export const PROPERTIES = {
   "stale-read": "A linearizable read of the end sees all that was committed before it began.",
   linearizability: "What ended before another operation began stands before it in the log.",
   unanswered: "After the cluster has healed, every call gets an answer.",
+  "stable-when-healed": "Once all is well and nobody asks anything, the term stays.",
+  "quiet-when-idle": "Then a node sends and does no more than heartbeats take.",
+  // What a node holds at any time.
+  bounded: "A node holds no more of anything than its options say.",
   divergence: "After the cluster has healed, all logs are equal.",
 } as const;
 

@@ -14,6 +14,7 @@ import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
 import type { RecordId } from "../history.ts";
 import type { Computer, Observer, Stage } from "../observer.ts";
 import { decodeValue } from "../sim-record.ts";
+import { Bounds } from "./bounds.ts";
 import type { ClientLog } from "./client-log.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { Elections } from "./elections.ts";
@@ -21,6 +22,7 @@ import { checkHistory } from "./history.ts";
 import { Patience } from "./patience.ts";
 import { checkBySearch } from "./porcupine.ts";
 import { Promises } from "./promises.ts";
+import { Rest } from "./rest.ts";
 import { type Durability, Safety } from "./safety.ts";
 import { Silence } from "./silence.ts";
 import type { Finding } from "./violation.ts";
@@ -37,6 +39,8 @@ export class Watch implements Observer {
   #silence: Silence | null = null;
   #patience: Patience | null = null;
   #elections: Elections | null = null;
+  #bounds: Bounds | null = null;
+  #rest: Rest | null = null;
   #isExcused = false;
 
   attach(stage: Stage): void {
@@ -52,6 +56,8 @@ export class Watch implements Observer {
     this.#safety = safety;
     this.#patience = new Patience(stage.plan.options.electionTimeoutMinMs, report);
     this.#elections = new Elections(stage.plan, report);
+    this.#bounds = new Bounds(stage.plan, report);
+    this.#rest = new Rest(stage, report);
     this.#promises = new Promises(voters, safety, durability, report);
     this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
@@ -92,6 +98,8 @@ export class Watch implements Observer {
     this.#silence?.afterTurn(node);
     this.#patience?.afterTurn(node, voteOf(this.#disk(node.name).hardState));
     this.#elections?.afterTurn(node, this.#parts().stage.now);
+    this.#bounds?.afterTurn(node);
+    this.#rest?.afterTurn(node);
     this.#looked.delete(node.name);
   }
 
@@ -125,6 +133,7 @@ export class Watch implements Observer {
     message: RaftMessage | null,
   ): void {
     this.#look(from);
+    this.#rest?.sent(from);
     if (message === null) return;
     this.#silence?.sent(from, to, message);
     this.#patience?.sent(from, message, this.#parts().stage.now);
@@ -151,8 +160,13 @@ export class Watch implements Observer {
     this.#isExcused = true;
   }
 
+  recovered(): void {
+    this.#rest?.recovered();
+  }
+
   atEnd(): void {
     const { stage, safety } = this.#parts();
+    this.#rest?.atEnd();
     safety.auditCommitted();
     if (!this.#isExcused) this.#checkLogs();
     const log = this.#clientLog();

@@ -213,6 +213,15 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     knownSeed: 55,
   },
   {
+    name: "heartbeats-without-pause",
+    breaks: "A leader sends its heartbeats every millisecond, whatever its options say.",
+    properties: ["quiet-when-idle"],
+    file: "src/raft/leader.ts",
+    find: "this.#nextHeartbeat = after(now, options.heartbeatInterval);",
+    replace: "this.#nextHeartbeat = after(now, 1000 as Micros);",
+    knownSeed: 1,
+  },
+  {
     name: "candidate-waits-for-ever",
     breaks: "A pre-candidate whose questions were lost waits for answers for ever.",
     properties: ["recovers-after-healing"],
@@ -408,6 +417,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
 
 /** Connections between peers: what src/node must not do when one of them goes wrong. */
 export const LINK_MUTANTS: readonly Mutant[] = [
+  {
+    name: "mail-never-refused",
+    breaks: "A mailbox takes whatever comes.",
+    properties: ["bounded"],
+    file: "src/node/mailbox.ts",
+    find: "if (isBoundedMail(mailClass) && queue.size >= this.#eventsMax) return false;",
+    replace: "",
+    knownSeed: 4,
+  },
   {
     name: "hello-waited-for-for-ever",
     breaks: "A connection on which nobody says hello is waited for, and never made anew.",

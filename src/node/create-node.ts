@@ -11,7 +11,7 @@ import type { ClockInbox } from "../ports/clock.ts";
 import type { DiskInbox } from "../ports/disk.ts";
 import type { NetworkInbox } from "../ports/network.ts";
 import type { RaftStatus } from "../raft/protocol.ts";
-import { Mailbox } from "./mailbox.ts";
+import { Mailbox, type MailClass } from "./mailbox.ts";
 import { Node } from "./node.ts";
 import type { NodeHost, NodePorts } from "./ports.ts";
 import type { NodeEvent, NodeOptions, NodeOutput } from "./protocol.ts";
@@ -64,6 +64,10 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
 
   look(): { readonly raft: RaftStatus | null; readonly log: LogStatus } {
     return this.#node.look();
+  }
+
+  mail(): Readonly<Record<MailClass, number>> {
+    return this.#mailbox.sizes();
   }
 
   // ---- the ports' inboxes ----

@@ -22,6 +22,11 @@ const UNBOUNDED: ReadonlySet<string> = new Set(["disk", "admin", "peer-gone"]);
 
 export type MailClass = (typeof MAIL_CLASSES)[number];
 
+/** Whether mail of this class is refused when there is too much of it. */
+export function isBoundedMail(mailClass: MailClass): boolean {
+  return !UNBOUNDED.has(mailClass);
+}
+
 export class Mailbox {
   readonly #eventsMax: number;
   readonly #byClass: Record<MailClass, Queue> = {
@@ -44,6 +49,12 @@ export class Mailbox {
     return this.#size;
   }
 
+  /** How much there is of each class. */
+  sizes(): Readonly<Record<MailClass, number>> {
+    const sizes = MAIL_CLASSES.map((mailClass) => [mailClass, this.#byClass[mailClass].size]);
+    return Object.fromEntries(sizes) as Record<MailClass, number>;
+  }
+
   /** True while something a peer said was not heard yet: time must not pass before it. */
   get peersWait(): boolean {
     return this.#byClass["peer-control"].size > 0 || this.#byClass["peer-bulk"].size > 0;
@@ -52,7 +63,7 @@ export class Mailbox {
   /** False when the class is full: nothing was taken. */
   offer(mailClass: MailClass, event: NodeEvent): boolean {
     const queue = this.#byClass[mailClass];
-    if (!UNBOUNDED.has(mailClass) && queue.size >= this.#eventsMax) return false;
+    if (isBoundedMail(mailClass) && queue.size >= this.#eventsMax) return false;
     queue.push(event);
     this.#size++;
     return true;

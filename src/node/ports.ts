@@ -13,6 +13,7 @@ import type { Network } from "../ports/network.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { RaftStatus } from "../raft/protocol.ts";
 import type { StateMachine } from "../state/state-machine.ts";
+import type { MailClass } from "./mailbox.ts";
 import type { NodeEvent, NodeOutput, Stopped } from "./protocol.ts";
 
 export interface NodePorts {
@@ -53,4 +54,6 @@ export interface NodeHost {
   status(): NodeStatus;
   /** For checkers and tools; null until the log is open. */
   look(): { readonly raft: RaftStatus | null; readonly log: LogStatus };
+  /** The same: mail that waits to be heard, by class. */
+  mail(): Readonly<Record<MailClass, number>>;
 }

@@ -25,6 +25,7 @@ import { HARD_STATE_FILE, storeFile } from "../../src/log/file-names.ts";
 import { encodeSlot } from "../../src/log/hard-state.ts";
 import type { LogStatus } from "../../src/log/protocol.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
+import { Mailbox } from "../../src/node/mailbox.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 import { appendRequest, first, N1, N2, N3, status, voteReply } from "./cluster.ts";
 import { frameOf } from "./frames.ts";
@@ -66,7 +67,8 @@ class PaperComputer implements Computer {
   get host() {
     const look = () => ({ raft: this.raft, log: {} as LogStatus });
     const whole = () => ({ commitIndex: this.commitIndex as LogIndex }) as NodeStatus;
-    return { look, status: whole } as Computer["host"];
+    const mail = () => new Mailbox(1).sizes();
+    return { look, mail, status: whole } as Computer["host"];
   }
 
   do(...operations: readonly Words[]): void {

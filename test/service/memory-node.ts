@@ -167,6 +167,10 @@ export class MemoryNode implements NodeHost {
     throw new Error("a memory node has no machines to look at");
   }
 
+  mail(): never {
+    throw new Error("a memory node has no mailbox to look at");
+  }
+
   serveWaiting(): void {
     for (const request of [...this.#waiting.values()]) {
       this.#waiting.delete(request.requestId);
