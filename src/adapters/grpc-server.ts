@@ -28,6 +28,11 @@ export interface GrpcServerOptions {
   readonly handshakeMsMax: number;
   /** A connection without a call is told to go away after so long. */
   readonly idleMsMax: number;
+  /**
+   * A connection is told to go away when it is so old, so that its certificate is looked at again;
+   * its streams get a moment more. 0: never.
+   */
+  readonly ageMsMax: number;
   /** A connection that is silent for so long is pinged; none for the standard. */
   readonly keepaliveMs?: number;
   /** And closed when the answer takes longer; none for the standard. */
@@ -39,6 +44,8 @@ export interface GrpcServerOptions {
 /** Every streaming consumer is silent for as long as nobody appends: pings find the dead ones. */
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_ANSWER_MS = 10_000;
+/** What calls under way get once their connection is too old. */
+const AGE_GRACE_MS = 5_000;
 const EXPIRE_EVERY_MS = 100;
 /** No call for so many looks in a row: every answer had time to leave. */
 const QUIET_LOOKS = 6;
@@ -68,6 +75,12 @@ export class GrpcServer {
       "grpc.keepalive_time_ms": options.keepaliveMs ?? KEEPALIVE_MS,
       "grpc.keepalive_timeout_ms": options.keepaliveAnswerMs ?? KEEPALIVE_ANSWER_MS,
       "grpc.max_connection_idle_ms": options.idleMsMax,
+      ...(options.ageMsMax === 0
+        ? {}
+        : {
+            "grpc.max_connection_age_ms": options.ageMsMax,
+            "grpc.max_connection_age_grace_ms": AGE_GRACE_MS,
+          }),
       "grpc.enable_channelz": 0,
     });
     this.#unread = new UnreadAnswers(options.unreadBytesMax);

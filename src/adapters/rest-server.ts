@@ -43,6 +43,8 @@ export interface RestServerOptions {
   readonly handshakeMsMax: number;
   /** A request, head and body, must have come after so long. */
   readonly requestMsMax: number;
+  /** A connection is closed after the answer when it is so old; 0: never. */
+  readonly ageMsMax: number;
   /** Hears of connections that were dropped before any request. */
   readonly telemetry: Telemetry;
 }
@@ -58,6 +60,8 @@ export class RestServer {
   readonly #options: RestServerOptions;
   readonly #refusals: Refusals;
   readonly #server: Server;
+  /** When each connection made its first request, by performance.now(). */
+  readonly #begunMs = new WeakMap<Socket, number>();
   #bodyBytes = 0;
   #underWay = 0;
   #isClosing = false;
@@ -135,6 +139,14 @@ export class RestServer {
     return createTlsServer({ ...http, ...proof, ...contextOptions(tls) });
   }
 
+  #isOld(socket: Socket): boolean {
+    const { ageMsMax } = this.#options;
+    const nowMs = performance.now();
+    const begunMs = this.#begunMs.get(socket);
+    if (begunMs === undefined) this.#begunMs.set(socket, nowMs);
+    return ageMsMax > 0 && nowMs - (begunMs ?? nowMs) >= ageMsMax;
+  }
+
   #refuse(why: string, remote: string | null): void {
     this.#refusals.tell("client-connection-refused", { remote, why });
   }
@@ -147,7 +159,7 @@ export class RestServer {
     request.on("error", () => undefined);
     const requestId = requestIdOf(textOf(request.headers[REQUEST_ID]));
     response.setHeader(REQUEST_ID, requestId);
-    if (this.#isClosing) response.setHeader("connection", "close");
+    if (this.#isClosing || this.#isOld(request.socket)) response.setHeader("connection", "close");
     const parsed = routeOf(request.method ?? "", request.url ?? "");
     if (parsed === null) {
       answerNothing(request, response);

@@ -28,6 +28,8 @@ export const LIMITS = {
   "handshake-ms": { standard: 10_000, low: 10, high: 600_000 },
   /** Until a connection without a call is closed. */
   "idle-ms": { standard: 900_000, low: 1000, high: 86_400_000 },
+  /** Until a connection of a client must be made anew, with a certificate; 0: never. */
+  "age-ms": { standard: 0, low: 0, high: 604_800_000 },
   /** Calls under way on one connection. */
   calls: { standard: 1024, low: 1, high: 65_536 },
   /** Requests in the node without an answer, streams at the end of the log among them. */

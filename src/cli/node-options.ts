@@ -81,6 +81,7 @@ export function grpcBoundsOf(config: AgentConfig): GrpcBounds {
     callsMax: limits.calls,
     handshakeMsMax: limits["handshake-ms"],
     idleMsMax: limits["idle-ms"],
+    ageMsMax: limits["age-ms"],
     unreadBytesMax: limits["unread-bytes"],
   };
 }
@@ -95,5 +96,6 @@ export function restBoundsOf({ limits, recordBytesMax }: AgentConfig): RestBound
     connectionsMax: limits["rest-connections"],
     handshakeMsMax: limits["handshake-ms"],
     requestMsMax: limits["rest-request-ms"],
+    ageMsMax: limits["age-ms"],
   };
 }

@@ -177,6 +177,7 @@ beforeEach(async () => {
     connectionsMax: 10,
     handshakeMsMax: 5000,
     requestMsMax: 5000,
+    ageMsMax: 0,
     telemetry,
   });
   restPort = await rest.listen();

@@ -152,6 +152,18 @@ describe("a connection", () => {
     idle.destroy();
   });
 
+  test("that is too old is told to go away, and its calls may finish", async () => {
+    const server = await startServer({ grpc: { ageMsMax: 100 } });
+    const old = sessionTo(server);
+    const stream = open(old, "/log.v1.Log/ConsumeStream", { offset: 0 });
+    await once(old, "goaway");
+    expect(stream.closed).toBe(false);
+    const heard = once(stream, "data");
+    await clientOf(server).call(produce, { record: { value: base64("late") } });
+    await heard;
+    old.destroy();
+  });
+
   test("may have so many calls under way; further ones are refused on it", async () => {
     const server = await startServer({ grpc: { callsMax: 2 } });
     const session = sessionTo(server);

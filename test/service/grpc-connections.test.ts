@@ -11,6 +11,7 @@ import {
   openCasbinAuthorizer,
 } from "../../src/adapters/casbin-authorizer.ts";
 import type { Authorizer } from "../../src/ports/authorizer.ts";
+import { TestAuthority } from "../adapters/certificates.ts";
 import { TestServer, type TestServerOptions } from "./grpc-harness.ts";
 import { MemoryCluster } from "./memory-node.ts";
 import { CHANNEL_OPTIONS, failureOf, StockClient, until } from "./stock-client.ts";
@@ -114,6 +115,51 @@ describe("a connection", () => {
     );
     expect(await attempt({ minVersion: "TLSv1.2", maxVersion: "TLSv1.2" })).toBe("TLSv1.2");
     expect(await attempt({ minVersion: "TLSv1.3" })).toBe("TLSv1.3");
+  });
+
+  test("shows its certificate each time: no session is resumed", async () => {
+    const server = await startServer();
+    const [host, port] = server.address.split(":");
+    const { ca, cert, key } = rootPems;
+    const names = { servername: "", checkServerIdentity: () => undefined };
+    const resumed = (version: "TLSv1.2" | "TLSv1.3", session?: Buffer) =>
+      new Promise<[boolean, Buffer | undefined]>((resolve, reject) => {
+        const versions = { minVersion: version, maxVersion: version };
+        const again = session === undefined ? {} : { session };
+        const options = { host, port: Number(port), ca, cert, key, ...names, ...versions };
+        const socket = connectTls({ ...options, ...again, ALPNProtocols: ["h2"] });
+        let given = session;
+        socket.on("session", (fresh: Buffer) => {
+          given = fresh;
+        });
+        socket.on("error", reject);
+        // The server's first frame comes after whatever tickets it gives.
+        socket.once("data", () => {
+          const reused = socket.isSessionReused();
+          socket.destroy();
+          resolve([reused, given ?? socket.getSession()]);
+        });
+      });
+    for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+      const [, session] = await resumed(version);
+      const [reused] = await resumed(version, session);
+      expect([version, reused]).toEqual([version, false]);
+    }
+  });
+
+  test("with a certificate of two common names is UNAUTHENTICATED", async () => {
+    const authority = await TestAuthority.make();
+    const server = await startServer({
+      grpc: { tls: { ...serverPems, ca: Buffer.from(authority.pem) } },
+    });
+    const { cert, key } = await authority.issue({ commonName: "root, CN=nobody" });
+    const two = { cert: Buffer.from(cert), key: Buffer.from(key), ca: rootPems.ca };
+    const client = clientOf(server, two);
+    const error = await failureOf(client.call(produce, { record: { value: "" } }));
+    expect([error.code, error.details]).toEqual([
+      16,
+      "the certificate names no subject: it needs one common name, or one URI as its only name",
+    ]);
   });
 
   test("after new certificates meets those, one that was open goes on", async () => {

@@ -62,6 +62,7 @@ export class TestServer {
       callsMax: 1000,
       handshakeMsMax: 10_000,
       idleMsMax: 600_000,
+      ageMsMax: 0,
       unreadBytesMax: 64 * 1024 * 1024,
       telemetry,
       ...options.grpc,

@@ -3,7 +3,7 @@
 
 import { once } from "node:events";
 import { request as httpRequest, type IncomingHttpHeaders, type RequestOptions } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { Agent, request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { DEFAULT_MODEL, openCasbinAuthorizer } from "../../src/adapters/casbin-authorizer.ts";
@@ -86,6 +86,7 @@ async function start(
     connectionsMax: 20,
     handshakeMsMax: 5000,
     requestMsMax: 5000,
+    ageMsMax: 0,
     telemetry,
     ...rest,
   });
@@ -389,6 +390,28 @@ describe("a bound", () => {
     await until(() => notices.length > 0);
     expect(notices[0]?.facts["why"]).toBe("more than 1 connections of REST clients");
     first.destroy();
+  });
+
+  test("on a connection's age closes it after the answer, a young one is kept", async () => {
+    for (const [ageMsMax, expected] of [
+      [0, ["keep-alive", "keep-alive"]],
+      [1, ["keep-alive", "close"]],
+    ] as const) {
+      const desk = await start({ ageMsMax });
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const seen: unknown[] = [];
+      for (let i = 0; i < 2; i++) {
+        const call = httpsRequest({ ...optionsFor(desk, "root"), path: "/records", agent });
+        call.end();
+        const [response] = await once(call, "response");
+        seen.push(response.headers.connection);
+        await once(response.resume(), "end");
+        const answeredMs = performance.now();
+        await until(() => performance.now() > answeredMs + 2);
+      }
+      expect(seen).toEqual(expected);
+      agent.destroy();
+    }
   });
 
   test("on time ends a request that comes too slowly", async () => {
