@@ -170,12 +170,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   setting("data-dir", "DIR", "what this node keeps [<tmp>/cairn]", text("expected a directory")),
   setting("node-name", "NAME", "unique in the cluster, for ever [hostname]", memberName),
   setting("peers", "LIST", "all members: id=host:port,id=host:port,...", peers),
-  setting(
-    "auto-replace-wiped",
-    "BOOL",
-    "swap a wiped member for the instance that answers in its place [true]",
-    onOff,
-  ),
+  setting("auto-replace-wiped", "BOOL", "swap in who answers for a wiped member [true]", onOff),
   setting("bootstrap", "", "begin a cluster of one, instead of --peers", onOff),
   setting("cluster-id", "ID", "name or 32 hex digits [from members' names]", clusterId),
   setting("bind-addr", "HOST", "listen here [as in peers, else 127.0.0.1]", bindHost),
