@@ -53,7 +53,7 @@ export function describeMessage(message: PacketMessage): string {
 }
 
 /** Lamport times are written t5. */
-export function describeSerf(message: SerfMessage): string {
+function describeSerf(message: SerfMessage): string {
   switch (message.kind) {
     case "join-intent":
       return `join-intent ${message.node} t${message.time}`;
@@ -79,7 +79,7 @@ export function describeSerf(message: SerfMessage): string {
   }
 }
 
-export function describeStreamMessage(message: StreamMessage): string {
+function describeStreamMessage(message: StreamMessage): string {
   switch (message.kind) {
     case "error":
       return `error: ${message.text}`;
@@ -138,18 +138,18 @@ export function describeOutput(output: GossipOutput): string[] {
 }
 
 /** The messages of a datagram, and why others in it were none. */
-export function describePacket(bytes: FrozenBytes): string {
+function describePacket(bytes: FrozenBytes): string {
   const { parts, drops } = readPacket(bytes);
   const said = parts.map(({ message }) => describeMessage(message));
   return [...said, ...drops.map((reason) => `(${reason})`)].join(" + ");
 }
 
-export function describeMember(member: GossipMember): string {
+function describeMember(member: GossipMember): string {
   const { node, incarnation, status, address, tags } = member;
   return `${node}@${incarnation} ${status} at ${describeAddress(address)}${pairsOf(tags)}`;
 }
 
-export function describeHappening({ kind, member }: Happening): string {
+function describeHappening({ kind, member }: Happening): string {
   return `${kind} ${describeMember(member)}`;
 }
 

@@ -28,7 +28,7 @@ import { Exchanges } from "./exchanges.ts";
 import { LocalMember } from "./local-member.ts";
 import { Membership } from "./membership.ts";
 import { encodeMessage } from "./message-codec.ts";
-import type { Alive, SerfMessage } from "./messages.ts";
+import type { Alive, Incarnation, MemberState, SerfMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { type PacketPart, readPacket } from "./packet-codec.ts";
 import { Passing } from "./passing.ts";
@@ -123,6 +123,11 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     ].reduce(earlier);
   }
 
+  /** What we say of ourselves now. */
+  get incarnation(): Incarnation {
+    return this.#self.incarnation;
+  }
+
   step(now: Instant, event: GossipEvent): void {
     assert(!this.#isStepping, "a step ends before the next begins");
     assert(now >= this.#now, "time never goes back", now, this.#now);
@@ -146,10 +151,11 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       self: this.#self.node,
       state: this.#departure.state,
       members: this.#members(),
-      incarnation: this.#self.incarnation,
+      incarnation: this.incarnation,
       healthScore: this.#awareness.score,
       time: this.#serf.time,
       rumors: this.#rumors.size,
+      rumorsEvicted: this.#rumors.evicted,
       streams: this.#exchanges.streamCount,
       dropped: this.#outbox.dropped,
       at: this.#now,
@@ -349,7 +355,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   }
 
   /** What we believe of another member's standing, for checks; null for the unknown. */
-  stateOf(node: NodeId): "alive" | "suspect" | "dead" | "left" | null {
+  stateOf(node: NodeId): MemberState | null {
     return this.#roster.get(node)?.state ?? null;
   }
 }

@@ -64,8 +64,10 @@ export class Membership {
 
   /** Takes in one claim; says why, if a correct member would not have made it. */
   heard(now: Instant, claim: Claim): DropReason | null {
-    if (claim.kind === "alive" && !speakWithEachOther(claim.versions, OUR_VERSIONS)) {
-      return "incompatible";
+    if (claim.kind === "alive") {
+      if (!speakWithEachOther(claim.versions, OUR_VERSIONS)) return "incompatible";
+      // Nobody can be reached there.
+      if (claim.address.port === 0) return "malformed";
     }
     if (claim.node === this.#self.node) return this.#heardOfSelf(claim);
     const member = this.#roster.get(claim.node);

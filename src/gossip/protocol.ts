@@ -198,6 +198,8 @@ export interface GossipStatus {
   readonly healthScore: number;
   readonly time: LamportTime;
   readonly rumors: number;
+  /** Rumors that made room for newer ones before they had been told as often as they should. */
+  readonly rumorsEvicted: number;
   readonly streams: number;
   readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
   readonly at: Instant;

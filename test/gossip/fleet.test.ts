@@ -1,12 +1,14 @@
 // Members that come and go, crash, are cut off, slow or called dead by mistake: fleets of pure
 // machines in virtual time.
 import { expect, test } from "vitest";
-import { millis } from "../../src/base/ids.ts";
+import { type Instant, millis } from "../../src/base/ids.ts";
+import { Prng } from "../../src/base/prng.ts";
 import {
   probeGapMax,
   suspicionTimeoutMax,
   suspicionTimeoutMin,
 } from "../../src/gossip/formulas.ts";
+import { Gossip } from "../../src/gossip/gossip.ts";
 import type { MemberState } from "../../src/gossip/messages.ts";
 import { LAN_PROFILE as LAN } from "../../src/gossip/profiles.ts";
 import type { GossipProfile } from "../../src/gossip/protocol.ts";
@@ -372,6 +374,26 @@ test("the same events give the same bytes, twice", () => {
   expect(first.length).toBeGreaterThan(10_000);
   expect(taleOf("twice")).toBe(first);
   expect(taleOf("once")).not.toBe(first);
+});
+
+test("a machine that is told the same again decides the same again, byte for byte", () => {
+  const fleet = new Fleet("again");
+  const node = fleet.start("n1");
+  node.turns = [];
+  for (const name of ["n2", "n3", "n4", "n5"]) fleet.join(fleet.start(name), node);
+  fleet.lossPercent = 20;
+  fleet.run(seconds(10));
+  fleet.kill(fleet.node("n3"));
+  fleet.run(seconds(40));
+  fleet.ask(node, (requestId) => ({ kind: "leave", requestId }));
+  fleet.run(seconds(10));
+  expect(node.turns.length).toBeGreaterThan(200);
+  const prng = new Prng(node.options.prng.seed);
+  const again = new Gossip({ ...node.options, prng }, 0 as Instant);
+  for (const { at: now, event, output } of node.turns) {
+    again.step(now, event);
+    expect(again.takeOutput()).toEqual(output);
+  }
 });
 
 test("members long gone are forgotten when their time is up", () => {

@@ -69,6 +69,12 @@ interface End {
   readonly id: StreamId;
 }
 
+export interface Turn {
+  readonly at: Instant;
+  readonly event: GossipEvent;
+  readonly output: GossipOutput | null;
+}
+
 export class FleetNode {
   readonly name: string;
   /** Its address: what tells two of one name apart. */
@@ -86,6 +92,8 @@ export class FleetNode {
   lag = 0 as Micros;
   readonly happenings: Happening[] = [];
   readonly answers = new Map<GossipRequestId, GossipAnswer>();
+  /** Set to a list, it takes down what the machine was told and what it decided. */
+  turns: Turn[] | null = null;
   packetsSent = 0;
   bytesSent = 0;
   /** The next even number for a stream it accepts. */
@@ -218,7 +226,7 @@ export class Fleet {
     const told = this.tale === null ? "" : `${node.name} < ${describeEvent(event)}`;
     node.gossip.step(this.now, event);
     node.deadline = node.gossip.deadline;
-    this.#take(node, told);
+    this.#take(node, event, told);
   }
 
   /** True when all who are up say of each other that they are alive. */
@@ -236,8 +244,9 @@ export class Fleet {
     return others.every((node) => node.statusOf(name) === status);
   }
 
-  #take(node: FleetNode, told: string): void {
+  #take(node: FleetNode, event: GossipEvent, told: string): void {
     const output = node.gossip.takeOutput();
+    node.turns?.push({ at: this.now, event, output });
     if (this.tale !== null && (output !== null || !told.endsWith("deadline"))) {
       this.tale.push(told);
       for (const line of output === null ? [] : describeOutput(output)) {
@@ -378,8 +387,7 @@ export class Fleet {
   /** Nobody speaks of an incarnation that its owner has not begun. */
   #checkIncarnation({ node, incarnation }: Claimed): void {
     for (const { name, gossip } of this.nodes) {
-      const own = gossip.status().incarnation;
-      this.#highest.set(name, Math.max(this.#highest.get(name) ?? 0, own));
+      this.#highest.set(name, Math.max(this.#highest.get(name) ?? 0, gossip.incarnation));
     }
     const highest = this.#highest.get(node);
     if (highest === undefined || incarnation <= highest) return;

@@ -215,6 +215,13 @@ test("a member tells a suspect so with the very ping (Lifeguard, section IV-C)",
 
 // Claims.
 
+test("a member believes nobody to be where nobody can be reached", () => {
+  const subject = new Subject();
+  subject.hear(1, alive(1, 1, { address: addressOf(1, 0) }));
+  expect(subject.stateOf(1)).toBeNull();
+  expect(subject.dropped).toEqual({ malformed: 1 });
+});
+
 test("a member that is suspected or called dead objects, under the next incarnation", () => {
   const subject = acquainted(3);
   subject.hear(1, suspect(0, 1, 1));
