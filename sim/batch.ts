@@ -4,10 +4,10 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-
+import type { Profile } from "./profiles.ts";
 import type { RunReport } from "./run.ts";
 import { runPlan } from "./run.ts";
-import { drawPlan, type Profile } from "./swarm.ts";
+import { drawPlan } from "./swarm.ts";
 
 /** The program of the child processes is this file. */
 const THIS_FILE = fileURLToPath(import.meta.url);

@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { type Command, CommanderError, InvalidArgumentError } from "commander";
 
 import { BadPlan, decodePlan, type Plan } from "./plan.ts";
+import { PROFILES, type Profile } from "./profiles.ts";
 import { EXIT_USAGE } from "./run.ts";
-import { PROFILES, type Profile } from "./swarm.ts";
 
 /** Where a command prints; a test gives its own. */
 export type Print = (line: string) => void;

@@ -162,24 +162,26 @@ export class SimComputer implements Computer {
   crash(kind: CrashKind): void {
     if (this.#host !== null) this.#unplug(kind);
     const loss = this.disk.crash(kind);
+    const hasForgotten = this.#lookAtDisk();
     this.#surroundings.audience.tell("nodeCrashed", this, kind, loss);
-    this.#lookAtDisk();
+    if (hasForgotten) this.lose();
   }
 
   /** Takes down a node that said it has stopped. */
   retire(): void {
     this.#unplug("process");
     this.disk.crash("process");
-    this.#lookAtDisk();
+    if (this.#lookAtDisk()) this.lose();
   }
 
-  /** The power goes, and when it is back there is another disk. */
-  crashOnto(image: DiskImage, returns: boolean): void {
+  /** The power goes, and when it is back there is another disk: so old, or an empty one. */
+  crashOnto(image: DiskImage, ageMs: number | null): void {
+    const { audience } = this.#surroundings;
     if (this.#host !== null) this.#unplug("power");
     const loss = this.disk.crash("power");
     this.disk.replace(image);
-    this.#surroundings.audience.tell("nodeCrashed", this, "power", loss);
-    if (!returns) this.lose();
+    audience.tell("diskReplaced", this, ageMs);
+    audience.tell("nodeCrashed", this, "power", loss);
   }
 
   /** Nobody starts a node on this disk any more. */
@@ -189,9 +191,17 @@ export class SimComputer implements Computer {
     this.#surroundings.audience.tell("diskLost", this);
   }
 
-  /** A node that would start without a word on less than it promised is not started again. */
-  #lookAtDisk(): void {
-    if (!this.#isLost && this.disk.forgotten !== null) this.lose();
+  /**
+   * True when a node would start without a word on less than it promised, and must not. Where
+   * nothing is bounded it may: then what the disk has forgotten never was.
+   */
+  #lookAtDisk(): boolean {
+    const { forgotten } = this.disk;
+    if (forgotten === null || this.#isLost) return false;
+    if (this.#surroundings.plan.bounded) return true;
+    this.disk.accept();
+    this.#surroundings.audience.tell("diskForgot", this, forgotten);
+    return false;
   }
 
   /** The process takes no turn until the returned function is called; nothing when it is down. */

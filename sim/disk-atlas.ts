@@ -3,7 +3,7 @@
 // all of them after a wipe, an older image or a write that never reached the medium, and for a hard
 // state or a manifest, without which there is no copy. It says no when an entry would be true on
 // fewer disks than a quorum; and, while a node cannot repair itself from its peers, when a quorum
-// of nodes would not be left.
+// of nodes would not be left. In an unbounded run it says yes to everything.
 
 import type { LogIndex } from "../src/base/ids.ts";
 
@@ -23,15 +23,18 @@ export class DiskAtlas {
   /** Copies of one entry that may be untrue. */
   readonly #lostMax: number;
   readonly #nodesRepair: boolean;
+  readonly #isBounded: boolean;
   readonly #damaged = new Map<number, IndexRange[]>();
 
-  constructor(nodes: number, nodesRepair = NODES_REPAIR) {
+  constructor(nodes: number, nodesRepair = NODES_REPAIR, isBounded = true) {
     this.#lostMax = Math.floor((nodes - 1) / 2);
+    this.#isBounded = isBounded;
     this.#nodesRepair = nodesRepair;
   }
 
   /** Counts these entries as untrue on that disk; false when they must stay true there. */
   maybeDamage(place: number, range: IndexRange): boolean {
+    if (!this.#isBounded) return true;
     const others = [...this.#damaged].filter(([other]) => other !== place);
     const isBounded = this.#nodesRepair
       ? mostOverlapping(others, range) < this.#lostMax

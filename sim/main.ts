@@ -20,12 +20,13 @@ import {
 import { loadBroken } from "./mutants/load.ts";
 import { findMutant, runMutant } from "./mutants/run.ts";
 import type { Plan } from "./plan.ts";
+import { PROFILE_NOTES, type Profile } from "./profiles.ts";
 import { replay } from "./replay.ts";
-import { describeOutcome, describePlan, describeViolation } from "./report.ts";
+import { describeLosses, describeOutcome, describePlan, describeViolation } from "./report.ts";
 import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
 import type { RunPlan } from "./shrink-failure.ts";
 import { shrinkMain } from "./shrink-main.ts";
-import { drawPlan, type Profile } from "./swarm.ts";
+import { drawPlan } from "./swarm.ts";
 import { Trace } from "./trace.ts";
 import { plural } from "./words.ts";
 
@@ -56,7 +57,7 @@ function makeCommand(): Command {
     .option("--seeds <count>", "run so many seeds", parseCount)
     .option("--from <seed>", "number of the first of many seeds", parseWhole, 1)
     .option("--jobs <count>", "processes that run seeds at the same time", parseCount, 1)
-    .option("--profile <name>", "what goes wrong: swarm, calm or disks", parseProfile, "swarm")
+    .option("--profile <name>", "what goes wrong, see below", parseProfile, "swarm")
     .option("--plan <file>", "run a plan, as scenarios/*.json are")
     .option("--mutant <name>", "break the code in this way and find a seed that shows it")
     .option("--replay <dir>", "run what `cairn agent --record` wrote, and compare")
@@ -64,8 +65,15 @@ function makeCommand(): Command {
     .option("--json", "print one line of JSON instead")
     .addHelpText(
       "after",
-      "\nAlso: npm run sim -- shrink --help\nExit: 0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown), 64 usage",
+      `\nProfiles:\n${describeProfiles()}\n\nAlso: npm run sim -- shrink --help\nExit: ${EXITS}`,
     );
+}
+
+const EXITS = "0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown), 64 usage";
+
+function describeProfiles(): string {
+  const rows = Object.entries(PROFILE_NOTES);
+  return rows.map(([name, what]) => `  ${name.padEnd(10)} ${what}`).join("\n");
 }
 
 async function run(options: Options, print: Print): Promise<number> {
@@ -140,6 +148,7 @@ function runOne(
   print("");
   for (const line of trace.lines(options.verbose === true)) print(line);
   print("");
+  for (const line of describeLosses(report)) print(line);
   for (const line of describeViolation(report)) print(line);
   print(`digest ${report.digest}, ${report.events} events`);
   print(`replay: npm run sim -- ${again}`);

@@ -9,7 +9,7 @@ import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
 import { VITAL_KINDS } from "./checks/rot.ts";
 import type { SimComputer } from "./computer.ts";
-import { DiskAtlas } from "./disk-atlas.ts";
+import { DiskAtlas, NODES_REPAIR } from "./disk-atlas.ts";
 import { type Moment, Moments } from "./moments.ts";
 import type { CrashKind } from "./observer.ts";
 import type { Plan, PlannedEffect, PlannedMishap, PlannedOutsider, Target } from "./plan.ts";
@@ -57,19 +57,19 @@ export class Mishaps {
     network: SimNetwork,
     computers: readonly SimComputer[],
     audience: Audience,
+    isBounded: boolean,
   ) {
     this.#timeline = timeline;
     this.#network = network;
     this.#computers = computers;
     this.#audience = audience;
     this.#caretaker = new Caretaker(timeline);
-    this.#atlas = new DiskAtlas(computers.length);
+    this.#atlas = new DiskAtlas(computers.length, NODES_REPAIR, isBounded);
     this.#replacements = new Replacements({
       timeline,
       computers,
       atlas: this.#atlas,
-      replaced: (computer, ageMs) => audience.tell("diskReplaced", computer, ageMs),
-      restart: (computer) => computer.maybeStart(),
+      isBounded,
     });
   }
 

@@ -100,6 +100,8 @@ export interface Observer {
   writeLost?(node: Computer, how: LostWrite): void;
   /** The node is down, and its disk is another one: empty, or as it was so long ago. */
   diskReplaced?(node: Computer, ageMs: number | null): void;
+  /** A node is about to start on a disk that has forgotten this: only where nothing is bounded. */
+  diskForgot?(node: Computer, what: string): void;
   /** The node is excused for good: it found its disk damaged, or would not have noticed. */
   diskLost?(node: Computer): void;
   /** A mishap cut paths: none of `from` reaches any of `to`, nor back when both ways. */

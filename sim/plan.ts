@@ -332,6 +332,11 @@ const planForm = z
     healAtMs: count,
     /** A minority. */
     outside: z.array(outsider).default([]),
+    /**
+     * Whether the atlas bounds what disks may lose (sim/disk-atlas.ts). Where it does not, nodes
+     * are started on whatever is left, and losses explained rather than failed (sim/beyond.ts).
+     */
+    bounded: z.boolean().default(true),
     /** Virtual time that it may take. */
     settleMs: z.int().min(1).default(60_000),
   })

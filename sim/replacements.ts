@@ -18,9 +18,8 @@ export interface ReplacementParts {
   readonly timeline: Timeline;
   readonly computers: readonly SimComputer[];
   readonly atlas: DiskAtlas;
-  /** The age is null for an empty disk. */
-  readonly replaced: (computer: SimComputer, ageMs: number | null) => void;
-  readonly restart: (computer: SimComputer) => void;
+  /** False: nobody looks whether the others do without. */
+  readonly isBounded: boolean;
 }
 
 export class Replacements {
@@ -56,8 +55,8 @@ export class Replacements {
   /** As soon as the others do without what is lost. */
   begin(planned: PlannedReplacement, computer: SimComputer): void {
     if (this.#isOver || computer.isLost) return;
-    const { timeline, atlas } = this.#parts;
-    if (!this.#othersHoldAll(computer)) {
+    const { timeline, atlas, isBounded } = this.#parts;
+    if (isBounded && !this.#othersHoldAll(computer)) {
       timeline.after(LOOK_MICROS, () => this.begin(planned, computer));
     } else if (atlas.maybeLose(computer.place)) this.#replace(planned, computer);
   }
@@ -68,12 +67,12 @@ export class Replacements {
   }
 
   #replace(planned: PlannedReplacement, computer: SimComputer): void {
-    const { timeline, replaced, restart } = this.#parts;
+    const { timeline } = this.#parts;
     const isOlder = planned.kind === "older-image";
     const image = isOlder ? (this.#images.get(planned) ?? NOTHING) : NOTHING;
-    computer.crashOnto(image, planned.returns);
-    replaced(computer, isOlder ? planned.ageMs : null);
-    if (planned.returns) timeline.after(planned.downMs * 1000, () => restart(computer));
+    computer.crashOnto(image, isOlder ? planned.ageMs : null);
+    if (planned.returns) timeline.after(planned.downMs * 1000, () => computer.maybeStart());
+    else computer.lose();
   }
 
   /**

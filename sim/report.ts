@@ -85,6 +85,13 @@ export function describeOutcome(report: RunReport, name: string, wallMs: number)
   return `${mark} ${name}: ${facts.join(", ")}`;
 }
 
+/** What a run that nothing bounds has lost, and why it does not fail by it. */
+export function describeLosses({ losses, counts }: RunReport): string[] {
+  if (losses.length === 0) return [];
+  const lost = plural(counts.lost, "acknowledged record");
+  return [`beyond what a cluster can bear; ${lost} lost:`, ...losses.map((line) => `  ${line}`)];
+}
+
 /** Why a run failed: the property and the facts that contradict each other. */
 export function describeViolation(report: RunReport): string[] {
   const { violation, verdict } = report;

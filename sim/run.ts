@@ -31,6 +31,8 @@ export interface RunReport {
   readonly violation: Violation | null;
   /** The proof that nothing had to be well in the end; null when everything had to. */
   readonly excuse: string | null;
+  /** Where nothing is bounded: what disks forgot, and what that explains, a line each. */
+  readonly losses: readonly string[];
   /** 16 hex digits over every event and output. */
   readonly digest: string;
   readonly events: number;
@@ -62,6 +64,7 @@ export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunRep
       verdict: isVacuous ? "unknown" : verdict.kind,
       violation: verdict.kind === "pass" ? null : verdict.violation,
       excuse,
+      losses: world.losses,
       digest: world.digest,
       events: world.events,
       simulatedMs: Math.round(world.now / 1000),

@@ -157,6 +157,13 @@ export class SimDisk implements Disk, DiskView {
     return this.#forgotten;
   }
 
+  /** Nobody remembers what is forgotten: what reads wrong is what is there. */
+  accept(): void {
+    for (const content of this.#names.seen.values()) content.accept();
+    this.#written = null;
+    this.#forgotten = null;
+  }
+
   /** Another disk is put into a computer that is down: an older image of this one, or none. */
   replace(image: DiskImage): void {
     assert(this.#inbox === null, "a disk is replaced while no node is on it");

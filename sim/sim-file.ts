@@ -89,6 +89,16 @@ export class SimFile {
     }
   }
 
+  /** What reads wrong is from now on what is there. */
+  accept(): void {
+    if (!this.isWrong) return;
+    const bytes = this.read(0, this.length);
+    this.#wrong.clear();
+    this.#unsynced = [];
+    this.#cached.write(0, bytes);
+    this.#durable.write(0, bytes);
+  }
+
   /** Writes the parts one after another; a gap before them reads as zeros. */
   write(position: number, parts: readonly Uint8Array[]): void {
     const bytes = concat(parts);

@@ -29,6 +29,8 @@ export interface Counts {
   readonly writesLost: number;
   /** Disks that were emptied, or set back. */
   readonly disksReplaced: number;
+  /** Nodes that were started on a disk that had forgotten something, and did not notice. */
+  readonly disksForgot: number;
   /** Nodes that are excused from all that must be well in the end: they found damage. */
   readonly disksLost: number;
   /** Nodes that failed for ever when the others were healed. */
@@ -70,6 +72,7 @@ export class Tally implements Observer {
     rottenBits: 0,
     writesLost: 0,
     disksReplaced: 0,
+    disksForgot: 0,
     disksLost: 0,
     outside: 0,
     excused: 0,
@@ -123,6 +126,10 @@ export class Tally implements Observer {
 
   diskReplaced(): void {
     this.#counts.disksReplaced++;
+  }
+
+  diskForgot(): void {
+    this.#counts.disksForgot++;
   }
 
   diskLost(): void {

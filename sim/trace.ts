@@ -80,6 +80,10 @@ export class Trace implements Observer {
     this.#add(4, `the disk of ${node.name} ${what}`, "~", [node.name]);
   }
 
+  diskForgot(node: Computer, what: string): void {
+    this.#add(4, `the disk of ${node.name} has forgotten ${what}`, "~", [node.name]);
+  }
+
   diskLost(node: Computer): void {
     this.#add(4, `${node.name} is excused for good: its disk is damaged`, "-", [node.name]);
   }

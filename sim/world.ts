@@ -7,11 +7,13 @@
 //
 // The nodes are those of production (createNode); only what they are plugged into differs.
 
+import { InvariantViolation } from "../src/base/assert.ts";
 import type { Entry } from "../src/base/entry.ts";
 import type { Instant, Offset } from "../src/base/ids.ts";
 import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import { Audience } from "./audience.ts";
+import { Beyond } from "./beyond.ts";
 import { ClientPath } from "./client-path.ts";
 import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
 import { Digest } from "./digest.ts";
@@ -51,12 +53,16 @@ export class World implements Stage {
   readonly #path: ClientPath;
   readonly #mishaps: Mishaps;
   readonly #workload: Workload;
+  /** Null where the atlas bounds what disks may lose. */
+  readonly #beyond: Beyond | null;
   #verdict: Verdict | null = null;
 
   constructor(plan: Plan, observers: readonly Observer[], machineOf: MachineOf = () => null) {
     const prng = new Prng(plan.seed);
     this.plan = plan;
-    this.#audience = new Audience(observers, plan.options.batchBytesMax);
+    this.#beyond = plan.bounded ? null : new Beyond();
+    const heard = this.#beyond === null ? observers : [this.#beyond, ...observers];
+    this.#audience = new Audience(heard, plan.options.batchBytesMax);
     this.#network = new SimNetwork(
       this.#timeline,
       plan.network,
@@ -73,7 +79,13 @@ export class World implements Stage {
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
     this.#computers = this.#assemble(prng.fork("sim.computers"), machineOf);
     this.nodes = this.#computers;
-    this.#mishaps = new Mishaps(this.#timeline, this.#network, this.#computers, this.#audience);
+    this.#mishaps = new Mishaps(
+      this.#timeline,
+      this.#network,
+      this.#computers,
+      this.#audience,
+      plan.bounded,
+    );
     this.#workload = new Workload(plan, this.#makeRoom(), prng.fork("sim.workload"));
     this.#audience.tell("attach", this);
   }
@@ -101,13 +113,23 @@ export class World implements Stage {
     try {
       while (this.#verdict === null) this.#timeline.advance();
     } catch (error) {
-      return { kind: "crash", violation: this.#describeThrown(error) };
+      const violation = this.#describeThrown(error);
+      // A node that cannot make sense of what is left stops, and the run with it.
+      const isNodes = error instanceof InvariantViolation && violation.node !== null;
+      if (isNodes && this.#beyond?.maybeExplain(violation) === true) return { kind: "pass" };
+      return { kind: "crash", violation };
     }
     return this.#verdict;
   }
 
+  /** What was lost in a run that nothing bounds, and what that explains. */
+  get losses(): readonly string[] {
+    return this.#beyond?.describe() ?? [];
+  }
+
   /** An observer has seen a property broken: nothing after it counts. */
   report(violation: Violation): void {
+    if (this.#beyond?.maybeExplain(violation) === true) return;
     this.#verdict ??= { kind: "safety", violation };
   }
 
@@ -160,7 +182,8 @@ export class World implements Stage {
       else {
         const bound = `${this.plan.settleMs} ms after the last mishap ended, it had to be otherwise`;
         const violation = { property, facts: [fact, bound], at: this.now, node: null };
-        this.#verdict ??= { kind: "liveness", violation };
+        if (this.#beyond?.maybeExplain(violation) === true) then();
+        else this.#verdict ??= { kind: "liveness", violation };
       }
     };
     look();
@@ -258,6 +281,11 @@ export class World implements Stage {
       "no mishap of the plan explains it",
     ];
     const violation = { property: "keeps-running", facts, at: this.now, node: computer.name };
+    if (this.#beyond?.maybeExplain(violation) === true) {
+      computer.retire();
+      computer.lose();
+      return;
+    }
     this.#verdict ??= { kind: "crash", violation };
   }
 

@@ -4,9 +4,10 @@
 import { expect, test } from "vitest";
 
 import { planOf } from "../../sim/plan.ts";
+import type { Profile } from "../../sim/profiles.ts";
 import { runPlan } from "../../sim/run.ts";
 import { SimFile } from "../../sim/sim-file.ts";
-import { drawPlan, type PROFILES } from "../../sim/swarm.ts";
+import { drawPlan } from "../../sim/swarm.ts";
 import { Prng } from "../../src/base/prng.ts";
 
 const BYTES = new Uint8Array(2000).fill(7);
@@ -134,7 +135,7 @@ test.each(["all", "next-change"] as const)(
 );
 
 test("every profile but the calm one has disks that fail", () => {
-  const kindsOf = (profile: (typeof PROFILES)[number]) => {
+  const kindsOf = (profile: Profile) => {
     const plans = SEEDS.map((seed) => drawPlan(seed, profile));
     return plans.map(({ mishaps }) => mishaps.filter(({ kind }) => kind === "disk-error").length);
   };
