@@ -3,6 +3,7 @@
 // without a vote forgotten; that acknowledged records are gone, and what follows from it, is noted
 // and explained rather than failed. Owns which property which loss explains.
 
+import type { NodeId } from "../src/base/ids.ts";
 import type { Computer, Observer, Stage, Violation } from "./observer.ts";
 
 /** Nothing that a disk forgets makes these untrue. */
@@ -36,6 +37,7 @@ export class Beyond implements Observer {
   #stage: Stage | null = null;
   readonly #losses: string[] = [];
   #votesForgotten = false;
+  readonly #emptied = new Set<NodeId>();
   readonly #explained = new Map<string, Explained>();
 
   attach(stage: Stage): void {
@@ -49,7 +51,11 @@ export class Beyond implements Observer {
   }
 
   diskReplaced(node: Computer, ageMs: number | null): void {
-    this.#votesForgotten = true;
+    // An empty disk is another instance's, and that one is no voter; unless all are empty, and
+    // found their cluster again.
+    if (ageMs === null) this.#emptied.add(node.name);
+    if (ageMs !== null || this.#emptied.size === this.#stage?.nodes.length)
+      this.#votesForgotten = true;
     const disk = ageMs === null ? "an empty disk" : `its disk as it was ${ageMs} ms before`;
     this.#note(`${node.name} has ${disk}`);
   }

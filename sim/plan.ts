@@ -287,7 +287,7 @@ const mishap = z.discriminatedUnion("kind", [
     downMs: count,
     returns: z.boolean().default(false),
   }),
-  /** The same with the disk as it was `ageMs` before. */
+  /** The same with the disk as it was `ageMs` before; who returns to it is the voter it was. */
   z.strictObject({
     kind: z.literal("older-image"),
     node: count,

@@ -2,6 +2,7 @@
 // own. Owns when that may happen, so that every committed entry is on a quorum of the others, and
 // who stays down after it; what was on the older disk is sim/sim-disk.ts.
 
+import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { DiskImage } from "./checks/disk-memory.ts";
 import type { SimComputer } from "./computer.ts";
 import type { DiskAtlas } from "./disk-atlas.ts";
@@ -29,6 +30,8 @@ export class Replacements {
   #committed = 0;
   /** What each node may have confirmed: a leader counts it, whether it is committed yet or not. */
   readonly #confirmed = new Map<SimComputer, number>();
+  /** Those whose disks were emptied, until they are whole again. */
+  readonly #returning = new Set<SimComputer>();
   #isOver = false;
 
   constructor(parts: ReplacementParts) {
@@ -50,6 +53,15 @@ export class Replacements {
     if (raft === null) return;
     if (raft.commitIndex > this.#committed) this.#committed = raft.commitIndex;
     this.#confirmed.set(computer, raft.durableIndex);
+    if (this.#returning.size > 0 && this.#returning.has(computer))
+      this.#maybeRestore(computer, raft);
+  }
+
+  /** A new instance that votes and has everything is a true copy like any other. */
+  #maybeRestore(computer: SimComputer, { isVoter, commitIndex, durableIndex }: RaftStatus): void {
+    if (!isVoter || Math.min(commitIndex, durableIndex) < this.#committed) return;
+    this.#returning.delete(computer);
+    this.#parts.atlas.restored(computer.place);
   }
 
   /** As soon as the others do without what is lost. */
@@ -71,6 +83,7 @@ export class Replacements {
     const isOlder = planned.kind === "older-image";
     const image = isOlder ? (this.#images.get(planned) ?? NOTHING) : NOTHING;
     computer.crashOnto(image, isOlder ? planned.ageMs : null);
+    if (planned.returns && !isOlder) this.#returning.add(computer);
     if (planned.returns) timeline.after(planned.downMs * 1000, () => computer.maybeStart());
     else computer.lose();
   }

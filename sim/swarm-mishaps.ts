@@ -51,7 +51,7 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawDiskHang, in32: 8, timesMax: 2 },
   { make: drawBitRot, in32: 8, timesMax: 2 },
   { make: drawLostWrite, in32: 8, timesMax: 2 },
-  { make: drawReplacement, in32: 4, timesMax: 1 },
+  { make: drawReplacement, in32: 6, timesMax: 2 },
   { make: drawMisreads, in32: 8, timesMax: 2 },
   { make: drawCrashAtSite, in32: 16, timesMax: 2 },
   { make: drawUnanswered, in32: 6, timesMax: 1 },
@@ -93,12 +93,12 @@ const FAVOURITES: Readonly<Record<Profile, ReadonlySet<MishapMaker>>> = {
   calm: new Set(),
   disks: new Set(DISK_MAKERS),
   network: new Set(NETWORK_MAKERS),
-  unbounded: new Set(DISK_MAKERS),
+  unbounded: new Set([drawLostWrite, drawReplacement, drawMisreads]),
   long: new Set(MOMENT_MAKERS),
 };
 const FAVOURITE_TIMES_MAX = 6;
 /** With more of them no quorum is left to show anything. */
-const UNBOUNDED_TIMES_MAX = 2;
+const UNBOUNDED_TIMES_MAX = 3;
 
 export function drawMishaps(
   prng: Prng,
@@ -427,11 +427,12 @@ function drawLostWrite(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   return prng.chance(1, 2) ? [lost, crash] : [lost];
 }
 
-/** One node does not come back: its disk is empty, or another one. */
+/** One node finds another disk: an empty one, on which it may come back, or an older image. */
 function drawReplacement(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const node = prng.below(nodes);
   const downMs = drawSpanMs(prng);
-  if (prng.chance(1, 2)) return [{ kind: "wipe", node, atMs, downMs }];
+  const returns = prng.chance(1, 2);
+  if (prng.chance(1, 2)) return [{ kind: "wipe", node, atMs, downMs, returns }];
   return [{ kind: "older-image", node, ageMs: prng.between(100, 10_000), atMs, downMs }];
 }
 
