@@ -209,6 +209,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #ring(now: Instant): void {
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
+    if (this.#replica.logDeadline <= now) this.#replica.stepLog(now, { kind: "deadline" });
     if (this.#raft !== null && this.#raft.deadline <= now)
       this.#replica.consult(this.#now, { kind: "deadline" });
   }
