@@ -21,6 +21,7 @@ export class Configuration {
   #effective: Placed;
   #isVoter: boolean;
   #mayStand: boolean;
+  #told: Membership;
 
   /** `membership` is committed as of the place `index`. */
   constructor(self: MemberId, index: LogIndex, membership: Membership) {
@@ -29,6 +30,7 @@ export class Configuration {
     this.#effective = this.#committed;
     this.#isVoter = isVoterIn(membership, self);
     this.#mayStand = this.#isVoter;
+    this.#told = membership;
   }
 
   get effective(): Membership {
@@ -69,6 +71,13 @@ export class Configuration {
 
   get isCommitted(): boolean {
     return this.#uncommitted.length === 0;
+  }
+
+  /** The membership in force, if it is another than the last time. */
+  takeChange(): Membership | null {
+    if (this.effective === this.#told) return null;
+    this.#told = this.effective;
+    return this.#told;
   }
 
   /** Every voter but this server, of both halves, once, ascending. */

@@ -22,7 +22,14 @@ import { isJoint, type Membership } from "../base/membership.ts";
 import { changeTo, leaveJoint } from "./membership-change.ts";
 import { Peers } from "./peers.ts";
 import type { Progress } from "./progress.ts";
-import type { MembershipTarget, PeerStatus, RaftMessage, Refusal, Verdict } from "./protocol.ts";
+import type {
+  MembershipTarget,
+  PeerStatus,
+  RaftEvent,
+  RaftMessage,
+  Refusal,
+  Verdict,
+} from "./protocol.ts";
 import type { WaitingRead } from "./read-queue.ts";
 import { type Asker, Reads } from "./reads.ts";
 import { Replication } from "./replication.ts";
@@ -30,6 +37,7 @@ import type { Server } from "./server.ts";
 import type { Tally } from "./tally.ts";
 
 export type AppendReply = Extract<RaftMessage, { kind: "append-reply" }>;
+type PeerNews = Extract<RaftEvent, { kind: "peer-unreachable" | "snapshot-ended" }>;
 type Committed = Extract<Verdict, { kind: "committed" }>;
 
 /**
@@ -142,7 +150,7 @@ export class Leader {
     else if (configuration.isChanging) refuse("change-in-progress");
     else {
       const change = changeTo(configuration.effective, target);
-      const behind = this.#learnerBehind(now, target);
+      const behind = this.#peers.learnerBehind(now, target);
       if (change.kind === "invalid") refuse("invalid", change.what);
       else if (behind !== null) refuse("not-caught-up", behind);
       else this.#change(now, proposalId, change.membership);
@@ -186,15 +194,17 @@ export class Leader {
     this.#maybeCommit(now);
   }
 
-  peerUnreachable(now: Instant, peer: MemberId): void {
-    this.#peers.get(peer)?.unreachable(now);
-  }
-
-  snapshotEnded(now: Instant, peer: MemberId, ok: boolean): void {
-    const { heartbeatInterval, electionTimeoutMax } = this.#server.options;
+  /** What the host has learned of a peer. */
+  heardOf(now: Instant, news: PeerNews): void {
+    const peer = this.#peers.get(news.peer);
+    if (news.kind === "peer-unreachable") {
+      peer?.unreachable(now);
+      return;
+    }
     // What was sent whole takes its time to be checked and installed; nothing is sent twice for it.
+    const { heartbeatInterval, electionTimeoutMax } = this.#server.options;
     const patience = (electionTimeoutMax - heartbeatInterval) as Micros;
-    this.#peers.get(peer)?.snapshotEnded(ok ? after(now, patience) : now);
+    peer?.snapshotEnded(news.ok ? after(now, patience) : now);
   }
 
   /** An answer of this term. Says what is wrong with one that no correct peer gives. */
@@ -345,28 +355,6 @@ export class Leader {
       assert(successor !== null, "a configuration has a voter");
       this.#beginTransfer(now, null, successor);
     }
-  }
-
-  /** The first learner that is to vote and lacks more than one append of what is committed. */
-  #learnerBehind(now: Instant, { voters }: MembershipTarget): string | null {
-    const { learners } = this.#server.membership;
-    for (const { id } of voters) {
-      const peer = learners.includes(id) ? this.#peers.get(id) : undefined;
-      if (peer === undefined || this.#isCaughtUp(now, peer)) continue;
-      return `${id} has ${peer.matchIndex} of ${this.#server.commitIndex} committed entries`;
-    }
-    return null;
-  }
-
-  /**
-   * Thesis 4.2.1 counts rounds of replication; here a learner is caught up when it is alive and
-   * what it lacks of the committed log fits into one append.
-   */
-  #isCaughtUp(now: Instant, peer: Progress): boolean {
-    const { tail, commitIndex, options } = this.#server;
-    if (now >= after(peer.contactAt, options.electionTimeoutMin)) return false;
-    if (peer.mode !== "replicate" || !tail.isRecent(peer.matchIndex)) return false;
-    return tail.bytesBetween(peer.matchIndex, commitIndex) <= options.appendBytesMax;
   }
 
   #beginTransfer(now: Instant, transferId: number | null, to: MemberId): void {

@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { after, type Instant, type LogIndex, type MemberId } from "../base/ids.ts";
 import { Progress } from "./progress.ts";
-import type { PeerStatus } from "./protocol.ts";
+import type { MembershipTarget, PeerStatus } from "./protocol.ts";
 import { reachedByQuorum } from "./quorum.ts";
 import type { Server } from "./server.ts";
 
@@ -94,5 +94,27 @@ export class Peers {
       if (peer !== undefined && (best === null || peer.matchIndex > best.matchIndex)) best = peer;
     }
     return best?.peer ?? null;
+  }
+
+  /** The first learner that is to vote and lacks more than one append of what is committed. */
+  learnerBehind(now: Instant, { voters }: MembershipTarget): string | null {
+    const { membership, commitIndex } = this.#server;
+    for (const { id } of voters) {
+      const peer = membership.learners.includes(id) ? this.#progress.get(id) : undefined;
+      if (peer === undefined || this.#isCaughtUp(now, peer)) continue;
+      return `${id} has ${peer.matchIndex} of ${commitIndex} committed entries`;
+    }
+    return null;
+  }
+
+  /**
+   * Thesis 4.2.1 counts rounds of replication; here a learner is caught up when it is alive and
+   * what it lacks of the committed log fits into one append.
+   */
+  #isCaughtUp(now: Instant, peer: Progress): boolean {
+    const { tail, commitIndex, options } = this.#server;
+    if (now >= after(peer.contactAt, options.electionTimeoutMin)) return false;
+    if (peer.mode !== "replicate" || !tail.isRecent(peer.matchIndex)) return false;
+    return tail.bytesBetween(peer.matchIndex, commitIndex) <= options.appendBytesMax;
   }
 }

@@ -149,7 +149,7 @@ export interface RaftOutput {
   readonly verdicts: readonly Verdict[];
   readonly reads: readonly ReadVerdict[];
   readonly transfers: readonly TransferVerdict[];
-  /** The membership in force, when it is another than at the last take; a fresh log's first too. */
+  /** The membership in force, when it is another than at the last take, or at the start. */
   readonly membership: Membership | null;
   /** Entries up to here are committed for ever. */
   readonly commitIndex: LogIndex;

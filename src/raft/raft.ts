@@ -18,13 +18,11 @@ import {
   type Instant,
   type LogIndex,
   type MemberId,
-  NEVER,
   NO_INDEX,
   type Term,
   type WriteId,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
-import type { Membership } from "../base/membership.ts";
 import { Candidate, PreCandidate, type VoteReply } from "./candidate.ts";
 import { type AppendRequest, Follower } from "./follower.ts";
 import { type AppendReply, Leader } from "./leader.ts";
@@ -38,15 +36,13 @@ import type {
   RaftStatus,
   Role,
 } from "./protocol.ts";
+import { keepReaders, readAsked, readReplied, requested, type ServerRole } from "./requests.ts";
 import { Server } from "./server.ts";
+import { statusOf } from "./status.ts";
 import type { Tally } from "./tally.ts";
-
-const NOT_A_MEMBER = "the sender is not a member";
 
 type VoteRequest = Extract<RaftMessage, { kind: "vote-request" }>;
 type TimeoutNow = Extract<RaftMessage, { kind: "timeout-now" }>;
-type ReadRequest = Extract<RaftMessage, { kind: "read-request" }>;
-type ReadReply = Extract<RaftMessage, { kind: "read-reply" }>;
 type EventOf<Kind extends RaftEvent["kind"]> = Extract<RaftEvent, { kind: Kind }>;
 
 /**
@@ -57,11 +53,10 @@ type EventOf<Kind extends RaftEvent["kind"]> = Extract<RaftEvent, { kind: Kind }
 export class Raft implements Machine<RaftEvent, RaftOutput> {
   readonly #server: Server;
   /** Made anew at every change of role or term, so that nothing of the old one can be left over. */
-  #role: Follower | PreCandidate | Candidate | Leader;
+  #role: ServerRole;
   #now: Instant;
   #isStepping = false;
   #reportedCommit: LogIndex;
-  #reportedMembership: Membership;
   #dropped = 0;
   #lastDropped: string | null = null;
 
@@ -74,7 +69,6 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     this.#now = now;
     this.#role = new Follower(this.#server, now, now);
     this.#reportedCommit = this.#server.commitIndex;
-    this.#reportedMembership = this.#server.membership;
   }
 
   get role(): Role {
@@ -120,46 +114,19 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
 
   takeOutput(): RaftOutput | null {
     assert(!this.#isStepping, "output is taken between steps");
-    const { journal, outbox, commitIndex } = this.#server;
+    const { journal, outbox, configuration, commitIndex } = this.#server;
     this.#role.flush(this.#now);
     const write = journal.takeWrite();
-    const membership = this.#takeMembership();
+    const membership = configuration.takeChange();
     const isSame = commitIndex === this.#reportedCommit && membership === null;
     if (write === null && outbox.isEmpty && isSame) return null;
     this.#reportedCommit = commitIndex;
     return { write, ...outbox.take(), membership, commitIndex };
   }
 
-  /** The membership in force, if it is news. */
-  #takeMembership(): Membership | null {
-    const { membership } = this.#server;
-    if (membership === this.#reportedMembership) return null;
-    this.#reportedMembership = membership;
-    return membership;
-  }
-
   status(): RaftStatus {
-    const { self, term, votedFor, tail, journal, commitIndex, configuration } = this.#server;
-    const transferTo = this.#server.transfers.current?.to ?? null;
-    return {
-      self,
-      role: this.role,
-      term,
-      votedFor,
-      leader: this.leader,
-      lastIndex: tail.lastIndex,
-      lastTerm: tail.lastTerm,
-      endOffset: tail.endOffset,
-      commitIndex,
-      durableIndex: journal.durableIndex,
-      membership: configuration.effective,
-      committedMembership: configuration.committed,
-      isVoter: configuration.isVoter,
-      transferTo: this.#role.kind === "leader" ? transferTo : null,
-      peers: this.#role.kind === "leader" ? this.#role.status() : [],
-      dropped: this.#dropped,
-      lastDropped: this.#lastDropped,
-    };
+    const status = statusOf(this.#server, this.#role);
+    return { ...status, dropped: this.#dropped, lastDropped: this.#lastDropped };
   }
 
   #dispatch(event: RaftEvent): void {
@@ -168,20 +135,18 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
         this.#timePassed();
         break;
       case "received":
-        this.#received(event.from, event.message);
+        this.#drop(
+          this.#unwelcome(event.from, event.message) ?? this.#heard(event.from, event.message),
+        );
         break;
       case "proposed":
       case "membership-proposed":
-        this.#proposed(event);
-        break;
       case "transfer-requested":
-        this.#transferRequested(event);
+      case "read-requested":
+        requested(this.#server, this.#role, this.#now, event);
         break;
       case "persisted":
         this.#persisted(event.writeId);
-        break;
-      case "read-requested":
-        this.#readRequested(event);
         break;
       case "snapshot-received":
         this.#drop(malformedSnapshot(event) ?? this.#snapshotReceived(event));
@@ -191,7 +156,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
         break;
       case "snapshot-ended":
       case "peer-unreachable":
-        this.#peerNews(event);
+        if (this.#role.kind === "leader") this.#role.heardOf(this.#now, event);
         break;
       default:
         unreachable(event);
@@ -199,69 +164,24 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   #timePassed(): void {
-    for (const { readId } of this.#server.reads.timePassed(this.#now)) this.#refuseRead(readId);
+    const { reads, outbox } = this.#server;
+    for (const { readId } of reads.timePassed(this.#now)) {
+      outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
+    }
     if (this.#now < this.#role.deadline) return;
     if (this.#role.kind !== "leader") this.#becomePreCandidate();
     else if (this.#role.hasLostQuorum(this.#now)) this.#becomeFollower(this.term, null);
     else this.#role.timePassed(this.#now);
   }
 
-  #proposed(event: EventOf<"proposed" | "membership-proposed">): void {
-    const { proposalId } = event;
-    const { leader } = this;
-    if (this.#role.kind !== "leader") {
-      this.#server.outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader });
-    } else if (event.kind === "proposed") {
-      this.#role.propose(proposalId, event.draft);
-    } else {
-      this.#role.proposeMembership(this.#now, proposalId, event.target);
-    }
-  }
-
-  #transferRequested({ transferId, to }: EventOf<"transfer-requested">): void {
-    const why = "not-leader";
-    if (this.#role.kind === "leader") this.#role.requestTransfer(this.#now, transferId, to);
-    else this.#server.outbox.transferVerdict({ kind: "aborted", transferId, why });
-  }
-
-  /**
-   * A transfer completes when its target is heard to lead, which is after our leadership ended; it
-   * is over when another is heard, or in time.
-   */
+  /** A transfer that has come to nothing is over: its leader goes on, unless it was removed. */
   #followTransfer(): void {
-    const { transfers } = this.#server;
-    const transfer = transfers.current;
-    if (transfer === null) return;
-    const { to, term, until } = transfer;
-    if (this.term > term && this.leader !== null) {
-      if (this.leader === to) transfers.complete();
-      else transfers.abort("another-leader");
-    } else if (this.#now >= until) {
-      transfers.abort("timed-out");
-      if (this.#role.kind !== "leader") return;
-      if (this.#server.configuration.isVoter) this.#role.transferAborted(this.#now);
-      // Removed, and everybody has been told: there is nothing left to lead.
-      else this.#becomeFollower(this.term, null);
-    }
-  }
-
-  #readRequested({ readId, deadline }: EventOf<"read-requested">): void {
-    const read = { readId, deadline: deadline ?? NEVER };
-    const isTaken =
-      this.#role.kind === "leader"
-        ? this.#role.requestRead({ kind: "here", ...read })
-        : deadline !== undefined && this.#server.reads.maybeAdd(read);
-    if (!isTaken) this.#refuseRead(readId);
-  }
-
-  #refuseRead(readId: number): void {
-    this.#server.outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
-  }
-
-  #peerNews(event: EventOf<"snapshot-ended" | "peer-unreachable">): void {
-    if (this.#role.kind !== "leader") return;
-    if (event.kind === "peer-unreachable") this.#role.peerUnreachable(this.#now, event.peer);
-    else this.#role.snapshotEnded(this.#now, event.peer, event.ok);
+    const { transfers, configuration } = this.#server;
+    const hasTimedOut = transfers.follow(this.#now, this.term, this.leader);
+    if (!hasTimedOut || this.#role.kind !== "leader") return;
+    if (configuration.isVoter) this.#role.transferAborted(this.#now);
+    // Everybody has been told: there is nothing left to lead.
+    else this.#becomeFollower(this.term, null);
   }
 
   #persisted(writeId: WriteId): void {
@@ -272,25 +192,18 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     this.#countVotes();
   }
 
-  #received(from: MemberId, message: RaftMessage): void {
-    this.#drop(malformedMessage(message) ?? this.#unwelcome(from, message));
-  }
-
   /**
-   * Requests are served whoever asks: a member may be asked by one that it has not heard of yet,
-   * and who decides is the asker's log to say (thesis 4.1). Answers count from members only.
+   * What keeps a message from being looked at. Requests are served whoever asks: a member may be
+   * asked by one that it has not heard of yet, and who decides is the asker's log to say (thesis
+   * 4.1). Answers count from members only; a removed peer's acknowledge, but raise no term.
    */
   #unwelcome(from: MemberId, message: RaftMessage): string | null {
     if (from === this.#server.self) return "from this server itself";
-    const isAnswer = message.kind.endsWith("-reply");
-    if (isAnswer && !this.#isTracked(from, message.term)) return NOT_A_MEMBER;
-    return this.#heard(from, message);
-  }
-
-  /** A removed peer may still acknowledge, but no longer raises our term. */
-  #isTracked(from: MemberId, term: Term): boolean {
-    if (this.#server.configuration.has(from)) return true;
-    return this.#role.kind === "leader" && term <= this.term && this.#role.tracks(from);
+    const malformed = malformedMessage(message);
+    if (malformed !== null) return malformed;
+    if (!message.kind.endsWith("-reply") || this.#server.configuration.has(from)) return null;
+    const isTold = this.#role.kind === "leader" && this.#role.tracks(from);
+    return isTold && message.term <= this.term ? null : "the sender is not a member";
   }
 
   /** Says what is wrong with a message that, as things stand here, no correct peer sends. */
@@ -310,9 +223,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
       case "timeout-now":
         return this.#toldToStand(from, message);
       case "read-request":
-        return this.#readAsked(from, message);
+        return readAsked(this.#server, this.#role, from, message);
       case "read-reply":
-        return this.#readReplied(message);
+        return readReplied(this.#server, message);
       default:
         return unreachable(message);
     }
@@ -364,9 +277,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     this.#becomeFollower(this.term, null);
   }
 
-  /**
-   * Whether `candidate` may have our vote in the term it asks for (paper, sections 5.2 and 5.4.1).
-   */
+  /** Whether `candidate` may have our vote in the term it asks for (paper, 5.2 and 5.4.1). */
   #wouldVoteFor(candidate: MemberId, request: VoteRequest): boolean {
     if (this.#isLoyal(request)) return false;
     const { term, lastIndex, lastTerm } = request;
@@ -403,9 +314,8 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   }
 
   /**
-   * It learns of our term by the answer, and steps down. The answer says that and nothing else: it
-   * names no round and no place in a log, because by the time it comes its reader may lead our
-   * term.
+   * It learns of our term by the answer, and steps down. The answer says that and nothing else, no
+   * round and no place in a log: by the time it comes, its reader may lead our term.
    *
    *   1. A leads term 2, its round 7 is slow on its way to us
    *   2. A is deposed, and elected again in term 4, with our vote
@@ -439,21 +349,6 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     return null;
   }
 
-  #readAsked(from: MemberId, { term, sequence }: ReadRequest): null {
-    const leader = this.#role.kind === "leader" && term === this.term ? this.#role : null;
-    if (leader?.requestRead({ kind: "peer", peer: from, sequence }) === true) return null;
-    const reply = { kind: "read-reply", term: this.term, sequence, readIndex: null } as const;
-    this.#server.sendWhenDurable(from, reply);
-    return null;
-  }
-
-  #readReplied({ term, sequence, readIndex }: ReadReply): null {
-    const { reads, outbox } = this.#server;
-    if (term !== this.term) return null;
-    for (const read of reads.answered(term, sequence, readIndex)) outbox.readVerdict(read);
-    return null;
-  }
-
   #snapshotReceived({ from, term, round, snapshot }: EventOf<"snapshot-received">): string | null {
     if (from === this.#server.self) return "from this server itself";
     if (term < this.term) return this.#refuseFormerLeader(from);
@@ -470,18 +365,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
    */
   #becomeFollower(term: Term, leader: MemberId | null): void {
     if (term > this.term) this.#server.enterTerm(term, null);
-    if (this.#role.kind === "leader") this.#resign(this.#role, leader);
+    if (this.#role.kind === "leader") keepReaders(this.#server, this.#role, leader);
     this.#server.outbox.forgetRequests();
     this.#role = new Follower(this.#server, this.#now, null);
-  }
-
-  /** Readers with time left wait for the next leader, as many as fit. */
-  #resign(role: Leader, successor: MemberId | null): void {
-    const { reads, outbox } = this.#server;
-    for (const read of role.resign(successor)) {
-      if (reads.maybeAdd(read)) continue;
-      outbox.readVerdict({ kind: "refused", readId: read.readId, leader: successor });
-    }
   }
 
   /** Asks whether an election could be won, before anyone is disturbed by one (thesis 9.6). */

@@ -38,6 +38,7 @@ export class Server {
     this.self = self;
     this.configuration = new Configuration(self, restored.base.index, restored.membership);
     for (const head of restored.tail) this.configuration.appended(head);
+    this.configuration.takeChange();
     this.tail = new LogTail(restored);
     this.transfers = new Transfers(this.outbox);
     const { readsWaitingMax, heartbeatInterval, prng } = options;

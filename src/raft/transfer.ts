@@ -37,6 +37,23 @@ export class Transfers {
     this.#current = transfer;
   }
 
+  /**
+   * It completes when its target is heard to lead, which is after the leadership ended; it is over
+   * when another is heard. Says whether it was given up for lack of time.
+   */
+  follow(now: Instant, term: Term, leader: MemberId | null): boolean {
+    const transfer = this.#current;
+    if (transfer === null) return false;
+    if (term > transfer.term && leader !== null) {
+      if (leader === transfer.to) this.complete();
+      else this.abort("another-leader");
+      return false;
+    }
+    if (now < transfer.until) return false;
+    this.abort("timed-out");
+    return true;
+  }
+
   complete(): void {
     const transferId = this.#current?.transferId ?? null;
     this.#current = null;
