@@ -15,10 +15,10 @@ import {
   runCommand,
   UsageError,
 } from "./command-line.ts";
-import { buildSources } from "./mutants/build.ts";
+import { buildSources, repositoryRoot } from "./mutants/build.ts";
 import { MUTANTS } from "./mutants/catalogue.ts";
 import { loadBroken } from "./mutants/load.ts";
-import type { Mutant } from "./mutants/mutant.ts";
+import { type Mutant, mutate } from "./mutants/mutant.ts";
 import { findMutant, seedsFor } from "./mutants/run.ts";
 import type { Plan } from "./plan.ts";
 import { encodeBriefly } from "./plan-draft.ts";
@@ -194,6 +194,9 @@ function defaultFile(plan: Plan, { mutant, plan: file }: Options): string {
 
 async function shrinkAll(options: Options, print: Print): Promise<number> {
   const page = options.into === undefined ? null : readPage(options.into);
+  // So does a mutant whose text is gone.
+  for (const mutant of MUTANTS)
+    mutate(mutant, readFileSync(path.join(repositoryRoot(), mutant.file), "utf8"));
   const rows: TableRow[] = [];
   const sound = await buildSources();
   try {

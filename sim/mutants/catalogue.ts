@@ -362,8 +362,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     breaks: "A sync that fails is taken for one that succeeded.",
     properties: ["promise-append", "commit-durable-quorum", "poison-silent", "promise-vote"],
     file: "src/log/flow.ts",
-    find: '    if (result?.kind === "failed")\n      throw',
-    replace: '    if (result?.kind === "failed" && operations[n]?.kind !== "sync")\n      throw',
+    find: 'if (result?.kind !== "failed") continue;',
+    replace: 'if (result?.kind !== "failed" || operations[n]?.kind === "sync") continue;',
     knownSeed: 4,
   },
   {

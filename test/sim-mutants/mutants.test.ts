@@ -1,13 +1,21 @@
 // Bugs put into our own sources, one of each kind, each of which the simulator must find; and what
 // the command says of mutants that it cannot hunt. The whole catalogue is hunted in test/deep.
 
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { expect, it } from "vitest";
-import { EVERYDAY_MUTANTS } from "../../sim/mutants/catalogue.ts";
+import { repositoryRoot } from "../../sim/mutants/build.ts";
+import { EVERYDAY_MUTANTS, MUTANTS } from "../../sim/mutants/catalogue.ts";
 import { type Mutant, mutate } from "../../sim/mutants/mutant.ts";
 import { runMutant } from "../../sim/mutants/run.ts";
 import { killAll } from "./kill-all.ts";
 
 killAll(EVERYDAY_MUTANTS);
+
+it.each(MUTANTS)("the mutant $name applies at exactly one place of the sources", (mutant) => {
+  const source = readFileSync(path.join(repositoryRoot(), mutant.file), "utf8");
+  expect(mutate(mutant, source)).not.toBe(source);
+});
 
 it("a mutant whose text is not there, or there twice, is refused", () => {
   const mutant: Mutant = {
