@@ -49,7 +49,11 @@ export const PROPERTIES = {
   "sequence-gap": "Before a producer's sequence the log has all that come before it.",
   "stale-read": "A linearizable read of the end sees all that was committed before it began.",
   linearizability: "What ended before another operation began stands before it in the log.",
-  unanswered: "After the cluster has healed, every call gets an answer.",
+  // Looked after by the run itself (sim/world.ts).
+  "keeps-running": "A node neither throws nor stops by itself, unless its disk explains it.",
+  "records-unaltered": "A reader gets the bytes that somebody appended.",
+  "recovers-after-healing": "A healed cluster elects, takes an append, answers all, and agrees.",
+  "readable-after-healing": "Then every node that is left gives its whole log to a reader.",
   "stable-when-healed": "Once all is well and nobody asks anything, the term stays.",
   "quiet-when-idle": "Then a node sends and does no more than heartbeats take.",
   // What a node holds at any time.

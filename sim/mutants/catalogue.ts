@@ -364,7 +364,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     file: "src/log/flow.ts",
     find: 'if (result?.kind !== "failed") continue;',
     replace: 'if (result?.kind !== "failed" || operations[n]?.kind === "sync") continue;',
-    knownSeed: 4,
+    knownSeed: 15,
   },
   {
     name: "failed-sync-tried-again",
