@@ -15,5 +15,6 @@ export type {
   ReadRecord,
   RecordToAppend,
   ServerInfo,
+  ServerStatus,
 } from "./client/client.ts";
 export { CairnClient, CairnError, connect } from "./client/client.ts";

@@ -42,7 +42,7 @@ e = some(where (p.eft == allow))
 m = g(r.sub, p.sub) && (p.obj == "*" || keyMatch(r.obj, p.obj)) && r.act == p.act
 `;
 
-/** The seeds' policy: root may do both, nobody else anything. */
+/** The seeds' policy, and the acts they do not know: root may do all, nobody else anything. */
 export const DEFAULT_POLICY = `# Who may do what: p, SUBJECT, OBJECT, ACTION.
 # SUBJECT: the common name of a client's certificate, or a role given below.
 # OBJECT:  * is the log and everything else.
@@ -50,6 +50,7 @@ export const DEFAULT_POLICY = `# Who may do what: p, SUBJECT, OBJECT, ACTION.
 
 p, root, *, produce
 p, root, *, consume
+p, root, *, admin
 
 # Roles; no certificate of cairn certs can bear a name with a colon.
 # p, role:reader, *, consume

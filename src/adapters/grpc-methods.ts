@@ -4,6 +4,11 @@
 import type { sendUnaryData } from "@grpc/grpc-js";
 import type { Fault } from "../base/faults.ts";
 import {
+  decodeTrimRequest,
+  encodeStatusResponse,
+  encodeTrimResponse,
+} from "../proto/cairn-admin.ts";
+import {
   decodeCommitCursorRequest,
   decodeCursorsRequest,
   decodeDeleteCursorRequest,
@@ -94,6 +99,26 @@ export function cairnV1Methods(service: LogService, unread: UnreadAnswers): Serv
       (bytes) => decodeEmptyRequest("CheckTailRequest", bytes) ?? {},
       (caller) => service.checkTail(caller),
       ({ endOffset }) => encodeCheckTailResponse(endOffset),
+    ),
+  };
+}
+
+export function adminV1Methods({ admin }: LogService): ServedMethods {
+  return {
+    "/cairn.v1.Admin/Status": unary(
+      (bytes) => decodeEmptyRequest("StatusRequest", bytes) ?? {},
+      async (caller) => admin.status(caller),
+      ({ status }) =>
+        encodeStatusResponse({
+          ...status,
+          leader: status.leader ?? "",
+          members: status.members.map(({ id, ...rest }) => ({ name: id, ...rest })),
+        }),
+    ),
+    "/cairn.v1.Admin/Trim": unary(
+      decodeTrimRequest,
+      (caller, before) => admin.trim(caller, before),
+      ({ startOffset }) => encodeTrimResponse(startOffset),
     ),
   };
 }

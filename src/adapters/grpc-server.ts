@@ -9,7 +9,7 @@ import { assert } from "../base/assert.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { LogService } from "../service/log-service.ts";
 import { serveMethods } from "./grpc-gate.ts";
-import { cairnV1Methods, logV1Methods } from "./grpc-methods.ts";
+import { adminV1Methods, cairnV1Methods, logV1Methods } from "./grpc-methods.ts";
 import { Refusals } from "./refusals.ts";
 import { type ServerTls, TlsDoor } from "./tls-door.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
@@ -87,6 +87,7 @@ export class GrpcServer {
     const methods = {
       ...logV1Methods(service, this.#unread),
       ...cairnV1Methods(service, this.#unread),
+      ...adminV1Methods(service),
     };
     serveMethods(this.#server, service, methods);
     this.methods = Object.keys(methods);

@@ -39,7 +39,10 @@ ${EXIT_CODES}`,
   addClusters(root, program);
   addProduce(root);
   addConsume(root);
+  addTail(root);
   addMembers(root);
+  addStatus(root);
+  addAdmin(root);
   addCerts(root);
   addAcl(root);
   addSim(root, program);
@@ -172,6 +175,61 @@ Example:
       const { runConsume } = await import("./consume.ts");
       await runConsume(flags);
     });
+}
+
+function addTail(root: Command): void {
+  withCluster(
+    root
+      .command("tail")
+      .summary("write the last records to standard output")
+      .description("Write the last records to standard output, a line each.")
+      .option("-n, --last <N>", "so many", "10")
+      .option("-f, --follow", "wait for more until Ctrl-C")
+      .option("--json", 'one object a line: {"offset":0,"value":"..."}'),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn tail -n 3 -f")
+    .action(async (flags) => {
+      const { runConsume } = await import("./consume.ts");
+      await runConsume({ from: "end", ...flags });
+    });
+}
+
+function addStatus(root: Command): void {
+  withCluster(
+    root
+      .command("status")
+      .summary("show what each member is and how far its log goes")
+      .description("Show what each member says of itself: role, term, log, disk.")
+      .option("--json", "one JSON object a member"),
+  )
+    .addHelpText(
+      "after",
+      `
+Exit code 1 when a member does not answer or does not serve.
+
+Example:
+  npx cairn status`,
+    )
+    .action(async (flags) => {
+      const { runStatus } = await import("./status.ts");
+      await runStatus(flags);
+    });
+}
+
+function addAdmin(root: Command): void {
+  const admin = root
+    .command("admin")
+    .summary("change the cluster as a whole")
+    .description("Change the cluster as a whole; each act needs the action `admin`.");
+  withCluster(
+    admin
+      .command("trim <BEFORE>")
+      .summary("take away the records before an offset")
+      .description("Take the records before the offset BEFORE away from every reader.")
+      .option("--json", "one JSON object"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn admin trim 100000")
+    .action(async (before, flags) => (await import("./admin.ts")).runTrim(before, flags));
 }
 
 function addMembers(root: Command): void {

@@ -9,6 +9,8 @@ import { grouped, Output, Progress, Rate } from "./terminal.ts";
 
 export interface ConsumeFlags extends ClusterFlags {
   readonly from: string;
+  /** The last so many records, instead of `from`. */
+  readonly last?: string;
   readonly count?: string;
   readonly follow?: boolean;
   readonly json?: boolean;
@@ -20,6 +22,7 @@ const ANSWER_MS = 5_000;
 const CHUNK_BYTES = 64 * 1024;
 
 export async function runConsume(flags: ConsumeFlags): Promise<void> {
+  const last = flags.last === undefined ? null : wholeNumber("--last", flags.last);
   const from = flags.from === "end" ? null : wholeNumber("--from", flags.from);
   const count = flags.count === undefined ? null : wholeNumber("--count", flags.count);
   const target = findTarget(flags);
@@ -30,7 +33,8 @@ export async function runConsume(flags: ConsumeFlags): Promise<void> {
   await withClient(target, {}, async (client) => {
     const { signal } = interrupted;
     try {
-      const span = await spanOf(client, from, count, flags.follow === true, signal);
+      const start = last === null ? from : await startOfLast(client, last, signal);
+      const span = await spanOf(client, start, count, flags.follow === true, signal);
       await copy(client, span, flags.json === true, signal);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -64,6 +68,17 @@ interface Span {
   readonly from: number;
   /** Infinity: until interrupted. */
   readonly count: number;
+}
+
+/** As far back as `last` records are, or as the log goes. */
+async function startOfLast(
+  client: CairnClient,
+  last: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const end = await client.checkTail({ signal });
+  const { startOffset } = await client.status({ signal });
+  return Math.min(end, Math.max(startOffset, end - last));
 }
 
 async function spanOf(

@@ -3,9 +3,12 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
+import type { AdminStatus as ServerStatus } from "../proto/cairn-admin.ts";
 import type { Cursor } from "../proto/cairn-cursors.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
+
+import { statusCall, trimCall } from "./admin.ts";
 import type { Channel, CredentialsSource } from "./channel.ts";
 import {
   type CommitCursorOptions,
@@ -28,6 +31,7 @@ import {
 import { type ReadRecord, readRecords } from "./reader.ts";
 import { type Pause, type Route, Routes } from "./routes.ts";
 
+export type { AdminStatus as ServerStatus } from "../proto/cairn-admin.ts";
 export type { Cursor } from "../proto/cairn-cursors.ts";
 export type { ClientCredentials, CredentialsSource } from "./channel.ts";
 export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
@@ -196,6 +200,19 @@ export class CairnClient {
     options: { readonly expected?: string; readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     return this.#call(fenceCall(token, options));
+  }
+
+  /**
+   * Takes all records before `before` away from every reader; answers the offset of the first one
+   * that is left. Needs the action `admin`.
+   */
+  trim(before: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    return this.#call(trimCall(before, options.signal));
+  }
+
+  /** The state of one of the servers: of the given one, when the client has one address only. */
+  status(options: { readonly signal?: AbortSignal } = {}): Promise<ServerStatus> {
+    return this.#call(statusCall(options.signal));
   }
 
   /** The servers as one of them knows them. */

@@ -2,40 +2,7 @@
 // for both ends. They are few and small, so one description of each message's fields serves
 // encoding and decoding.
 
-import { encodeUtf8 } from "../base/utf8.ts";
-import { putVarint, varintLength } from "../base/varint.ts";
-import { bytesLength, type Malformed, MessageReader, putBytes } from "./fields.ts";
-
-/** A field by its number: a varint, or a length-delimited text or message. */
-type Value = number | string | Uint8Array | null;
-
-/** Encodes fields in order; null and proto3's defaults are left out unless `always`. */
-function encodeFields(fields: readonly (readonly [number: number, Value, always?: boolean])[]) {
-  const parts: [tag: number, value: number | Uint8Array][] = [];
-  let length = 0;
-  for (const [number, value, always = false] of fields) {
-    if (value === null) continue;
-    if (typeof value === "number") {
-      if (value === 0 && !always) continue;
-      parts.push([number * 8, value]);
-      length += 1 + varintLength(value);
-    } else {
-      const bytes = typeof value === "string" ? encodeUtf8(value) : value;
-      if (bytes.length === 0 && !always) continue;
-      parts.push([number * 8 + 2, bytes]);
-      length += bytesLength(bytes.length);
-    }
-  }
-  const bytes = Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const [tag, value] of parts) {
-    if (typeof value === "number") {
-      bytes[at] = tag;
-      at = putVarint(bytes, at + 1, value);
-    } else at = putBytes(bytes, at, tag, value);
-  }
-  return bytes;
-}
+import { encodeFields, type Malformed, MessageReader } from "./fields.ts";
 
 export type CursorConsistency = "local" | "leader" | "linearizable";
 

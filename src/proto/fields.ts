@@ -1,7 +1,7 @@
 // Protobuf fields as our few messages need them: lengths and writers for encoding, and a reader
 // that turns the first malformed byte into a value that says where it was. Owns no message.
 
-import { decodeUtf8 } from "../base/utf8.ts";
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import { FieldReader, putVarint, varintLength } from "../base/varint.ts";
 
 /**
@@ -140,4 +140,38 @@ export function putBytes(into: Uint8Array, at: number, tag: number, bytes: Uint8
   const from = putLength(into, at, tag, bytes.length);
   into.set(bytes, from);
   return from + bytes.length;
+}
+
+/** A field by its number: a varint, or a length-delimited text or message. */
+type Value = number | string | Uint8Array | null;
+
+/** Encodes fields in order; null and proto3's defaults are left out unless `always`. */
+export function encodeFields(
+  fields: readonly (readonly [number: number, Value, always?: boolean])[],
+): Buffer {
+  const parts: [tag: number, value: number | Uint8Array][] = [];
+  let length = 0;
+  for (const [number, value, always = false] of fields) {
+    if (value === null) continue;
+    if (typeof value === "number") {
+      if (value === 0 && !always) continue;
+      parts.push([number * 8, value]);
+      length += varintLength(number * 8) + varintLength(value);
+    } else {
+      const bytes = typeof value === "string" ? encodeUtf8(value) : value;
+      if (bytes.length === 0 && !always) continue;
+      parts.push([number * 8 + 2, bytes]);
+      length += varintLength(number * 8) - 1 + bytesLength(bytes.length);
+    }
+  }
+  const bytes = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const [tag, value] of parts) {
+    at = putVarint(bytes, at, tag);
+    at = putVarint(bytes, at, typeof value === "number" ? value : value.length);
+    if (typeof value === "number") continue;
+    bytes.set(value, at);
+    at += value.length;
+  }
+  return bytes;
 }

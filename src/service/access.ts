@@ -31,6 +31,8 @@ export const PRODUCE: Need = { object: WHOLE_LOG, action: "produce" };
 export const CONSUME: Need = { object: WHOLE_LOG, action: "consume" };
 export const DESCRIBE: Need = { object: WHOLE_LOG, action: "describe" };
 
+export const ADMIN: Need = { object: WHOLE_LOG, action: "admin" };
+
 /** Each way in by its name, a gRPC path or a REST method and route. What is missing is refused. */
 export type AccessTable = Readonly<Record<string, Need>>;
 
@@ -52,6 +54,8 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Log/ListCursors": DESCRIBE,
   "/cairn.v1.Log/DeleteCursor": DESCRIBE,
   "/cairn.v1.Log/Fence": PRODUCE,
+  "/cairn.v1.Admin/Status": DESCRIBE,
+  "/cairn.v1.Admin/Trim": ADMIN,
   "POST /": PRODUCE,
   "GET /": CONSUME,
   "GET /records": CONSUME,

@@ -13,11 +13,12 @@ import type { Clients } from "../ports/clients.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Packing } from "../ports/packing.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
-import { Access, CONSUME, DESCRIBE, PRODUCE } from "./access.ts";
+import { Access, CONSUME, DESCRIBE, type Need, PRODUCE } from "./access.ts";
+import { AdminRequests } from "./admin-requests.ts";
 import { type AppendRequest, BatchAdmission, isDraft } from "./batch-admission.ts";
 import { type Batches, BatchReads, type BatchSink, type ReadRequest } from "./batch-reads.ts";
 import type { Caller } from "./caller.ts";
-import { CursorRequests } from "./cursor-requests.ts";
+import { type ControlConditions, CursorRequests } from "./cursor-requests.ts";
 import { InFlight, type Respond } from "./in-flight.ts";
 import { type ProduceSink, ProduceStream } from "./produce-stream.ts";
 import { type ConsumedRecord, recordsOf } from "./records.ts";
@@ -95,6 +96,7 @@ export class LogService implements Clients {
   readonly #admission: BatchAdmission;
   /** Cursors and the fence. */
   readonly cursors: CursorRequests;
+  readonly admin: AdminRequests;
   readonly #packing: Packing;
   #host: NodeHost | null = null;
 
@@ -115,11 +117,14 @@ export class LogService implements Clients {
       checkTail: (caller) => this.#tail(caller),
       inMs: (ms) => after(this.#clock.now(), millis(ms)),
     });
-    this.cursors = new CursorRequests({
-      refusal: (caller, need) => this.#access.refusal(caller, need),
+    const controls = {
+      refusal: (caller: Caller, need: Need) => this.#access.refusal(caller, need),
       wall: () => this.#clock.wall(),
-      append: (caller, draft, conditions) =>
-        new Promise((resolve) => this.#append(caller, draft, conditions, resolve)),
+      append: (caller: Caller, draft: Draft, conditions: ControlConditions) =>
+        new Promise<Answer>((resolve) => this.#append(caller, draft, conditions, resolve)),
+    };
+    this.cursors = new CursorRequests({
+      ...controls,
       readCursors: (caller, names) =>
         new Promise((resolve) => {
           const requestId = this.#inFlight.nextId();
@@ -128,6 +133,7 @@ export class LogService implements Clients {
         }),
       freshen: (caller, consistency) => this.#batchReads.freshen(caller, consistency),
     });
+    this.admin = new AdminRequests({ ...controls, status: () => this.#host?.status() ?? null });
   }
 
   /** The node comes after the service, whose `answer` is one of its ports. */

@@ -47,7 +47,7 @@ describe("help", () => {
     const lines = written().trimEnd().split("\n");
     expect(lines.length).toBeLessThanOrEqual(40);
     for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(80);
-    const isGroup = ["certs", "acl", "version"].includes(path.join(" "));
+    const isGroup = ["certs", "acl", "admin", "version"].includes(path.join(" "));
     if (!isGroup) expect(written()).toMatch(/^Example/m);
   });
 

@@ -149,6 +149,23 @@ describe("a client", () => {
     expect(cluster.texts).toEqual(["before", "after"]);
   });
 
+  test("trims the log by its leader, and is told the state of whom it asks", async () => {
+    const server = await startServer("n1");
+    const client = clientOf();
+    await client.append(values("a", "b", "c"));
+    expect(await client.trim(2)).toBe(2);
+    expect(await client.trim(1)).toBe(2);
+    expect((await errorOf(client.trim(4))).code).toBe("offset-out-of-range");
+    expect(await client.status()).toMatchObject({
+      name: "n1",
+      state: "serving",
+      role: "leader",
+      startOffset: 2,
+      endOffset: 3,
+      members: [{ name: "n1", address: server.address, isLeader: true }],
+    });
+  });
+
   test("does not repeat a conditional commit whose outcome it does not know", async () => {
     const server = await startServer("n1");
     const client = clientOf();

@@ -73,6 +73,29 @@ describe("the printed lines", () => {
   });
 });
 
+describe("an operator", () => {
+  test("sees what each member is and how far its log goes", async () => {
+    const shown = await cairn(["status"], options);
+    expect(shown.code).toBe(0);
+    const [head, ...rows] = shown.stdout.trim().split("\n");
+    expect(head).toMatch(/^member +state +role +term +log +committed +on disk$/);
+    expect(rows).toHaveLength(3);
+    expect(rows.filter((row) => / serving +leader /.test(row))).toHaveLength(1);
+    expect(rows.every((row) => / 0\.\.\d+ /.test(row))).toBe(true);
+    const asJson = await cairn(["status", "--json"], options);
+    const members = asJson.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(members.map(({ name }) => name).sort()).toEqual(["n1", "n2", "n3"]);
+  });
+
+  test("reads the last records only", async () => {
+    const last = await cairn(["tail", "-n", "2"], options);
+    expect(last).toMatchObject({ code: 0, stdout: "\nlast, without a newline" });
+  });
+});
+
 describe("consume", () => {
   test("follows new records until Ctrl-C, which is a good end", async () => {
     const follower = start(["consume", "--follow"], options);

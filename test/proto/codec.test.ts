@@ -3,27 +3,6 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeBatch, type NewRecord } from "../../src/base/record-batch.ts";
-import {
-  decodeCommitCursorRequest,
-  decodeCursors,
-  decodeCursorsRequest,
-  decodeDeleteCursorRequest,
-  decodeFenceRequest,
-  encodeCommitCursorRequest,
-  encodeCursors,
-  encodeCursorsRequest,
-  encodeDeleteCursorRequest,
-  encodeFenceRequest,
-} from "../../src/proto/cairn-cursors.ts";
-import {
-  decodeReadRequest,
-  decodeReadResponse,
-  encodeReadRequest,
-  encodeReadResponse,
-  type ReadRequest,
-  recordsOfBatch,
-} from "../../src/proto/cairn-read.ts";
 import {
   type AppendRequest,
   decodeAppendRequest,
@@ -48,62 +27,19 @@ import {
   encodeProduceResponse,
 } from "../../src/proto/log-v1.ts";
 import { decodeRpcStatus, encodeRpcStatus, type StatusDetail } from "../../src/proto/rpc-status.ts";
-import { messageType } from "./reference-proto.ts";
-
-/** What protobufjs makes of `bytes`, with numbers for uint64, and absent fields left out. */
-function theirReading(type: string, bytes: Uint8Array): Record<string, unknown> {
-  const message = messageType(type);
-  return message.toObject(message.decode(bytes), { longs: Number, defaults: false });
-}
-
-function theirBytes(type: string, fields: Record<string, unknown>): Uint8Array {
-  const message = messageType(type);
-  return message.encode(message.fromObject(fields)).finish();
-}
-
-const offsets = fc.oneof(fc.nat(300), fc.maxSafeNat());
-const blobs = fc.uint8Array({ maxLength: 300 });
-const texts = fc.string({ unit: "grapheme", maxLength: 20 });
-const headers = fc.record({ name: texts, value: blobs });
-const newRecords: fc.Arbitrary<NewRecord> = fc.record(
-  { value: blobs, key: blobs, headers: fc.array(headers, { minLength: 1, maxLength: 3 }) },
-  { requiredKeys: ["value"] },
-);
-const appendRequests = fc.record({
-  records: fc.array(newRecords, { minLength: 1, maxLength: 5 }),
-  gzip: fc.option(blobs, { nil: null }),
-  producerId: offsets,
-  epoch: fc.nat(0xffff),
-  sequence: offsets,
-  expectedEndOffset: fc.option(offsets, { nil: null }),
-  fencingToken: fc.option(texts, { nil: null }),
-});
-const servers = fc.record({ id: texts, rpcAddr: texts, isLeader: fc.boolean() });
-
-function plain(bytes: Uint8Array): number[] {
-  return Array.from(bytes);
-}
-
-function plainRecord(record: NewRecord): unknown {
-  return {
-    value: plain(record.value),
-    key: record.key === undefined ? null : plain(record.key),
-    headers: (record.headers ?? []).map(({ name, value }) => ({ name, value: plain(value) })),
-  };
-}
-
-/** A record as protobufjs shows it, in the shape of plainRecord. */
-function theirRecord(record: Record<string, unknown>): unknown {
-  const rows = (record["headers"] ?? []) as { name?: string; value?: Uint8Array }[];
-  return {
-    value: plain((record["value"] as Uint8Array | undefined) ?? new Uint8Array(0)),
-    key: record["key"] === undefined ? null : plain(record["key"] as Uint8Array),
-    headers: rows.map((row) => ({
-      name: row.name ?? "",
-      value: plain(row.value ?? new Uint8Array(0)),
-    })),
-  };
-}
+import {
+  appendRequests,
+  blobs,
+  newRecords,
+  offsets,
+  plain,
+  plainRecord,
+  servers,
+  texts,
+  theirBytes,
+  theirReading,
+  theirRecord,
+} from "./both-sides.ts";
 
 describe("log.v1", () => {
   test("a produce request reads the same on both sides, whatever else the client set", () => {
@@ -249,206 +185,6 @@ describe("cairn.v1", () => {
   });
 });
 
-const readRequests: fc.Arbitrary<ReadRequest> = fc.record({
-  from: fc.oneof(
-    fc.record({ kind: fc.constant("offset" as const), offset: offsets }),
-    fc.record({ kind: fc.constant("last" as const), count: offsets }),
-    fc.record({ kind: fc.constantFrom("earliest" as const, "latest" as const) }),
-  ),
-  bytesMax: fc.nat(),
-  maxWaitMs: fc.nat(),
-  consistency: fc.constantFrom("local" as const, "leader" as const, "linearizable" as const),
-  endOffset: fc.option(offsets, { nil: null }),
-});
-const batchesRead = fc.array(
-  fc.record({
-    offset: offsets,
-    timestampMs: offsets,
-    records: fc.array(newRecords, { minLength: 1, maxLength: 4 }),
-  }),
-  { maxLength: 4 },
-);
-const CONSISTENCY_OF = {
-  local: "CONSISTENCY_LOCAL",
-  leader: "CONSISTENCY_LEADER",
-  linearizable: "CONSISTENCY_LINEARIZABLE",
-} as const;
-
-describe("cairn.v1 reads in batches", () => {
-  test("a request reads the same on both sides, a place of 0 included", () => {
-    fc.assert(
-      fc.property(readRequests, (request) => {
-        const message = messageType("cairn.v1.ReadRequest");
-        const read = message.toObject(message.decode(encodeReadRequest(request)), {
-          longs: Number,
-          enums: String,
-          defaults: false,
-        });
-        const { from, bytesMax, maxWaitMs, endOffset } = request;
-        const value = from.kind === "offset" ? from.offset : from.kind === "last" && from.count;
-        const want = {
-          [from.kind]: value === false ? true : value,
-          ...(bytesMax === 0 ? {} : { bytesMax }),
-          ...(maxWaitMs === 0 ? {} : { maxWaitMs }),
-          consistency: CONSISTENCY_OF[request.consistency],
-          ...(endOffset === null ? {} : { endOffset }),
-        };
-        expect(read).toEqual(want);
-        expect(decodeReadRequest(theirBytes("cairn.v1.ReadRequest", want))).toEqual(request);
-      }),
-    );
-  });
-
-  test("an answer's batches are read by a stock library as the records that were appended", () => {
-    fc.assert(
-      fc.property(batchesRead, offsets, offsets, (appended, startOffset, endOffset) => {
-        const batches = appended.map(({ offset, timestampMs, records }) => {
-          return {
-            offset,
-            timestampMs,
-            count: records.length,
-            codec: 0,
-            body: encodeBatch(records),
-          };
-        });
-        const bytes = encodeReadResponse({ batches, startOffset, endOffset });
-        const theirs = theirReading("cairn.v1.ReadResponse", bytes);
-        const rows = (theirs["batches"] ?? []) as Record<string, unknown>[];
-        expect(rows.map((row) => row["offset"] ?? 0)).toEqual(batches.map(({ offset }) => offset));
-        for (const [at, row] of rows.entries()) {
-          const { values } = row["records"] as { values?: Uint8Array };
-          const want = (appended[at]?.records ?? []).flatMap(({ value }) => plain(value));
-          expect(plain(values ?? new Uint8Array(0))).toEqual(want);
-        }
-        const read = decodeReadResponse(bytes);
-        if (read instanceof Malformed) throw new Error(read.what);
-        expect({ ...read, batches: read.batches.length }).toEqual({
-          batches: batches.length,
-          startOffset,
-          endOffset,
-        });
-        for (const [at, batch] of read.batches.entries()) {
-          const records = recordsOfBatch(batch);
-          if (records instanceof Malformed) throw new Error(records.what);
-          const want = (appended[at]?.records ?? []).map(plainRecord);
-          expect(
-            records.map(({ value, key, headers: all }) =>
-              plainRecord({ value, ...(key === null ? {} : { key }), headers: all }),
-            ),
-          ).toEqual(want);
-        }
-      }),
-    );
-  });
-
-  test.each([
-    ["a consistency that does not exist", [0x40, 4], "the consistency is none of 0 to 3"],
-    ["a place that says no to itself", [0x18, 0], "earliest is true or left out"],
-  ])("%s is refused", (_what, bytes, reason) => {
-    const read = decodeReadRequest(Uint8Array.from(bytes));
-    if (!(read instanceof Malformed)) throw new Error("it was read");
-    expect(read.what).toContain(reason);
-  });
-});
-
-describe("cairn.v1 cursors", () => {
-  const cursors = fc.array(
-    fc.record({ name: texts, offset: offsets, ttlMs: offsets, timestampMs: offsets }),
-    { maxLength: 4 },
-  );
-  const shown = (type: string, bytes: Uint8Array) =>
-    messageType(type).toObject(messageType(type).decode(bytes), {
-      longs: Number,
-      enums: String,
-      defaults: true,
-    });
-
-  test("commits and deletions read the same on both sides, with and without a condition", () => {
-    const conditions = fc.oneof(offsets, fc.constantFrom(null, undefined));
-    fc.assert(
-      fc.property(texts, offsets, offsets, conditions, (name, offset, ttlMs, expected) => {
-        const commit = { name, offset, ttlMs, expected };
-        const { expectedOffset, ...read } = shown(
-          "cairn.v1.CommitCursorRequest",
-          encodeCommitCursorRequest(commit),
-        );
-        expect(read).toMatchObject({ name, offset, ttlMs, expectNone: expected === null });
-        if (typeof expected === "number") expect(expectedOffset).toBe(expected);
-        const condition =
-          expected === null
-            ? { expectNone: true }
-            : expected === undefined
-              ? {}
-              : { expectedOffset: expected };
-        const theirs = theirBytes("cairn.v1.CommitCursorRequest", {
-          name,
-          offset,
-          ttlMs,
-          ...condition,
-        });
-        expect(decodeCommitCursorRequest(theirs)).toEqual(commit);
-        if (expected === null) return;
-        const deletion = { name, expected };
-        const deleted = theirBytes("cairn.v1.DeleteCursorRequest", { name, ...condition });
-        expect(decodeDeleteCursorRequest(deleted)).toEqual(deletion);
-        expect(decodeDeleteCursorRequest(encodeDeleteCursorRequest(deletion))).toEqual(deletion);
-      }),
-    );
-  });
-
-  test("lists of cursors read the same on both sides, and one is a list of one", () => {
-    fc.assert(
-      fc.property(cursors, (list) => {
-        const bytes = encodeCursors(list);
-        expect(shown("cairn.v1.ListCursorsResponse", bytes)).toEqual({
-          cursors: list.map(({ name, offset, ttlMs, timestampMs }) => {
-            return { name, offset, ttlMs, timestampMs };
-          }),
-        });
-        expect(
-          decodeCursors(theirBytes("cairn.v1.ListCursorsResponse", { cursors: list })),
-        ).toEqual(list);
-        const [first] = list;
-        if (first === undefined) return;
-        const one = shown("cairn.v1.FetchCursorResponse", encodeCursors([first]));
-        expect(one).toEqual({ cursor: first });
-      }),
-    );
-  });
-
-  test("questions for cursors and fences read the same on both sides", () => {
-    const freshness = fc.constantFrom("local" as const, "leader" as const, "linearizable" as const);
-    fc.assert(
-      fc.property(
-        texts,
-        freshness,
-        fc.option(texts, { nil: undefined }),
-        (name, consistency, expected) => {
-          const request = { name, consistency };
-          const bytes = encodeCursorsRequest(request);
-          const wanted = CONSISTENCY_OF[consistency];
-          expect(shown("cairn.v1.FetchCursorRequest", bytes)).toEqual({
-            name,
-            consistency: wanted,
-          });
-          expect(shown("cairn.v1.ListCursorsRequest", bytes)).toEqual({
-            prefix: name,
-            consistency: wanted,
-          });
-          expect(decodeCursorsRequest("FetchCursorRequest", bytes)).toEqual(request);
-          const fence = { token: name, expected };
-          const theirs = theirBytes("cairn.v1.FenceRequest", {
-            token: name,
-            ...(expected === undefined ? {} : { expectedToken: expected }),
-          });
-          expect(decodeFenceRequest(theirs)).toEqual(fence);
-          expect(decodeFenceRequest(encodeFenceRequest(fence))).toEqual(fence);
-        },
-      ),
-    );
-  });
-});
-
 describe("google.rpc.Status", () => {
   const names = fc.string({ minLength: 1, maxLength: 10 });
   const details: fc.Arbitrary<StatusDetail> = fc.oneof(
@@ -504,13 +240,6 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeAppendRequest,
   decodeAppendResponse,
   decodeCheckTailResponse,
-  decodeReadRequest,
-  decodeReadResponse,
-  decodeCommitCursorRequest,
-  decodeDeleteCursorRequest,
-  decodeCursorsRequest: (bytes) => decodeCursorsRequest("FetchCursorRequest", bytes),
-  decodeCursors,
-  decodeFenceRequest,
   decodeRpcStatus,
 };
 

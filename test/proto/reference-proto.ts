@@ -7,15 +7,15 @@ const directory = fileURLToPath(new URL("../../proto/", import.meta.url));
 
 const roots: Readonly<Record<string, protobuf.Root>> = {
   "log.v1": rootOf("log/v1/log.proto"),
-  "cairn.v1": rootOf("cairn/v1/log.proto"),
+  "cairn.v1": rootOf("cairn/v1/log.proto", "cairn/v1/admin.proto"),
 };
 
-function rootOf(file: string): protobuf.Root {
+function rootOf(...files: string[]): protobuf.Root {
   const root = new protobuf.Root();
   // Imports are from the proto directory, as protoc and buf have it.
   root.resolvePath = (_origin, target) =>
     target.startsWith(directory) ? target : directory + target;
-  return root.loadSync(directory + file);
+  return root.loadSync(files.map((file) => directory + file));
 }
 
 function rootFor(name: string): protobuf.Root {

@@ -57,6 +57,8 @@ const TO_PRODUCE: Row = {
 const TO_CONSUME: Row = { ...TO_PRODUCE, reader: "served", writer: "denied" };
 const TO_DESCRIBE: Row = { ...TO_PRODUCE, reader: "served", admin: "served" };
 
+const TO_ADMINISTRATE: Row = { ...TO_PRODUCE, writer: "denied", admin: "served" };
+
 const RECORD = { record: { value: base64("x") } };
 
 /** Each method with a request that is fine, and who is served. */
@@ -77,6 +79,8 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Log/DeleteCursor": [{ name: "mailer" }, TO_CONSUME],
   "/cairn.v1.Log/Fence": [{ token: "w" }, TO_PRODUCE],
   "/cairn.v1.Log/CheckTail": [{}, TO_DESCRIBE],
+  "/cairn.v1.Admin/Status": [{}, TO_DESCRIBE],
+  "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
 };
 
 const PATHS: Readonly<Record<string, readonly [path: string, body: string, row: Row]>> = {

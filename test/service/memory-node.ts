@@ -31,6 +31,10 @@ export class MemoryCluster {
   leader: NodeId | null = null;
   term = 1 as Term;
 
+  get startOffset(): Offset {
+    return this.#state.startOffset;
+  }
+
   get endOffset(): Offset {
     return this.#state.end.endOffset;
   }
@@ -152,7 +156,7 @@ export class MemoryNode implements NodeHost {
       commitIndex: index,
       lastIndex: index,
       durableIndex: index,
-      startOffset: 0 as Offset,
+      startOffset: this.#cluster.startOffset,
       endOffset,
       members: members.map((member) => {
         const rest = { instance: "", standing: "voter", lag: null, answersAs: null } as const;

@@ -1,0 +1,50 @@
+// What operators ask: the member's state, and changes to the cluster as a whole. Each act is behind
+// the action `admin`, and the access table's audit line. Owns no request ids and no encoding:
+// log-service.ts gives it the questions it asks of the node.
+
+import type { Answer, NodeStatus } from "../base/client.ts";
+import { controlDraft } from "../base/control.ts";
+import type { Draft } from "../base/entry.ts";
+import type { Fault } from "../base/faults.ts";
+import type { Offset, WallMs } from "../base/ids.ts";
+import { ADMIN, DESCRIBE, type Need } from "./access.ts";
+import type { Caller } from "./caller.ts";
+import type { ControlConditions } from "./cursor-requests.ts";
+
+export type StatusAnswer = { readonly kind: "status"; readonly status: NodeStatus };
+export type Trimmed = { readonly kind: "trimmed"; readonly startOffset: number };
+type Faulted = { readonly kind: "fault"; readonly fault: Fault };
+
+/** What this asks of the rest of the service. */
+export interface AdminQuestions {
+  refusal(caller: Caller, need: Need): Fault | null;
+  wall(): WallMs;
+  append(caller: Caller, draft: Draft, conditions: ControlConditions): Promise<Answer>;
+  status(): NodeStatus | null;
+}
+
+export class AdminRequests {
+  readonly #ask: AdminQuestions;
+
+  constructor(questions: AdminQuestions) {
+    this.#ask = questions;
+  }
+
+  status(caller: Caller): StatusAnswer | Faulted {
+    const refused = this.#ask.refusal(caller, DESCRIBE);
+    if (refused !== null) return { kind: "fault", fault: refused };
+    const status = this.#ask.status();
+    if (status !== null) return { kind: "status", status };
+    return { kind: "fault", fault: { code: "not-serving", state: "opening" } };
+  }
+
+  /** Records before `before` are gone for every reader once this is answered. */
+  async trim(caller: Caller, before: number): Promise<Trimmed | Faulted> {
+    const refused = this.#ask.refusal(caller, ADMIN);
+    if (refused !== null) return { kind: "fault", fault: refused };
+    const draft = controlDraft({ kind: "trim", startOffset: before as Offset }, this.#ask.wall());
+    const answer = await this.#ask.append(caller, draft, {});
+    if (answer.kind === "fault") return answer;
+    return { kind: "trimmed", startOffset: this.#ask.status()?.startOffset ?? before };
+  }
+}
