@@ -315,6 +315,9 @@ function addressOf(name: NodeId): string {
   return `${name}.sim:1`;
 }
 
+/** More than any state of a simulated log. */
+const SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024;
+
 function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress[]): NodeOptions {
   const {
     electionTimeoutMinMs,
@@ -333,6 +336,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     electionTimeoutMin: millis(electionTimeoutMinMs),
     electionTimeoutMax: millis(electionTimeoutMaxMs),
     heartbeatInterval: millis(heartbeatIntervalMs),
+    snapshotBytesMax: SNAPSHOT_BYTES_MAX,
     redialMin: millis(redialMinMs),
     redialMax: millis(redialMaxMs),
   };

@@ -129,8 +129,11 @@ class Reader {
     this.next = from;
     if (this.#end !== null && from >= this.#end) return;
     this.#client.read(this.#computer, from, this.#stream, (next) => {
-      // Nothing came: the node is down or the answer was lost. Reconnecting takes a moment.
-      if (next === from) this.#room.timeline.after(RETRY_MICROS, () => this.readOn(next));
+      // Nothing came: the node is down, the answer was lost, or what was asked for is trimmed.
+      // Reconnecting takes a moment.
+      const start = this.#computer.host?.status().startOffset ?? from;
+      const go = Math.max(next, start) as Offset;
+      if (next === from) this.#room.timeline.after(RETRY_MICROS, () => this.readOn(go));
       else this.readOn(next);
     });
   }

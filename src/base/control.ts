@@ -103,6 +103,11 @@ export function encodeControl(control: Control): FrozenBytes {
   }
 }
 
+/** Controls that clients may propose; the others are Raft's own, or not made yet. */
+export function isClientControl(kind: EntryKind): boolean {
+  return kind === "cursor" || kind === "fence" || kind === "trim";
+}
+
 /** A control entry before it has a place. `wall` is the proposer's clock. */
 export function controlDraft(control: Control, wall: WallMs): Draft {
   const body = encodeControl(control);

@@ -48,6 +48,7 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     turnEventsMax: 128,
     requestsWaitingMax: config.limits.requests,
     producersMax: 10_000,
+    snapshotBytesMax: 1024 * MIB,
     redialMin: millis(50),
     redialMax: 1_000_000 as Micros,
     autoReplaceWiped: config.autoReplaceWiped,

@@ -3,7 +3,7 @@
 
 import type { MemberInfo } from "../base/client.ts";
 import type { MemberId } from "../base/ids.ts";
-import { instanceOf, type Membership, nameOf } from "../base/membership.ts";
+import { instanceOf, type Member, type Membership, nameOf } from "../base/membership.ts";
 import type { RaftStatus } from "../raft/protocol.ts";
 import { isOtherInstance } from "./change-plan.ts";
 import type { Greeting } from "./links.ts";
@@ -32,8 +32,10 @@ export function membersOf(
   membership: Membership,
   raft: RaftStatus | null,
   greetings: readonly Greeting[],
+  own: Member | null,
 ): MemberInfo[] {
-  return membership.members.map(({ id, address }) => {
+  return membership.members.map(({ id, address: written }) => {
+    const address = addressNow({ id, address: written }, greetings, own);
     const peer = raft?.peers.find((each) => each.peer === id);
     const leads = raft?.role === "leader";
     const lag = raft?.self === id && leads ? 0 : null;
@@ -47,6 +49,20 @@ export function membersOf(
       answersAs: answersAs(id, greetings),
     };
   });
+}
+
+/**
+ * Where a member listens now: a node that was moved says so in its greeting, and of itself this
+ * node knows best. The membership has where it listened when it was written.
+ */
+export function addressNow(
+  { id, address }: Member,
+  greetings: readonly Greeting[],
+  own: Member | null,
+): string {
+  if (own?.id === id) return own.address;
+  const said = greetings.find(({ member }) => member === id)?.address ?? "";
+  return said === "" ? address : said;
 }
 
 function standingOf(membership: Membership, id: MemberId): MemberInfo["standing"] {

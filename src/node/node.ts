@@ -5,10 +5,12 @@
 //   peers  --link-frame-->  Links  --received-->  Raft  --write-->  Log  --operations-->  disk
 //   clients --request-->  State.admit --proposed--^   ^--persisted--+   <--disk-done--
 //
-// Production and simulation construct it through createNode (create-node.ts).
+// Production and simulation construct it through createNode (create-node.ts). Long because it is
+// the one place where a turn can be read from its mail to its output.
 
 import { assert, unreachable } from "../base/assert.ts";
 import type { Answer, ClientRequest, MemberInfo, NodeStatus } from "../base/client.ts";
+import { isClientControl } from "../base/control.ts";
 import { FRAME_HEADER_BYTES } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
@@ -19,18 +21,17 @@ import {
   NO_INDEX,
   NO_TERM,
   type NodeId,
-  type Offset,
   type RequestId,
   type Term,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
 import { type Membership, nameOf } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
-import type { LogOpened, LogOutput, LogRead, LogStatus, OpenRefusal } from "../log/protocol.ts";
+import type { LogOpened, LogOutput, LogRead, LogStatus } from "../log/protocol.ts";
 import type { FaultSites } from "../ports/fault-sites.ts";
 import type { RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
 import type { Raft } from "../raft/raft.ts";
-import type { State } from "../state/state.ts";
+import { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import { Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
@@ -38,13 +39,15 @@ import { Changes, transferAnswer } from "./changes.ts";
 import { Fetches, type Readable } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
-import { addressesOf, membersOf, unfoundedMembers } from "./members.ts";
+import { addressesOf, addressNow, membersOf, unfoundedMembers } from "./members.ts";
 import { OutputDraft } from "./output.ts";
 import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
-import { describeRefusal, failedDisk, refusalOfRoom } from "./status.ts";
+import type { SnapshotMessage } from "./snapshot-wire.ts";
+import { Snapshots } from "./snapshots.ts";
+import { describeRefusal, failedDisk, MACHINE_LOST, refusalOfRoom } from "./status.ts";
 import { hexOf } from "./wire-head.ts";
 
 /** Of a build that knew its members from its settings alone. */
@@ -72,6 +75,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #phase: Phase = "new";
   #links: Links | null = null;
   #replication: Replication | null = null;
+  #snapshots: Snapshots | null = null;
   #opened: LogOpened | null = null;
   #now = 0 as Instant;
   readonly #output = new OutputDraft();
@@ -93,7 +97,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#fetches = new Fetches(options.requestsWaitingMax);
     this.#changes = new Changes(options.autoReplaceWiped);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
-    this.#replica = new Replica(options, prng, instanceId, this);
+    this.#replica = new Replica(options, prng, instanceId, this, machine !== null);
   }
 
   get #raft(): Raft | null {
@@ -107,7 +111,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   get deadline(): Instant {
     if (this.#phase !== "serving") return NEVER;
     const peers = earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
-    return earlier(peers, earlier(this.#replica.logDeadline, this.#changes.deadline));
+    const own = earlier(this.#replica.logDeadline, this.#changes.deadline);
+    return earlier(earlier(peers, own), this.#snapshots?.deadline ?? NEVER);
   }
 
   step(now: Instant, event: NodeEvent): void {
@@ -164,7 +169,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       commitIndex: this.#state.committed.index,
       lastIndex: raft?.lastIndex ?? NO_INDEX,
       durableIndex: raft?.durableIndex ?? NO_INDEX,
-      startOffset: this.#opened?.startOffset ?? (0 as Offset),
+      startOffset: this.#state.startOffset,
       endOffset: this.#state.committed.endOffset,
       members: this.#members(raft),
       membershipIndex: this.#state.membershipIndex,
@@ -192,11 +197,22 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #hear(now: Instant, event: Extract<NodeEvent, { kind: "link-frame" }>): void {
     if (this.#phase !== "serving" || this.#links === null) return;
     const heard = this.#links.frame(now, event.link, event.frame);
-    if (heard !== null) {
-      const { kind, message } = heard.payload;
-      if (kind === "raft")
-        this.#replica.consult(this.#now, { kind: "received", from: heard.from, message });
-    }
+    if (heard === null) return;
+    const { from, payload } = heard;
+    if (payload.kind === "raft") {
+      this.#replica.consult(this.#now, { kind: "received", from, message: payload.message });
+    } else this.#hearOfSnapshot(from, payload.message);
+  }
+
+  #hearOfSnapshot(from: MemberId, message: SnapshotMessage): void {
+    const event =
+      message.kind === "snapshot-reply"
+        ? this.#snapshots?.replied(this.#now, from, message)
+        : this.#snapshots?.partReceived(from, message, {
+            commitIndex: this.#state.committed.index,
+            membership: this.#state.committedMembership,
+          });
+    if (event != null) this.#replica.consult(this.#now, event);
   }
 
   #linkClosed(now: Instant, event: Extract<NodeEvent, { kind: "link-closed" }>): void {
@@ -210,6 +226,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
     if (this.#replica.logDeadline <= now) this.#replica.stepLog(now, { kind: "deadline" });
+    for (const event of this.#snapshots?.ring(now) ?? []) this.#replica.consult(now, event);
     if (this.#raft !== null && this.#raft.deadline <= now)
       this.#replica.consult(this.#now, { kind: "deadline" });
   }
@@ -276,7 +293,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     const { draft } = request;
     const bytes = draft.bytes.length - FRAME_HEADER_BYTES;
     const { batchBytesMax, requestsWaitingMax } = this.#options;
-    const isControl = draft.kind === "cursor" || draft.kind === "fence";
+    const isControl = isClientControl(draft.kind);
     if (!isControl && (draft.count < 1 || draft.kind !== "records")) {
       return { code: "malformed", what: "an append holds at least one record" };
     }
@@ -371,15 +388,18 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (leader === null || leader === this.#replica.self) {
       return { code: "not-leader", leader: null, address: null };
     }
-    const name = nameOf(leader);
-    const member = addressesOf(this.#state.membership).find(({ id }) => id === name);
-    return { code: "not-leader", leader: name, address: member?.address ?? null };
+    const member = this.#state.membership.members.find(({ id }) => id === leader);
+    const address =
+      member === undefined ? null : addressNow(member, this.#links?.greetings ?? [], null);
+    return { code: "not-leader", leader: nameOf(leader), address };
   }
 
   #members(raft: RaftStatus | null): readonly MemberInfo[] {
     const { membership } = this.#state;
     if (membership.members.length > 0) {
-      return membersOf(membership, raft, this.#links?.greetings ?? []);
+      const { self } = this.#replica;
+      const own = self === null ? null : { id: self, address: this.#options.address };
+      return membersOf(membership, raft, this.#links?.greetings ?? [], own);
     }
     const { members, name: id, address } = this.#options;
     return unfoundedMembers(members.length > 0 ? members : [{ id, address }]);
@@ -387,7 +407,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   #readable(): Readable {
     const { index: commitIndex, endOffset } = this.#state.committed;
-    return { commitIndex, startOffset: this.#opened?.startOffset ?? (0 as Offset), endOffset };
+    return { commitIndex, startOffset: this.#state.startOffset, endOffset };
   }
 
   // ---- turning outputs into events, until nobody has more to say ----
@@ -450,9 +470,11 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   #performSend(send: Send): void {
-    assert(send.kind !== "snapshot", "nothing is trimmed, so nobody needs a checkpoint", send.to);
-    const read = this.#replication?.send(send) ?? null;
-    if (read !== null) this.#replica.stepLog(this.#now, read);
+    const read =
+      send.kind === "snapshot"
+        ? this.#snapshots?.begin(this.#now, send)
+        : this.#replication?.send(send);
+    if (read != null) this.#replica.stepLog(this.#now, read);
   }
 
   #followMembers(membership: Membership): void {
@@ -468,6 +490,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       // commit of the new one is looked at.
       if (this.#ledTerm !== null) this.#appends.leadershipLost();
       this.#ledTerm = ledTerm;
+      this.#snapshots?.onlyOf(ledTerm);
       if (ledTerm !== null) this.#output.notice("info", "became-leader", { term: ledTerm });
     }
     if (this.#lastLeader !== raft.leader) {
@@ -479,12 +502,17 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #performLog(output: LogOutput): void {
     this.#output.operations(output.operations);
     if (output.opened !== null) this.#becomeServing(output.opened);
-    if (output.refused !== null) this.#becomeRefused(output.refused);
+    if (output.refused !== null) this.#stopWith("log-refused", describeRefusal(output.refused));
     if (output.rolled !== null) {
       this.#replica.rolled();
       this.#sites?.reached("segment-roll");
     }
+    if (output.trimmed !== null) this.#replica.trimmed(this.#now, output.trimmed.base);
     if (output.persisted !== null) this.#replica.persisted(this.#now, output.persisted);
+    for (const base of output.bases) {
+      const event = this.#snapshots?.baseRead(this.#now, base) ?? null;
+      if (event !== null) this.#replica.consult(this.#now, event);
+    }
     for (const read of output.reads) this.#performRead(read);
     if (output.poisoned !== null) this.#becomePoisoned(output.poisoned);
     if (output.closed) this.#becomeStopped({ kind: "clean" });
@@ -493,8 +521,22 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   /** Asks for what the user's machine has not seen yet; no more than one read is under way. */
   #apply(): void {
     if (this.#phase !== "serving") return;
-    const read = this.#applier?.nextRead(this.#state.committed.index) ?? null;
+    const applier = this.#applier;
+    if (applier === null) return;
+    // A checkpoint holds the state and the machine as of one entry.
+    const awaits = this.#replica.checkpointAwaits;
+    if (awaits === applier.appliedIndex) this.#replica.finishCheckpoint(applier.save());
+    const upTo = this.#replica.checkpointAwaits ?? this.#state.committed.index;
+    const read = applier.nextRead(upTo);
     if (read !== null) this.#replica.stepLog(this.#now, read);
+  }
+
+  stateReplaced(state: State): void {
+    const { index } = state.committed;
+    if (this.#applier?.maybeRestore(index, state.restoredMachine) === false) {
+      this.#output.notice("error", "machine-left-behind", { index, why: MACHINE_LOST });
+      this.#applier.stop();
+    }
   }
 
   #performRead(read: LogRead): void {
@@ -511,9 +553,14 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       this.#stopWith("log-refused", NO_MEMBERSHIP);
       return;
     }
+    if (this.#applier?.maybeBegin(opened, this.#state.restoredMachine) === false) {
+      this.#stopWith("machine-lost", MACHINE_LOST);
+      return;
+    }
     this.#phase = "serving";
     this.#links = this.#makeLinks(opened.identity.instanceId);
     this.#replication = new Replication(this.#links, this.#output);
+    this.#snapshots = this.#makeSnapshots(this.#links);
     this.#followMembers(this.#state.membership);
     this.#links.ring(this.#now);
     const { hardState } = opened;
@@ -524,6 +571,14 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       term: hardState.term,
       cleanStop: opened.cleanStop,
       tornBytes: opened.tornBytes,
+    });
+  }
+
+  #makeSnapshots(links: Links): Snapshots {
+    const { producersMax, snapshotBytesMax, electionTimeoutMax: askAgainAfter } = this.#options;
+    const bounds = { snapshotBytesMax, askAgainAfter };
+    return new Snapshots(bounds, links, this.#output, ({ at, state }) => {
+      return State.restore(producersMax, at, state)?.committedMembership ?? null;
     });
   }
 
@@ -546,10 +601,6 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     const awaits = (node: NodeId) => node === founder && this.#replica.isEmpty;
     const who = { self, clusterId, instanceId, address, contacts, awaits };
     return new Links({ ...who, ...bounds, redialMin, redialMax }, this.#now);
-  }
-
-  #becomeRefused(refusal: OpenRefusal): void {
-    this.#stopWith("log-refused", describeRefusal(refusal));
   }
 
   #stopWith(what: string, why: string): void {
@@ -586,6 +637,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#ledTerm = null;
     this.#links?.close();
     this.#replication = null;
+    this.#snapshots = null;
     this.#appends.abandon();
     this.#changes.abandon(fault);
     for (const requestId of this.#awaited) this.#output.answer({ kind: "fault", requestId, fault });

@@ -48,6 +48,8 @@ export interface NodeOptions {
   /** Requests waiting for a verdict or for more records. */
   readonly requestsWaitingMax: number;
   readonly producersMax: number;
+  /** A snapshot's bytes, held in memory while it is sent or received. */
+  readonly snapshotBytesMax: number;
   /** Redial after this long, doubled up to the second on each failure. */
   readonly redialMin: Micros;
   readonly redialMax: Micros;

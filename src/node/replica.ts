@@ -4,12 +4,22 @@
 // the checkpoints; owns no link, no client and no phase.
 
 import { assert } from "../base/assert.ts";
-import { type Draft, type Entry, type HardState, headOf, LOG_START } from "../base/entry.ts";
+import { EMPTY_BYTES, type FrozenBytes } from "../base/bytes.ts";
+import {
+  type Draft,
+  type Entry,
+  type HardState,
+  headOf,
+  LOG_START,
+  type LogPoint,
+  type Snapshot,
+} from "../base/entry.ts";
 import {
   type Instant,
   type LogIndex,
   type MemberId,
   NO_INDEX,
+  type Offset,
   type Term,
   type WriteId,
 } from "../base/ids.ts";
@@ -20,7 +30,7 @@ import { Log } from "../log/log.ts";
 import type { LogEvent, LogOpened, LogOutput, LogRoom, LogStatus } from "../log/protocol.ts";
 import type { RaftEvent, RaftOptions, RaftOutput, RaftRestored } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
-import { State } from "../state/state.ts";
+import { encodeStateAt, State, type StateAt } from "../state/state.ts";
 import { FOUNDING_TERM, foundingEntry } from "./founding.ts";
 import type { NodeOptions } from "./protocol.ts";
 
@@ -37,6 +47,8 @@ interface Founding {
 export interface RaftListener {
   raftSpeaks(raft: Raft, output: RaftOutput): void;
   raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void;
+  /** A snapshot has taken the place of the whole log. */
+  stateReplaced(state: State): void;
 }
 
 export class Replica {
@@ -60,8 +72,20 @@ export class Replica {
   #untaken: "nothing" | "proposals" | "events" = "nothing";
   #checkpointDue = false;
   #checkpointIndex: LogIndex = NO_INDEX;
+  /** The state of a checkpoint that waits for the user's machine to come as far. */
+  #awaited: StateAt | null = null;
+  readonly #hasMachine: boolean;
+  /** The log was told to let go of the records before it. */
+  #trimmedOffset = 0 as Offset;
 
-  constructor(options: NodeOptions, prng: Prng, instanceId: string, listener: RaftListener) {
+  constructor(
+    options: NodeOptions,
+    prng: Prng,
+    instanceId: string,
+    listener: RaftListener,
+    hasMachine: boolean,
+  ) {
+    this.#hasMachine = hasMachine;
     this.#options = options;
     this.#prng = prng;
     this.#listener = listener;
@@ -130,6 +154,7 @@ export class Replica {
     const membership = this.#state.committedMembership;
     this.#self = memberId(this.#options.name, identity.instanceId);
     this.#startRaft({ hardState, membership, base, start: opened.base, termRuns, tail });
+    this.#maybeTrim();
     return true;
   }
 
@@ -182,10 +207,16 @@ export class Replica {
     this.#performWrite(output);
     const hasCommitted = output.commitIndex > this.#state.committed.index;
     if (hasCommitted) this.#state.commit(output.commitIndex, () => undefined);
+    this.#maybeTrim();
     this.#listener.raftSpoke(raft, output, hasCommitted);
     this.#maybeCheckpoint(raft);
     this.#state.release(this.#state.committed.index);
     return true;
+  }
+
+  /** The log begins after `base` now. */
+  trimmed(now: Instant, base: LogPoint): void {
+    this.consult(now, { kind: "trimmed", base });
   }
 
   /** A segment was sealed. */
@@ -205,6 +236,7 @@ export class Replica {
 
   #performWrite({ write }: RaftOutput): void {
     if (write === null) return;
+    if (write.install !== undefined) this.#install(write.install);
     if (write.truncateFrom !== null) this.#state.truncate(write.truncateFrom);
     for (const entry of write.entries) {
       if (entry.index > this.#state.end.index) this.#state.append(entry);
@@ -214,14 +246,47 @@ export class Replica {
     this.#log.step(this.#now, { kind: "write", write: { ...write, writeId } });
   }
 
+  /** The whole log is replaced: so is what it means. */
+  #install({ at, state }: Snapshot): void {
+    const restored = State.restore(this.#options.producersMax, at, state);
+    assert(restored !== null, "a snapshot is looked into before Raft is told of it");
+    this.#state = restored;
+    this.#checkpointIndex = at.index;
+    this.#awaited = null;
+    this.#trimmedOffset = restored.startOffset;
+    this.#listener.stateReplaced(restored);
+  }
+
+  /** A trim is committed: the log lets go of what nobody may read any more, when it can. */
+  #maybeTrim(): void {
+    const before = this.#state.startOffset;
+    if (before <= this.#trimmedOffset) return;
+    this.#trimmedOffset = before;
+    this.#log.step(this.#now, { kind: "trim", before });
+  }
+
   #maybeCheckpoint(raft: Raft): void {
-    if (!this.#checkpointDue) return;
+    if (!this.#checkpointDue || this.#awaited !== null) return;
     const at = this.#state.committed;
     if (at.index <= this.#checkpointIndex || at.index > raft.status().durableIndex) return;
     this.#checkpointDue = false;
     this.#checkpointIndex = at.index;
-    const state = this.#state.encodeCommitted();
-    this.#log.step(this.#now, { kind: "checkpoint", at, state });
+    this.#awaited = this.#state.stateAt(at.index);
+    if (!this.#hasMachine) this.finishCheckpoint(EMPTY_BYTES);
+  }
+
+  /** The index at which the user's machine is to say what it is; null while nobody waits. */
+  get checkpointAwaits(): LogIndex | null {
+    return this.#awaited?.at.index ?? null;
+  }
+
+  /** `machine` is the user's as of `checkpointAwaits`. */
+  finishCheckpoint(machine: FrozenBytes): void {
+    const awaited = this.#awaited;
+    assert(awaited !== null, "a checkpoint is finished once");
+    this.#awaited = null;
+    const state = encodeStateAt(awaited, machine);
+    this.#log.step(this.#now, { kind: "checkpoint", at: awaited.at, state });
   }
 
   #startRaft(restored: RaftRestored): void {

@@ -43,3 +43,8 @@ export function failedDisk(fault: Fault): Stopped {
 function describeIdentity(identity: Identity): string {
   return `node ${identity.nodeName} of cluster ${identity.clusterId}`;
 }
+
+/** Why a node with a user's machine cannot go on. */
+export const MACHINE_LOST =
+  "the log was trimmed, and its checkpoint holds nothing of the user's machine: give the node the " +
+  "directory of one that ran with the machine, or a new directory in a cluster that does";

@@ -1,6 +1,6 @@
 // What a user's own machine on the log looks like. The node feeds it every committed entry that
-// holds records, in the log's order, each exactly once in its life; it is made anew at every start
-// and hears the log from the beginning, for nothing is trimmed yet. Owns the shape only; src/node
+// holds records, in the log's order, each exactly once in its life. It is made anew at every start,
+// given what it was at the newest checkpoint, and hears the rest. Owns the shape only; src/node
 // feeds it.
 
 import type { FrozenBytes } from "../base/bytes.ts";
@@ -16,4 +16,8 @@ export interface StateMachine {
    * view that may be kept and must not be written to. Time is `head.timestamp`, log time.
    */
   apply(head: EntryHead, body: FrozenBytes): void;
+  /** All that the machine is, between two entries. The bytes are the node's from then on. */
+  snapshot(): Uint8Array;
+  /** Becomes what `snapshot` said of an equal machine; what it was is forgotten. */
+  restore(snapshot: FrozenBytes): void;
 }

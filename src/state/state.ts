@@ -177,6 +177,13 @@ export class State {
       const refusal = this.#cursors.judge(control, conditions.expectedCursor, now);
       if (refusal !== null) return { kind: "refused", ...refusal };
     }
+    // What is not committed may be truncated: only what all will have for ever can be let go.
+    if (control?.kind === "trim" && control.startOffset > this.#committed.endOffset) {
+      const [startOffset, endOffset] = [this.startOffset, this.#committed.endOffset];
+      const offset = control.startOffset;
+      const fault: Fault = { code: "offset-out-of-range", offset, startOffset, endOffset };
+      return { kind: "refused", fault, restsOn: this.#committed.index };
+    }
     const { token, index } = this.#fences.latest;
     const { fencingToken, expectedEndOffset } = conditions;
     if (fencingToken !== undefined && fencingToken !== token) {

@@ -1,0 +1,307 @@
+// Snapshots on their way: the base checkpoint brought to a peer that is too far behind, in parts on
+// the bulk lane, and the receiving of one. Owns the windows, the places to go on from after a lost
+// link, the checks, and the one buffer of a receiver. When one is needed and what becomes of it is
+// Raft's; the layout is snapshot-wire.ts.
+//
+//   sender                              receiver
+//     | -- part 0, empty: how far? ------> |
+//     | <------------- reply: position --- |   0, or where a lost link left it
+//     | -- parts within the window ------> |   each with its checksum
+//     | <------------- reply: position --- |
+//     |              ...                   |   whole, with the checksum of the whole: to Raft
+//
+// Nothing is asked of the network but what it asks of Raft: parts and replies may be lost, doubled
+// and late. A silent receiver is asked again, and given up after a while; Raft then probes anew.
+
+import { EMPTY_BYTES, type FrozenBytes, freeze } from "../base/bytes.ts";
+import { crc32c } from "../base/crc32c.ts";
+import type { Snapshot } from "../base/entry.ts";
+import {
+  after,
+  earlier,
+  type Instant,
+  type LogIndex,
+  type MemberId,
+  type Micros,
+  NEVER,
+  NO_INDEX,
+  type Term,
+} from "../base/ids.ts";
+import type { Membership } from "../base/membership.ts";
+import type { LogBase, LogEvent } from "../log/protocol.ts";
+import type { RaftEvent, Send } from "../raft/protocol.ts";
+import type { Links } from "./links.ts";
+import type { OutputDraft } from "./output.ts";
+import {
+  encodeSnapshot,
+  PART_BYTES_MAX,
+  type SnapshotMessage,
+  type SnapshotName,
+} from "./snapshot-wire.ts";
+
+export interface SnapshotsOptions {
+  /** A snapshot's bytes; a larger one is not taken, and not sent. */
+  readonly snapshotBytesMax: number;
+  /** A receiver that says nothing is asked again after so long. */
+  readonly askAgainAfter: Micros;
+}
+
+/** Parts on their way to one receiver. */
+const WINDOW_BYTES = 8 * PART_BYTES_MAX;
+/** A receiver that was asked so often in vain is given up. */
+const ASKED_MAX = 8;
+
+type Part = Extract<SnapshotMessage, { kind: "snapshot-part" }>;
+type Reply = Extract<SnapshotMessage, { kind: "snapshot-reply" }>;
+type SnapshotSend = Extract<Send, { kind: "snapshot" }>;
+
+interface Sending {
+  readonly send: SnapshotSend;
+  readonly readId: number;
+  /** Null until the log has given it. */
+  name: SnapshotName | null;
+  state: FrozenBytes;
+  /** All before it has arrived, says the receiver; null until it has said anything. */
+  position: number | null;
+  /** What comes next. */
+  next: number;
+  askAt: Instant;
+  asked: number;
+}
+
+interface Receiving {
+  readonly name: SnapshotName;
+  readonly bytes: Uint8Array;
+  position: number;
+}
+
+/** What is committed at the receiver. */
+export interface Here {
+  readonly commitIndex: LogIndex;
+  readonly membership: Membership;
+}
+
+/** What the bytes of a state say of its members; null when they are no state. */
+export type MembershipIn = (snapshot: Omit<Snapshot, "membership">) => Membership | null;
+
+export class Snapshots {
+  readonly #options: SnapshotsOptions;
+  readonly #links: Links;
+  readonly #output: OutputDraft;
+  readonly #membershipIn: MembershipIn;
+  readonly #sendings = new Map<MemberId, Sending>();
+  /** One at a time: whoever leads sends it, and another leader's goes on where it stopped. */
+  #receiving: Receiving | null = null;
+  #nextReadId = 1;
+
+  constructor(
+    options: SnapshotsOptions,
+    links: Links,
+    output: OutputDraft,
+    membershipIn: MembershipIn,
+  ) {
+    this.#options = options;
+    this.#links = links;
+    this.#output = output;
+    this.#membershipIn = membershipIn;
+  }
+
+  /** When a receiver is to be asked again. */
+  get deadline(): Instant {
+    let due = NEVER;
+    for (const { askAt } of this.#sendings.values()) due = earlier(due, askAt);
+    return due;
+  }
+
+  /** Bytes that are held for sending and receiving. */
+  get bytesHeld(): number {
+    let bytes = this.#receiving?.bytes.length ?? 0;
+    for (const { state } of this.#sendings.values()) bytes += state.length;
+    return bytes;
+  }
+
+  // ---- sending ----
+
+  /** Raft wants this peer to have the base checkpoint: asks the log for it. */
+  begin(now: Instant, send: SnapshotSend): LogEvent {
+    const readId = this.#nextReadId++;
+    const askAt = after(now, this.#options.askAgainAfter);
+    this.#sendings.set(send.to, {
+      send,
+      readId,
+      name: null,
+      state: EMPTY_BYTES,
+      position: null,
+      next: 0,
+      askAt,
+      asked: 0,
+    });
+    return { kind: "read-base", readId };
+  }
+
+  /** The log has given the base checkpoint, or has none. */
+  baseRead(now: Instant, read: LogBase): RaftEvent | null {
+    const sending = [...this.#sendings.values()].find(({ readId }) => readId === read.readId);
+    if (sending === undefined) return null;
+    const { to } = sending.send;
+    if (read.kind !== "base" || read.base.state.length > this.#options.snapshotBytesMax) {
+      const why = read.kind === "base" ? "it is too large to send" : read.kind;
+      this.#output.notice("error", "snapshot-not-sent", { peer: to, why });
+      return this.#end(to, false);
+    }
+    const { at, state } = read.base;
+    sending.name = { at, length: state.length, crc: crc32c(state) };
+    sending.state = state;
+    this.#ask(now, sending);
+    return null;
+  }
+
+  /** Where the receiver is: sends what fits behind that, or is done. */
+  replied(now: Instant, from: MemberId, { index, crc, position }: Reply): RaftEvent | null {
+    const sending = this.#sendings.get(from);
+    const name = sending?.name ?? null;
+    if (sending === undefined || name === null) return null;
+    if (name.at.index !== index || name.crc !== crc || position > name.length) return null;
+    if (position === name.length) {
+      const facts = { peer: from, index, bytes: name.length };
+      this.#output.notice("info", "snapshot-sent", facts);
+      return this.#end(from, true);
+    }
+    const isNews = sending.position === null || position > sending.position;
+    // A reply to a question: what was on its way then is lost, or it would be further.
+    if (sending.asked > 0 || sending.position === null) sending.next = position;
+    if (isNews || sending.asked > 0) {
+      sending.position = Math.max(position, isNews ? position : (sending.position ?? 0));
+      sending.asked = 0;
+      sending.askAt = after(now, this.#options.askAgainAfter);
+    }
+    sending.next = Math.max(sending.next, sending.position ?? 0);
+    this.#sendWindow(sending, name);
+    return null;
+  }
+
+  /** Asks receivers that were silent too long; those that stay so are given up. */
+  ring(now: Instant): RaftEvent[] {
+    const events: RaftEvent[] = [];
+    for (const sending of [...this.#sendings.values()]) {
+      if (sending.askAt > now) continue;
+      if (sending.asked >= ASKED_MAX) {
+        const { to } = sending.send;
+        this.#output.notice("warn", "snapshot-given-up", { peer: to, position: sending.position });
+        events.push(this.#end(to, false));
+      } else this.#ask(now, sending);
+    }
+    return events;
+  }
+
+  /** Nothing more is sent in the name of another term than this one; null: in nobody's. */
+  onlyOf(term: Term | null): void {
+    for (const [peer, { send }] of this.#sendings) {
+      if (send.term !== term) this.#sendings.delete(peer);
+    }
+  }
+
+  #end(peer: MemberId, ok: boolean): RaftEvent {
+    this.#sendings.delete(peer);
+    return { kind: "snapshot-ended", peer, ok };
+  }
+
+  /** An empty part: how far are you? */
+  #ask(now: Instant, sending: Sending): void {
+    sending.asked++;
+    sending.askAt = after(now, this.#options.askAgainAfter);
+    if (sending.name !== null) this.#sendPart(sending, sending.name, 0, 0);
+  }
+
+  #sendWindow(sending: Sending, name: SnapshotName): void {
+    const end = Math.min(name.length, (sending.position ?? 0) + WINDOW_BYTES);
+    while (sending.next < end) {
+      const length = Math.min(PART_BYTES_MAX, name.length - sending.next);
+      if (!this.#sendPart(sending, name, sending.next, length)) return;
+      sending.next += length;
+    }
+  }
+
+  /** False: there is no link, and nothing was sent. */
+  #sendPart({ send, state }: Sending, name: SnapshotName, position: number, length: number) {
+    const route = this.#links.routeTo(send.to, "bulk");
+    if (route === null) return false;
+    const bytes = state.subarray(position, position + length) as FrozenBytes;
+    const { term, round } = send;
+    const part: Part = { kind: "snapshot-part", term, round, name, position, bytes };
+    this.#links.send(route.link, encodeSnapshot(route.route, part));
+    return true;
+  }
+
+  // ---- receiving ----
+
+  /**
+   * A part has come: kept when it is the next one, answered with the place to go on from. The whole
+   * is given to Raft once, when its checksum holds. What is committed here already is answered as
+   * if it were all there, and Raft is told, so that the leader hears how far this log is:
+   *
+   *   1. a snapshot was installed, and a crash came before it was acknowledged
+   *   2. the leader knows of an older match only, and offers the same snapshot again
+   */
+  partReceived(from: MemberId, part: Part, here: Here): RaftEvent | null {
+    const { term, round, name, position, bytes } = part;
+    if (name.at.index <= here.commitIndex) {
+      this.#reply(from, name, name.length);
+      const current = this.#receiving?.name.at.index ?? NO_INDEX;
+      if (current <= here.commitIndex) this.#receiving = null;
+      const snapshot = { at: name.at, membership: here.membership, state: EMPTY_BYTES };
+      return { kind: "snapshot-received", from, term, round, snapshot };
+    }
+    const receiving = this.#receivingOf(name);
+    if (receiving === null) return null;
+    if (position === receiving.position && bytes.length > 0) {
+      receiving.bytes.set(bytes, position);
+      receiving.position += bytes.length;
+    }
+    if (receiving.position < name.length) {
+      this.#reply(from, name, receiving.position);
+      return null;
+    }
+    return this.#whole(from, part, receiving);
+  }
+
+  /** What was received of another snapshot is let go for this one. */
+  #receivingOf(name: SnapshotName): Receiving | null {
+    const current = this.#receiving;
+    if (current !== null && isSame(current.name, name)) return current;
+    if (name.length > this.#options.snapshotBytesMax) {
+      const facts = { bytes: name.length, bytesMax: this.#options.snapshotBytesMax };
+      this.#output.notice("error", "snapshot-too-large", facts);
+      return null;
+    }
+    this.#receiving = { name, bytes: new Uint8Array(name.length), position: 0 };
+    return this.#receiving;
+  }
+
+  #whole(from: MemberId, { term, round }: Part, { name, bytes }: Receiving): RaftEvent | null {
+    this.#receiving = null;
+    const { at } = name;
+    const state = freeze(bytes);
+    const membership = crc32c(bytes) === name.crc ? this.#membershipIn({ at, state }) : null;
+    if (membership === null) {
+      this.#output.notice("warn", "snapshot-broken", { from, index: at.index });
+      this.#reply(from, name, 0);
+      return null;
+    }
+    const facts = { from, index: at.index, bytes: bytes.length };
+    this.#output.notice("info", "snapshot-received", facts);
+    this.#reply(from, name, name.length);
+    return { kind: "snapshot-received", from, term, round, snapshot: { at, membership, state } };
+  }
+
+  #reply(to: MemberId, { at, crc }: SnapshotName, position: number): void {
+    const route = this.#links.routeTo(to, "control");
+    if (route === null) return;
+    const reply: Reply = { kind: "snapshot-reply", index: at.index, crc, position };
+    this.#links.send(route.link, encodeSnapshot(route.route, reply));
+  }
+}
+
+function isSame(a: SnapshotName, b: SnapshotName): boolean {
+  return a.at.index === b.at.index && a.crc === b.crc && a.length === b.length;
+}
