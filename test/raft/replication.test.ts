@@ -15,6 +15,7 @@ import {
   ms,
   Subject,
   term,
+  voteRequest,
 } from "./subject.ts";
 
 /** Plays the network and the leader's host between a leader and one follower until both rest. */
@@ -393,5 +394,17 @@ describe("an idle leader", () => {
       leader.forget().elapse(ms(50)).ack("b", 1).ack("c", 1);
       expect(leader.sends.map(({ to }) => to)).toEqual(["b", "c"]);
     }
+  });
+});
+
+describe("a leader that lost its quorum", () => {
+  test("says nothing more, so that others can be heard, and keeps its vote (thesis 6.2)", () => {
+    const voters = ["a", "b", "c", "d", "e"];
+    const leader = new Subject("a", { voters }).lead("b", "c").untilItStepsDown().forget();
+    leader.receive("d", voteRequest(2, 1, 1, true)).elapse(ms(100));
+    expect(leader.sends).toMatchObject([
+      { to: "d", message: { kind: "vote-reply", granted: true } },
+    ]);
+    expect(leader.status).toMatchObject({ role: "follower", term: 1, votedFor: "a" });
   });
 });

@@ -15,8 +15,8 @@ import {
 import type {
   Instant,
   LogIndex,
+  MemberId,
   Micros,
-  NodeId,
   Offset,
   Term,
   WallMs,
@@ -38,7 +38,7 @@ import type {
 import { Raft } from "../../src/raft/raft.ts";
 
 export const ms = (count: number): Micros => (count * 1000) as Micros;
-export const id = (name: string): NodeId => name as NodeId;
+export const id = (name: string): MemberId => name as MemberId;
 export const memberOf = (name: string): Member => ({ id: id(name), address: "" });
 export const at = (index: number): LogIndex => index as LogIndex;
 export const term = (number: number): Term => number as Term;
@@ -180,7 +180,7 @@ export type Of<Kind extends RaftMessage["kind"]> = Extract<RaftMessage, { kind: 
 
 export class Subject {
   readonly raft: Raft;
-  readonly self: NodeId;
+  readonly self: MemberId;
   now: Instant = 0 as Instant;
   /** All that left since `forget`. */
   sends: Send[] = [];

@@ -1,7 +1,10 @@
 // Conversations as golden text: an event a line, then what was decided. Scripts (script.ts has
 // their language) are played with what happened under each of their lines. Read the diff before
 // updating it with `npx vitest run test/raft/transcripts -u`: each changed line is a changed
-// protocol.
+// protocol. Of etcd's conversations some have no counterpart here: nobody forgets a leader on
+// request, a joint configuration is never left by hand, no rule of changes can be switched off,
+// and a membership is in force when appended, so that nothing waits to be applied. Figure 7 of the
+// paper (probe_and_replicate) is in replication.test.ts.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
