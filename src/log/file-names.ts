@@ -16,6 +16,7 @@ const SUPERSEDED_FILE = "checkpoint";
 const DIGITS = 20;
 const STORE_NAME = /^(\d{20})\.store$/;
 const INDEX_NAME = /^(\d{20})\.index$/;
+const SEAL_NAME = /^(\d{20})\.seal$/;
 const CHECKPOINT_NAME = /^(\d{20})\.checkpoint$/;
 const INSTALL_NAME = /^(\d{20})\.install$/;
 
@@ -25,6 +26,10 @@ export function storeFile(baseIndex: LogIndex): string {
 
 export function indexFile(baseIndex: LogIndex): string {
   return `${digits(baseIndex)}.index`;
+}
+
+export function sealFile(baseIndex: LogIndex): string {
+  return `${digits(baseIndex)}.seal`;
 }
 
 export function checkpointFile(index: LogIndex): string {
@@ -48,6 +53,11 @@ export function baseOfStore(file: string): LogIndex | null {
 /** The base index an index file's name says, or null when it is no index file. */
 export function baseOfIndex(file: string): LogIndex | null {
   return numberIn(INDEX_NAME, file);
+}
+
+/** The base index a seal's name says, or null when it is no seal. */
+export function baseOfSeal(file: string): LogIndex | null {
+  return numberIn(SEAL_NAME, file);
 }
 
 /** The index a checkpoint's name says, or null when it is no checkpoint. */

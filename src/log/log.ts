@@ -16,7 +16,7 @@ import {
   type LogWrite,
   pointAfter,
 } from "../base/entry.ts";
-import type { Fault } from "../base/faults.ts";
+import type { Damage, Fault } from "../base/faults.ts";
 import {
   after,
   type Instant,
@@ -53,7 +53,8 @@ import { Reader, type ReadRequest } from "./reader.ts";
 import { Refused } from "./refusal.ts";
 import { ResidentTail } from "./resident-tail.ts";
 import { type RetentionLimits, retentionOffset } from "./retention.ts";
-import { sealIndex } from "./segment-files.ts";
+import type { Segment } from "./segment.ts";
+import { breakSeal, sealIndex } from "./segment-files.ts";
 import { Segments } from "./segments.ts";
 import { giveUpReserve, isFull, Space } from "./space.ts";
 import type { TermRuns } from "./term-runs.ts";
@@ -104,6 +105,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #sayPoisoned: Fault | null = null;
   #sayClosed = false;
   #sayRoom: LogRoom | null = null;
+  #sayDamaged: Damage | null = null;
   #refusedReads: LogRead[] = [];
   #refusedBases: LogBase[] = [];
 
@@ -174,6 +176,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
       rolled: writer?.takeRolled() ?? null,
       trimmed: base === null ? null : { base },
       room: this.#sayRoom,
+      damaged: this.#sayDamaged,
       bases: [...(upkeep?.takeBases() ?? []), ...this.#refusedBases],
       closed: this.#sayClosed,
     };
@@ -184,6 +187,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#sayPoisoned = null;
     this.#sayClosed = false;
     this.#sayRoom = null;
+    this.#sayDamaged = null;
     return isSilent(output) ? null : output;
   }
 
@@ -283,7 +287,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, start, startMoved });
     const writer = new Writer({ ...shared, end, install: (snapshot) => upkeep.install(snapshot) });
     const ends = { start: () => upkeep.start, end: () => this.#end };
-    const reader: Reader = new Reader({ runner, segments, resident, ...ends });
+    const damaged = (segment: Segment, fault: Fault) => this.#foundDamage(segment, fault);
+    const reader: Reader = new Reader({ runner, segments, resident, damaged, ...ends });
     const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space };
     this.#opened = { directory, ...parts };
     this.#end = end;
@@ -304,6 +309,20 @@ export class Log implements Machine<LogEvent, LogOutput> {
       end,
       tornBytes: directory.tornBytes,
     };
+  }
+
+  /** Told once no seal vouches for the segment any more, not after any crash. */
+  #foundDamage(segment: Segment, fault: Fault): void {
+    if (fault.code !== "damaged" || this.#state !== "open") return;
+    const { file, position, what } = fault;
+    const say = () => {
+      this.#sayDamaged ??= { file, position, what, index: segment.baseIndex };
+    };
+    const flow = function* (): Flow<void> {
+      yield* breakSeal(segment);
+      say();
+    };
+    this.#runner.start(flow(), say);
   }
 
   #refuse(refusal: OpenRefusal): void {
@@ -508,6 +527,7 @@ function isSilent(output: LogOutput): boolean {
     output.trimmed === null &&
     output.bases.length === 0 &&
     output.room === null &&
+    output.damaged === null &&
     !output.closed
   );
 }

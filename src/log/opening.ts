@@ -9,6 +9,7 @@ import { replaceFile } from "./aside.ts";
 import { type FoundCheckpoints, findCheckpoints, readCheckpoint } from "./checkpoint-files.ts";
 import {
   baseOfIndex,
+  baseOfSeal,
   baseOfStore,
   HARD_STATE_FILE,
   indexOfCheckpoint,
@@ -117,8 +118,7 @@ function* installAgain({ options, manifest, slot, state, file, sizes }: HalfDone
   // After a failed sync its name can be readable and yet not on the disk.
   yield* perform({ kind: "sync", file }, { kind: "sync-dir" });
   const voided = [...sizes.keys()].filter(
-    (name) =>
-      baseOfStore(name) !== null || baseOfIndex(name) !== null || indexOfCheckpoint(name) !== null,
+    (name) => isOfSegment(name) || indexOfCheckpoint(name) !== null,
   );
   yield* perform(...voided.map((name): Operation => ({ kind: "unlink", file: name })));
   const segment = new Segment(at);
@@ -194,8 +194,12 @@ function withoutTruncation(state: HardStateSlot): HardStateSlot {
   return { ...state, sequence: state.sequence + 1, truncateFrom: null, durableIndex };
 }
 
+function isOfSegment(file: string): boolean {
+  return baseOfStore(file) !== null || baseOfIndex(file) !== null || baseOfSeal(file) !== null;
+}
+
 function isOrphan(file: string, sizes: FileSizes): boolean {
-  const base = baseOfIndex(file);
+  const base = baseOfIndex(file) ?? baseOfSeal(file);
   return base !== null && !sizes.has(storeFile(base));
 }
 
@@ -210,9 +214,8 @@ function* clearUnfinished(sizes: FileSizes): Flow<void> {
     if (indexOfInstall(file) !== null) throw lostManifest(file);
     if (file === HARD_STATE_FILE) yield* checkFresh(file, bytes, isFreshHardState);
     if (baseOfStore(file) !== null) yield* checkFresh(file, bytes, isFreshStore);
-    const isSegment = baseOfStore(file) !== null || baseOfIndex(file) !== null;
     const isFixed = file === HARD_STATE_FILE || file === RESERVE_FILE;
-    if (isSegment || isFixed || isLeftover(file)) ours.push(file);
+    if (isOfSegment(file) || isFixed || isLeftover(file)) ours.push(file);
   }
   if (ours.length === 0) return;
   yield* perform(...ours.map((file): Operation => ({ kind: "unlink", file })));

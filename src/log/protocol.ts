@@ -110,6 +110,11 @@ export interface LogOutput {
   readonly refused: OpenRefusal | null;
   /** A write or sync failed: nothing more becomes durable until a restart. */
   readonly poisoned: Fault | null;
+  /**
+   * What was acknowledged cannot be read any more, found by a read of a sealed segment: the node
+   * must not go on as if it had it. Its seal is gone, so the next opening refuses the directory.
+   */
+  readonly damaged: Damage | null;
   /** A segment was sealed, and ends here: the place for a checkpoint. Null when none was. */
   readonly rolled: LogPoint | null;
   /** The log begins after this place now, after any crash too; null when it did not move. */

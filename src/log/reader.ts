@@ -36,6 +36,8 @@ export interface ReaderParts {
   readonly runner: FlowRunner;
   readonly segments: Segments;
   readonly resident: ResidentTail;
+  /** The store of a sealed segment does not hold what it must. */
+  readonly damaged: (segment: Segment, fault: Fault) => void;
   /** The place before the log's first entry as of now. */
   readonly start: () => LogPoint;
   /** The log's end as of now, truncations and appends that wait for the disk included. */
@@ -175,8 +177,12 @@ export class Reader {
       yield* this.#indexes.rebuild(segment, generation);
       return null;
     } catch (thrown) {
-      if (thrown instanceof DiskTrouble) return thrown.fault;
-      throw thrown;
+      if (!(thrown instanceof DiskTrouble)) throw thrown;
+      const { fault } = thrown;
+      if (fault.code === "damaged" && this.#parts.segments.has(segment)) {
+        this.#parts.damaged(segment, fault);
+      }
+      return fault;
     }
   }
 

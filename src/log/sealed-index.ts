@@ -143,7 +143,10 @@ export class SealedIndexes {
       const table = yield* tableOf(segment);
       const file = segment.indexName;
       const parts = [table.used.slice()];
-      yield* perform({ kind: "write-at", file, position: 0 as Position, parts });
+      yield* perform(
+        { kind: "write-at", file, position: 0 as Position, parts },
+        { kind: "sync", file },
+      );
       this.#rebuilt++;
       this.forget();
     } finally {

@@ -74,13 +74,25 @@ export function* sealIndex(segment: Segment): Flow<void> {
   yield* perform({ kind: "flush-map", file }, { kind: "sync", file }, { kind: "unmap", file });
 }
 
-/** Takes back a making of both files that was cut short; what exists of them cannot come back. */
-export function* removeUnfinished(segment: Segment): Flow<void> {
+/**
+ * Takes back a making of both files, and of `others`, that was cut short; what exists of them cannot
+ * come back.
+ */
+export function* removeUnfinished(segment: Segment, others: readonly string[] = []): Flow<void> {
   const [listed] = yield* perform({ kind: "list" });
   const names = listed?.kind === "listed" ? listed.files.map(({ file }) => file) : [];
-  const made = names.filter((file) => file === segment.store || file === segment.indexName);
+  const ours = [segment.store, segment.indexName, ...others];
+  const made = names.filter((file) => ours.includes(file));
   yield* perform(...made.map((file): Operation => ({ kind: "unlink", file })));
   yield* perform({ kind: "sync-dir" });
+}
+
+/** The segment is to be written to again: no seal may say what it holds, not after any crash. */
+export function* breakSeal(segment: Segment): Flow<void> {
+  if (!segment.isSealed) return;
+  yield* perform({ kind: "unlink", file: segment.seal });
+  yield* perform({ kind: "sync-dir" });
+  segment.isSealed = false;
 }
 
 /** Removes a whole segment, and returns when it cannot come back. */
@@ -88,8 +100,10 @@ export function* dropFiles(segment: Segment): Flow<void> {
   const mapped = segment.index.mapped;
   if (mapped) segment.index.moveOut();
   const unmap: Operation[] = mapped ? [{ kind: "unmap", file: segment.indexName }] : [];
+  const unseal: Operation[] = segment.isSealed ? [{ kind: "unlink", file: segment.seal }] : [];
   yield* perform(
     ...unmap,
+    ...unseal,
     { kind: "unlink", file: segment.indexName },
     { kind: "unlink", file: segment.store },
   );

@@ -2,10 +2,12 @@
 // the ends; reads and writes no file (writer.ts, reader.ts and opening.ts decide those operations).
 
 import { assert } from "../base/assert.ts";
-import type { EntryHead, LogPoint } from "../base/entry.ts";
+import type { EntryHead, LogPoint, TermRun } from "../base/entry.ts";
 import type { LogIndex, Offset, Position, WallMs } from "../base/ids.ts";
-import { indexFile, storeFile } from "./file-names.ts";
+import { digestAfter, NO_DIGEST } from "./digest.ts";
+import { indexFile, sealFile, storeFile } from "./file-names.ts";
 import { IndexTable } from "./index-file.ts";
+import type { Seal } from "./seal.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-header.ts";
 
 export class Segment {
@@ -13,9 +15,16 @@ export class Segment {
   readonly before: LogPoint;
   readonly store: string;
   readonly indexName: string;
+  readonly seal: string;
   /** In memory while an entry of it may still be truncated; afterwards only in its file. */
   index = new IndexTable();
   #releasedCount: number | null = null;
+  /** Whether a file says what it holds, so that the next opening need not read it. */
+  isSealed = false;
+  /** Of its entries, by term. */
+  readonly #runs: TermRun[] = [];
+  /** After each entry, the digest of all up to there. */
+  #digests: number[] = [];
   /** Where the next frame goes: the padded end of the last one written. */
   end = SEGMENT_HEADER_BYTES as Position;
   /** Bytes of the store file, those written ahead as zeros included. */
@@ -29,6 +38,7 @@ export class Segment {
     this.#firstTimestamp = before.timestamp;
     this.store = storeFile(this.baseIndex);
     this.indexName = indexFile(this.baseIndex);
+    this.seal = sealFile(this.baseIndex);
   }
 
   get baseIndex(): LogIndex {
@@ -53,6 +63,7 @@ export class Segment {
     assert(!this.index.mapped, "the active segment's index stays", this.baseIndex);
     this.#releasedCount = count;
     this.index = new IndexTable();
+    this.#digests = [];
   }
 
   /** baseIndex - 1 while it is empty. */
@@ -75,12 +86,29 @@ export class Segment {
     );
     if (this.count === 0) this.#firstTimestamp = entry.timestamp;
     this.index.append(entry.offset - this.baseOffset, position);
+    this.#digests.push(digestAfter(this.digest, entry));
+    if (this.#runs.at(-1)?.term !== entry.term) {
+      this.#runs.push({ term: entry.term, firstIndex: entry.index });
+    }
   }
 
   /** Forgets the entries from `from` on; the next one goes to `end`. */
   truncate(from: LogIndex, end: Position): void {
     this.index.truncate(from - this.baseIndex);
+    this.#digests.length = this.index.count;
+    while ((this.#runs.at(-1)?.firstIndex ?? 0) >= from) this.#runs.pop();
     this.end = end;
+  }
+
+  /** Of all its entries, while their index is in memory. */
+  get digest(): number {
+    return this.#digests.at(-1) ?? NO_DIGEST;
+  }
+
+  /** What a seal says of it once it ends with `last`. */
+  sealAs(last: LogPoint, hardSequence: number): Seal {
+    const { before, end, digest } = this;
+    return { before, last, end, hardSequence, digest, runs: this.#runs };
   }
 
   positionOf(index: LogIndex): Position {

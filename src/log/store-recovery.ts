@@ -7,7 +7,13 @@
 // the checkpoint.
 
 import { equalBytes } from "../base/bytes.ts";
-import { brokenLink, type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
+import {
+  brokenLink,
+  type EntryHead,
+  LOG_START,
+  type LogPoint,
+  type TermRun,
+} from "../base/entry.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
 import type { FoundCheckpoints } from "./checkpoint-files.ts";
 import {
@@ -15,9 +21,10 @@ import {
   checkpointFile,
   HARD_STATE_FILE,
   indexFile,
+  sealFile,
   storeFile,
 } from "./file-names.ts";
-import { type Flow, type Operation, perform, readAt } from "./flow.ts";
+import { attempt, type Flow, type Operation, perform, readAt } from "./flow.ts";
 import type { HardStateSlot } from "./hard-state.ts";
 import { INDEX_SLOT_BYTES } from "./index-file.ts";
 import type { CleanStop } from "./manifest.ts";
@@ -31,9 +38,11 @@ import {
   wholeFrames,
 } from "./recovery.ts";
 import { damaged, type FileSizes, newerFormat } from "./refusal.ts";
+import { decodeSeal, isSealable, SEAL_BYTES_MAX, type Seal, writeSeal } from "./seal.ts";
 import { Segment } from "./segment.ts";
 import { createIndex, mapIndex, writeIndex } from "./segment-files.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-header.ts";
+import { isFull } from "./space.ts";
 import { TermRuns } from "./term-runs.ts";
 import { zeros } from "./zeros.ts";
 
@@ -59,7 +68,11 @@ export interface RecoveredSegments {
 
 interface Recovered {
   readonly segment: Segment;
-  readonly scan: StoreScan;
+  /** The place just after its last entry. */
+  readonly point: LogPoint;
+  readonly hardSequence: number;
+  /** Null when a seal says what the segment holds. */
+  readonly scan: StoreScan | null;
 }
 
 export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> {
@@ -71,24 +84,33 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
   const termRuns = new TermRuns();
   const tail: EntryHead[] = [];
   const newestIndex = facts.checkpoints.newest?.at.index ?? 0;
-  const chain = yield* scanChain(facts, kept, start, (entry) => {
+  const visit = (entry: EntryHead) => {
     if (entry.index === start.index + 1) checkBase(start, entry);
     if (entry.index > start.index) termRuns.append(entry);
     if (entry.index > newestIndex) tail.push(entry);
-  });
+  };
+  const chain = yield* readChain(facts, kept, start, { visit, termRuns });
   const last = chain.at(-1);
-  if (last === undefined) throw damaged(storeFile(1 as LogIndex), 0, "the first segment is gone");
+  const scan = last?.scan ?? null;
+  if (last === undefined || scan === null) {
+    throw damaged(storeFile(1 as LogIndex), 0, "the first segment is gone");
+  }
   checkEvidence(facts, last, chain, start, termRuns);
   // From here on the directory is changed.
   yield* removeStores(
     facts,
     bases.filter((base) => base > last.segment.before.index + 1),
   );
-  const tornBytes = yield* repairTail(facts, last);
-  for (const { segment } of chain.slice(0, -1)) yield* checkIndex(facts, segment);
+  const tornBytes = yield* repairTail(facts, last.segment, scan);
+  for (const recovered of chain.slice(0, -1)) {
+    if (recovered.scan === null) continue;
+    yield* checkIndex(facts, recovered.segment);
+    yield* sealAgain(facts, recovered);
+  }
+  yield* removeSeal(facts, last.segment);
   yield* rewriteActiveIndex(facts, last.segment);
   const segments = chain.map(({ segment }) => segment);
-  return { start, segments, end: last.scan.point, termRuns, tail, tornBytes };
+  return { start, segments, end: last.point, termRuns, tail, tornBytes };
 }
 
 /**
@@ -110,14 +132,23 @@ function checkBase(start: LogPoint, entry: EntryHead): void {
   throw damaged(checkpointFile(start.index), 0, `of another log: ${broken}`, entry.index);
 }
 
-/** Reads all kept stores in order; each must join on to the one before. */
-function* scanChain(
+interface Found {
+  readonly visit: (entry: EntryHead) => void;
+  readonly termRuns: TermRuns;
+}
+
+/**
+ * Reads all kept segments in order, of sealed ones header and seal only; each must join on to the
+ * one before.
+ */
+function* readChain(
   facts: RecoveryFacts,
   kept: readonly LogIndex[],
   start: LogPoint,
-  visit: (entry: EntryHead) => void,
+  found: Found,
 ): Flow<Recovered[]> {
   const chain: Recovered[] = [];
+  const seals = yield* readSeals(facts, kept.slice(0, -1));
   for (const base of kept) {
     const header = yield* readHeader(facts, base);
     if (header === null) {
@@ -128,23 +159,120 @@ function* scanChain(
     const previous = chain.at(-1);
     if (previous !== undefined) checkJoin(previous, header, base);
     else if (header.before.index === start.index) checkStart(start, header, base);
-    const segment = new Segment(header.before);
-    const scan = new StoreScan({
-      header,
-      truncateFrom: facts.state.truncateFrom,
-      visit: (entry, position) => {
-        segment.append(entry, position);
-        visit(entry);
-      },
-    });
-    yield* runScan(segment.store, scan);
-    checkVerdict(segment, scan);
-    segment.end = scan.end;
-    segment.storeFileBytes = Math.max(facts.sizes.get(segment.store) ?? 0, scan.end);
-    segment.indexFileBytes = facts.sizes.get(segment.indexName) ?? 0;
-    chain.push({ segment, scan });
+    const seal = seals.get(base);
+    if (seal !== undefined && isBelievable(facts, seal, header)) {
+      chain.push(sealedSegment(facts, seal));
+      for (const run of runsAfter(seal.runs, start.index)) found.termRuns.appendRun(run);
+    } else chain.push(yield* scanSegment(facts, header, found.visit));
   }
-  return chain;
+  // Behind a segment that was made just before a crash there is none to be sealed for.
+  const last = chain.at(-1);
+  if (last === undefined || last.scan !== null) return chain;
+  const header = { ...facts.identity, before: last.segment.before };
+  const scanned = yield* scanSegment(facts, header, () => undefined);
+  return [...chain.slice(0, -1), scanned];
+}
+
+function* scanSegment(
+  facts: RecoveryFacts,
+  header: SegmentHeader,
+  visit: (entry: EntryHead) => void,
+): Flow<Recovered> {
+  const segment = new Segment(header.before);
+  const scan = new StoreScan({
+    header,
+    truncateFrom: facts.state.truncateFrom,
+    visit: (entry, position) => {
+      segment.append(entry, position);
+      visit(entry);
+    },
+  });
+  yield* runScan(segment.store, scan);
+  checkVerdict(segment, scan);
+  noteSizes(facts, segment, scan.end);
+  return { segment, point: scan.point, hardSequence: scan.hardSequence, scan };
+}
+
+function noteSizes(facts: RecoveryFacts, segment: Segment, end: Position): void {
+  segment.end = end;
+  segment.storeFileBytes = Math.max(facts.sizes.get(segment.store) ?? 0, end);
+  segment.indexFileBytes = facts.sizes.get(segment.indexName) ?? 0;
+}
+
+/** The seals that can be read, by base index; all at once. */
+function* readSeals(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<Map<LogIndex, Seal>> {
+  const sealed = bases.filter(
+    (base) => (facts.sizes.get(sealFile(base)) ?? Number.MAX_SAFE_INTEGER) <= SEAL_BYTES_MAX,
+  );
+  const position = 0 as Position;
+  const reads = sealed.map((base): Operation => {
+    return { kind: "read-at", file: sealFile(base), position, length: SEAL_BYTES_MAX };
+  });
+  const seals = new Map<LogIndex, Seal>();
+  for (const [n, result] of (yield* perform(...reads)).entries()) {
+    const seal = result.kind === "read" ? decodeSeal(result.bytes) : null;
+    const base = sealed[n];
+    if (seal !== null && base !== undefined) seals.set(base, seal);
+  }
+  return seals;
+}
+
+/**
+ * A seal is written once its segment is durable and will not change. It is believed when it agrees
+ * with the store's header and size; when a checkpoint covers the segment, so that no entry of it is
+ * wanted on opening; and when no truncation was under way in it.
+ */
+function isBelievable(facts: RecoveryFacts, seal: Seal, { before }: SegmentHeader): boolean {
+  const { state, sizes, checkpoints } = facts;
+  const { last } = seal;
+  const isOfStore =
+    seal.before.index === before.index &&
+    seal.before.term === before.term &&
+    seal.before.endOffset === before.endOffset &&
+    seal.before.timestamp === before.timestamp;
+  if (!isOfStore || last.index > (checkpoints.newest?.at.index ?? 0)) return false;
+  if (state.truncateFrom !== null && state.truncateFrom <= last.index) return false;
+  const base = (before.index + 1) as LogIndex;
+  const indexBytes = sizes.get(indexFile(base)) ?? 0;
+  const isIndexed =
+    indexBytes % INDEX_SLOT_BYTES === 0 &&
+    indexBytes >= (last.index - before.index) * INDEX_SLOT_BYTES;
+  return isIndexed && (sizes.get(storeFile(base)) ?? 0) >= seal.end;
+}
+
+function sealedSegment(facts: RecoveryFacts, seal: Seal): Recovered {
+  const segment = new Segment(seal.before);
+  segment.release(seal.last.index - seal.before.index);
+  segment.isSealed = true;
+  noteSizes(facts, segment, seal.end);
+  return { segment, point: seal.last, hardSequence: seal.hardSequence, scan: null };
+}
+
+/** The runs of entries after `index`. */
+function runsAfter(runs: readonly TermRun[], index: LogIndex): TermRun[] {
+  const first = (index + 1) as LogIndex;
+  const kept = runs.filter((_, n) => (runs[n + 1]?.firstIndex ?? Number.MAX_SAFE_INTEGER) > first);
+  return kept.map(({ term, firstIndex }) => {
+    return { term, firstIndex: Math.max(firstIndex, first) as LogIndex };
+  });
+}
+
+/** Seals a segment that had to be scanned, so that the next opening need not. */
+function* sealAgain(facts: RecoveryFacts, { segment, point, hardSequence }: Recovered): Flow<void> {
+  yield* removeSeal(facts, segment);
+  const seal = segment.sealAs(point, hardSequence);
+  if (!isSealable(seal)) return;
+  try {
+    yield* perform(...writeSeal(seal));
+    segment.isSealed = true;
+  } catch (thrown) {
+    if (!isFull(thrown)) throw thrown;
+    yield* attempt({ kind: "unlink", file: segment.seal });
+  }
+}
+
+function* removeSeal(facts: RecoveryFacts, segment: Segment): Flow<void> {
+  if (facts.sizes.has(segment.seal)) yield* perform({ kind: "unlink", file: segment.seal });
 }
 
 /** Null for a store without a header and without anything else. */
@@ -175,12 +303,11 @@ function* isBlank(file: string): Flow<boolean> {
 }
 
 function checkJoin(previous: Recovered, header: SegmentHeader, base: LogIndex): void {
-  const { point } = previous.scan;
+  const { point, segment } = previous;
   const { before } = header;
   if (point.index < before.index) {
     const what = `ends after entry ${point.index}, but the next segment begins at ${base}`;
-    const { segment, scan } = previous;
-    throw damaged(segment.store, scan.end, what, (point.index + 1) as LogIndex);
+    throw damaged(segment.store, segment.end, what, (point.index + 1) as LogIndex);
   }
   checkStart(point, header, base);
 }
@@ -223,14 +350,14 @@ function checkEvidence(
 ): void {
   const { state, cleanStop } = facts;
   const checkpoint = facts.checkpoints.newest;
-  const { point, end } = last.scan;
+  const { point } = last;
   const cut = state.truncateFrom ?? Number.MAX_SAFE_INTEGER;
   const durable = Math.max(state.durableIndex, cleanStop?.endIndex ?? 0, checkpoint?.at.index ?? 0);
   if (Math.min(durable, cut - 1) > point.index) {
     const what = `ends after entry ${point.index}, but entries up to ${durable} were durable`;
-    throw damaged(last.segment.store, end, what, (point.index + 1) as LogIndex);
+    throw damaged(last.segment.store, last.segment.end, what, (point.index + 1) as LogIndex);
   }
-  const sequence = Math.max(...chain.map(({ scan }) => scan.hardSequence));
+  const sequence = Math.max(...chain.map(({ hardSequence }) => hardSequence));
   if (sequence > state.sequence || point.term > state.hardState.term) {
     throw damaged(HARD_STATE_FILE, 0, "older than what the log says was durable");
   }
@@ -243,7 +370,9 @@ function checkEvidence(
 /** Removes segments behind the log's end, the last one first, so that no crash leaves a gap. */
 function* removeStores(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<void> {
   for (const base of bases.toReversed()) {
-    const files = [indexFile(base), storeFile(base)].filter((file) => facts.sizes.has(file));
+    const files = [sealFile(base), indexFile(base), storeFile(base)].filter((file) =>
+      facts.sizes.has(file),
+    );
     yield* perform(...files.map((file): Operation => ({ kind: "unlink", file })));
     yield* perform({ kind: "sync-dir" });
   }
@@ -257,8 +386,7 @@ function* removeStores(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<v
  *  3. after a power cut the group would be gone, or the truncated entries back.
  * Returns how many torn bytes were cut.
  */
-function* repairTail(facts: RecoveryFacts, last: Recovered): Flow<number> {
-  const { segment, scan } = last;
+function* repairTail(facts: RecoveryFacts, segment: Segment, scan: StoreScan): Flow<number> {
   const file = segment.store;
   const tornEnd = scan.verdict.kind === "torn-tail" ? scan.verdict.tornEnd : scan.end;
   let zeroEnd: number = tornEnd;

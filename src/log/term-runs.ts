@@ -9,10 +9,12 @@ export class TermRuns {
   readonly #runs: TermRun[] = [];
 
   append(entry: EntryHead): void {
-    const last = this.#runs.at(-1);
-    if (last === undefined || last.term !== entry.term) {
-      this.#runs.push({ term: entry.term, firstIndex: entry.index });
-    }
+    this.appendRun({ term: entry.term, firstIndex: entry.index });
+  }
+
+  /** All entries from the run's first on have its term. */
+  appendRun(run: TermRun): void {
+    if (this.#runs.at(-1)?.term !== run.term) this.#runs.push(run);
   }
 
   /** Forgets the entries from `from` on. */

@@ -42,8 +42,10 @@ import { markerSalt } from "./identity.ts";
 import { RELATIVE_OFFSET_MAX } from "./index-file.ts";
 import { sealMarker } from "./marker.ts";
 import type { LogOptions } from "./protocol.ts";
+import { isSealable, writeSeal } from "./seal.ts";
 import { Segment } from "./segment.ts";
 import {
+  breakSeal,
   createFiles,
   dropFiles,
   mapIndex,
@@ -216,6 +218,7 @@ export class Writer {
     // An emptied segment stays: it is active, and the next entry is its first.
     while (segments.active.baseIndex > from) yield* dropFiles(segments.pop());
     const segment = segments.active;
+    yield* breakSeal(segment);
     const point = yield* pointBefore(segment, from);
     const cut = segment.positionOf(from);
     const stale = zeros(segment.end - cut);
@@ -343,12 +346,15 @@ export class Writer {
     const old = segments.active;
     const segment = new Segment(this.#durable);
     assert(segment.before.index === old.lastIndex, "rolled before the old segment was durable");
+    const seal = old.sealAs(segment.before, this.#parts.hardState.current.sequence);
+    const sealing = isSealable(seal) ? writeSeal(seal) : [];
     yield* space.needing(
-      () => perform(...createFiles(segment, options)),
-      () => removeUnfinished(segment),
+      () => perform(...sealing, ...createFiles(segment, options)),
+      () => removeUnfinished(segment, [old.seal]),
     );
     yield* perform({ kind: "sync-dir" });
     yield* mapIndex(segment);
+    old.isSealed = sealing.length > 0;
     segments.push(segment);
     this.#isAheadRefused = false;
     this.#rolled = segment.before;

@@ -217,6 +217,10 @@ describe("an index file of a sealed segment that says anything", () => {
     expect(answer).toMatchObject({ kind: "failed", fault: { code: "damaged", file } });
     expect(driver.poisoned).toBeNull();
     expect(driver.entriesFrom(1, 1)).toEqual(ENTRIES.slice(0, 1));
+    // The node is told, and no seal vouches for the segment when the directory is opened again.
+    expect(driver.damaged).toMatchObject({ file });
+    const again = reopened(driver.disk.killImage(), SMALL);
+    expect(again.refused).toMatchObject({ kind: "damaged", damage: { file } });
   });
 
   test("is rebuilt once by many readers at a time", () => {
