@@ -288,7 +288,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const writer = new Writer({ ...shared, end, install: (snapshot) => upkeep.install(snapshot) });
     const ends = { start: () => upkeep.start, end: () => this.#end };
     const damaged = (segment: Segment, fault: Fault) => this.#foundDamage(segment, fault);
-    const reader: Reader = new Reader({ runner, segments, resident, damaged, ...ends });
+    const reader: Reader = new Reader({ runner, segments, resident, failed, damaged, ...ends });
     const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space };
     this.#opened = { directory, ...parts };
     this.#end = end;
@@ -322,7 +322,10 @@ export class Log implements Machine<LogEvent, LogOutput> {
       yield* breakSeal(segment);
       say();
     };
-    this.#runner.start(flow(), say);
+    this.#runner.start(flow(), (trouble) => {
+      say();
+      this.#poison(trouble.fault);
+    });
   }
 
   #refuse(refusal: OpenRefusal): void {

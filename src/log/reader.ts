@@ -36,6 +36,7 @@ export interface ReaderParts {
   readonly runner: FlowRunner;
   readonly segments: Segments;
   readonly resident: ResidentTail;
+  readonly failed: (trouble: DiskTrouble) => void;
   /** The store of a sealed segment does not hold what it must. */
   readonly damaged: (segment: Segment, fault: Fault) => void;
   /** The place before the log's first entry as of now. */
@@ -71,7 +72,7 @@ const PROBE_BYTES = 4096;
 
 export class Reader {
   readonly #parts: ReaderParts;
-  readonly #indexes = new SealedIndexes();
+  readonly #indexes: SealedIndexes;
   readonly #lookup: Lookup;
   readonly #inFlight = new Set<Watch>();
   readonly #waiting: ReadRequest[] = [];
@@ -80,6 +81,7 @@ export class Reader {
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
+    this.#indexes = new SealedIndexes(parts.failed);
     this.#lookup = new Lookup({ ...parts, indexes: this.#indexes });
   }
 

@@ -1,6 +1,6 @@
-// The seal of a segment: what its store holds, said once nothing of it will change any more, so that
-// the next opening need not read it. Owns layout, writing and reading back; whether a seal may be
-// trusted is store-recovery.ts. It is a file of its own: what was acknowledged is never written
+// The seal of a segment: what its store holds, said once nothing of it will change any more, so
+// that the next opening need not read it. Owns layout, writing and reading back; whether a seal may
+// be believed is store-recovery.ts. It is a file of its own: what was acknowledged is never written
 // again. One that is missing, torn or rotten costs a scan of its store and nothing else.
 //
 //   0   8  "CAIRNSEA"                  64   8  offset after its last record

@@ -41,7 +41,13 @@ export class SealedIndexes {
   readonly #blocks = new Map<string, Uint8Array>();
   readonly #hints = new Map<LogIndex, Position>();
   readonly #turnstile = new Turnstile();
+  readonly #failed: (trouble: DiskTrouble) => void;
   #rebuilt = 0;
+
+  /** `failed` hears when the disk refuses what is written here. */
+  constructor(failed: (trouble: DiskTrouble) => void) {
+    this.#failed = failed;
+  }
 
   /** Segments go or come back: nothing that was read of them counts. */
   forget(): void {
@@ -143,10 +149,15 @@ export class SealedIndexes {
       const table = yield* tableOf(segment);
       const file = segment.indexName;
       const parts = [table.used.slice()];
-      yield* perform(
-        { kind: "write-at", file, position: 0 as Position, parts },
-        { kind: "sync", file },
-      );
+      try {
+        yield* perform(
+          { kind: "write-at", file, position: 0 as Position, parts },
+          { kind: "sync", file },
+        );
+      } catch (thrown) {
+        if (thrown instanceof DiskTrouble) this.#failed(thrown);
+        throw thrown;
+      }
       this.#rebuilt++;
       this.forget();
     } finally {

@@ -75,8 +75,8 @@ export function* sealIndex(segment: Segment): Flow<void> {
 }
 
 /**
- * Takes back a making of both files, and of `others`, that was cut short; what exists of them cannot
- * come back.
+ * Takes back a making of both files, and of `others`, that was cut short; what exists of them
+ * cannot come back.
  */
 export function* removeUnfinished(segment: Segment, others: readonly string[] = []): Flow<void> {
   const [listed] = yield* perform({ kind: "list" });
