@@ -105,7 +105,6 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #sayPoisoned: Fault | null = null;
   #sayClosed = false;
   #sayRoom: LogRoom | null = null;
-  #sayDamaged: Damage | null = null;
   #refusedReads: LogRead[] = [];
   #refusedBases: LogBase[] = [];
 
@@ -176,7 +175,6 @@ export class Log implements Machine<LogEvent, LogOutput> {
       rolled: writer?.takeRolled() ?? null,
       trimmed: base === null ? null : { base },
       room: this.#sayRoom,
-      damaged: this.#sayDamaged,
       bases: [...(upkeep?.takeBases() ?? []), ...this.#refusedBases],
       closed: this.#sayClosed,
     };
@@ -187,7 +185,6 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#sayPoisoned = null;
     this.#sayClosed = false;
     this.#sayRoom = null;
-    this.#sayDamaged = null;
     return isSilent(output) ? null : output;
   }
 
@@ -315,8 +312,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #foundDamage(segment: Segment, fault: Fault): void {
     if (fault.code !== "damaged" || this.#state !== "open") return;
     const { file, position, what } = fault;
+    const damage: Damage = { file, position, what, index: segment.baseIndex };
     const say = () => {
-      this.#sayDamaged ??= { file, position, what, index: segment.baseIndex };
+      if (this.#state === "open") this.#refuse({ kind: "damaged", damage });
     };
     const flow = function* (): Flow<void> {
       yield* breakSeal(segment);
@@ -530,7 +528,6 @@ function isSilent(output: LogOutput): boolean {
     output.trimmed === null &&
     output.bases.length === 0 &&
     output.room === null &&
-    output.damaged === null &&
     !output.closed
   );
 }

@@ -106,15 +106,14 @@ export interface LogOutput {
   readonly persisted: WriteId | null;
   readonly reads: readonly LogRead[];
   readonly opened: LogOpened | null;
-  /** Why the directory cannot be used; the machine does nothing more. */
+  /**
+   * Why the directory cannot be used; the machine does nothing more. While it is open: a read found
+   * Why the directory cannot be used; the machine does nothing more. While it is open: a read has
+   * found that acknowledged entries of a sealed segment are damaged. Its seal is gone by then, so the
+   * next opening says the same; a node must not go on as if it had them.
   readonly refused: OpenRefusal | null;
   /** A write or sync failed: nothing more becomes durable until a restart. */
   readonly poisoned: Fault | null;
-  /**
-   * What was acknowledged cannot be read any more, found by a read of a sealed segment: the node
-   * must not go on as if it had it. Its seal is gone, so the next opening refuses the directory.
-   */
-  readonly damaged: Damage | null;
   /** A segment was sealed, and ends here: the place for a checkpoint. Null when none was. */
   readonly rolled: LogPoint | null;
   /** The log begins after this place now, after any crash too; null when it did not move. */

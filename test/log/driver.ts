@@ -13,7 +13,7 @@ import {
   type LogWrite,
   pointAfter,
 } from "../../src/base/entry.ts";
-import type { Damage, Fault } from "../../src/base/faults.ts";
+import type { Fault } from "../../src/base/faults.ts";
 import type {
   Instant,
   LogIndex,
@@ -113,7 +113,6 @@ export class LogDriver {
   refused: OpenRefusal | null = null;
   poisoned: Fault | null = null;
   closed = false;
-  damaged: Damage | null = null;
   /** As told, one after another. */
   readonly rooms: LogRoom[] = [];
   now = 0 as Instant;
@@ -156,7 +155,6 @@ export class LogDriver {
     this.refused ??= output.refused;
     this.poisoned ??= output.poisoned;
     this.closed ||= output.closed;
-    this.damaged ??= output.damaged;
     if (output.room !== null) this.rooms.push(output.room);
     if (output.rolled !== null) this.boundaries.push(output.rolled);
     if (output.trimmed !== null) this.trimmed.push(output.trimmed.base);

@@ -218,7 +218,7 @@ describe("an index file of a sealed segment that says anything", () => {
     expect(driver.poisoned).toBeNull();
     expect(driver.entriesFrom(1, 1)).toEqual(ENTRIES.slice(0, 1));
     // The node is told, and no seal vouches for the segment when the directory is opened again.
-    expect(driver.damaged).toMatchObject({ file });
+    expect(driver.refused).toMatchObject({ kind: "damaged", damage: { file } });
     const again = reopened(driver.disk.killImage(), SMALL);
     expect(again.refused).toMatchObject({ kind: "damaged", damage: { file } });
   });
