@@ -107,10 +107,10 @@ export interface LogOutput {
   readonly reads: readonly LogRead[];
   readonly opened: LogOpened | null;
   /**
-   * Why the directory cannot be used; the machine does nothing more. While it is open: a read found
    * Why the directory cannot be used; the machine does nothing more. While it is open: a read has
-   * found that acknowledged entries of a sealed segment are damaged. Its seal is gone by then, so the
-   * next opening says the same; a node must not go on as if it had them.
+   * found that acknowledged entries of a sealed segment are damaged. Its seal is gone by then, so
+   * that the next opening says the same; a node must not go on as if it had them.
+   */
   readonly refused: OpenRefusal | null;
   /** A write or sync failed: nothing more becomes durable until a restart. */
   readonly poisoned: Fault | null;
