@@ -14,6 +14,7 @@ import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import { Audience } from "./audience.ts";
 import { Beyond } from "./beyond.ts";
+import { proveUnelectable } from "./checks/electable.ts";
 import { ClientPath } from "./client-path.ts";
 import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
 import { Digest } from "./digest.ts";
@@ -173,7 +174,7 @@ export class World implements Stage {
     const deadline = this.now + this.plan.settleMs * 1000;
     const look = () => {
       const fact = missing();
-      const excuse = this.#excuse();
+      const excuse = this.#excuse(this.now >= deadline);
       if (fact === null) then();
       else if (excuse !== null) {
         this.#audience.tell("excused", excuse);
@@ -189,13 +190,19 @@ export class World implements Stage {
     look();
   }
 
-  /** The proof that the cluster cannot recover: too few are left of it. */
-  #excuse(): string | null {
+  /**
+   * The proof that the cluster cannot recover: too few are left of it; or, where it had all its
+   * time, those that are left are not enough for the membership they have come to.
+   */
+  #excuse(isLate: boolean): string | null {
     const lost = this.#computers.filter(({ isLost }) => isLost);
     const outside = this.#computers.filter(({ isLost, isOutside }) => isOutside && !isLost);
     const left = this.#computers.length - lost.length - outside.length;
     const quorum = Math.floor(this.#computers.length / 2) + 1;
-    if (left >= quorum) return null;
+    if (left >= quorum) {
+      const isLeft = ({ isLost, isOutside }: SimComputer) => !isLost && !isOutside;
+      return isLate ? proveUnelectable(this.#computers.filter(isLeft)) : null;
+    }
     const name = (computers: readonly SimComputer[]) => computers.map(({ name }) => name).join(" ");
     return `${name(lost)} damaged and ${name(outside)} failed for ever leave ${left}, and a quorum is ${quorum}`;
   }
