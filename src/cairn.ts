@@ -9,6 +9,7 @@ export type {
   CommitCursorOptions,
   ConnectOptions,
   Cursor,
+  MembershipChange,
   ProducerCounts,
   ReadCursorOptions,
   ReadOptions,

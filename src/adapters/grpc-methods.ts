@@ -2,8 +2,11 @@
 // bytes, cancellation and back-pressure passed on. Decides nothing; the service does.
 
 import type { sendUnaryData } from "@grpc/grpc-js";
+import type { MembershipChange } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import {
+  decodeChange,
+  decodeTransferRequest,
   decodeTrimRequest,
   encodeStatusResponse,
   encodeTrimResponse,
@@ -114,6 +117,16 @@ export function adminV1Methods({ admin }: LogService): ServedMethods {
           leader: status.leader ?? "",
           members: status.members.map(({ id, ...rest }) => ({ name: id, ...rest })),
         }),
+    ),
+    "/cairn.v1.Admin/ChangeMembership": unary(
+      decodeChange,
+      (caller, change) => admin.change(caller, change as MembershipChange),
+      () => Buffer.alloc(0),
+    ),
+    "/cairn.v1.Admin/TransferLeadership": unary(
+      decodeTransferRequest,
+      (caller, to) => admin.transfer(caller, to),
+      () => Buffer.alloc(0),
     ),
     "/cairn.v1.Admin/Trim": unary(
       decodeTrimRequest,

@@ -221,15 +221,52 @@ function addAdmin(root: Command): void {
     .command("admin")
     .summary("change the cluster as a whole")
     .description("Change the cluster as a whole; each act needs the action `admin`.");
+  addMembershipActs(admin);
   withCluster(
     admin
       .command("trim <BEFORE>")
-      .summary("take away the records before an offset")
+      .summary("take away older records")
       .description("Take the records before the offset BEFORE away from every reader.")
       .option("--json", "one JSON object"),
   )
     .addHelpText("after", "\nExample:\n  npx cairn admin trim 100000")
     .action(async (before, flags) => (await import("./admin.ts")).runTrim(before, flags));
+}
+
+/** One act of `cairn admin` that changes who the members are, or who leads. */
+function act(admin: Command, usage: string, what: string, example: string): Command {
+  const brief = `${what.charAt(0).toLowerCase()}${what.slice(1).replace(/[.;].*$/, "")}`;
+  return withCluster(
+    admin.command(usage).summary(brief).description(what).option("--json", "one JSON object"),
+  ).addHelpText("after", `\nExample:\n  npx cairn admin ${example}`);
+}
+
+const ACTS_BY_NAME = {
+  remove: "Remove a member.",
+  promote: "Make a learner vote.",
+  demote: "Make a voter a learner.",
+} as const;
+
+function addMembershipActs(admin: Command): void {
+  const module = () => import("./admin.ts");
+  const added = "Add a member; waits until it has caught up.";
+  act(admin, "add <NAME> <ADDRESS>", added, "add n4 10.0.0.4:8400")
+    .option("--learner", "it receives the log and does not vote")
+    .action(async (name, address, flags) => (await module()).runAdd(name, address, flags));
+  for (const [kind, what] of Object.entries(ACTS_BY_NAME)) {
+    act(admin, `${kind} <NAME>`, what, `${kind} n4`).action(async (name, flags) =>
+      (await module()).runByName(kind as keyof typeof ACTS_BY_NAME, name, flags),
+    );
+  }
+  const replaced = "Replace a member by another; the same name for one that was wiped.";
+  const example = "replace n3 n3 10.0.0.3:8400";
+  act(admin, "replace <NAME> <WITH> <ADDRESS>", replaced, example).action(
+    async (name, withName, address, flags) =>
+      (await module()).runReplace([name, withName, address], flags),
+  );
+  act(admin, "transfer [NAME]", "Make another voter lead.", "transfer n2").action(
+    async (name, flags) => (await module()).runTransfer(name, flags),
+  );
 }
 
 function addMembers(root: Command): void {

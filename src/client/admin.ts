@@ -1,9 +1,12 @@
 // Calls of the Admin service for callers of the client. Owns no routes and no retries.
 
 import {
+  type AdminChange,
   type AdminStatus,
   decodeStatusResponse,
   decodeTrimResponse,
+  encodeChange,
+  encodeTransferRequest,
   encodeTrimRequest,
 } from "../proto/cairn-admin.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
@@ -17,6 +20,41 @@ export function statusCall(signal: AbortSignal | undefined): CursorCall<AdminSta
     isRepeatable: true,
     attempt: (channel, timeoutMs) =>
       channel.call("/cairn.v1.Admin/Status", EMPTY_MESSAGE, decodeStatusResponse, timeoutMs),
+  };
+}
+
+/** How long one change may take: a new member catches up meanwhile. */
+const CHANGE_TIMEOUT_MS = 600_000;
+
+/** What is done already is done: it may be repeated. */
+export function changeCall(
+  change: AdminChange,
+  signal: AbortSignal | undefined,
+): CursorCall<undefined> {
+  return adminCall("ChangeMembership", encodeChange(change), signal);
+}
+
+/** To nobody in particular it is not the same twice: leadership would go on and on. */
+export function transferCall(
+  to: string | null,
+  signal: AbortSignal | undefined,
+): CursorCall<undefined> {
+  const call = adminCall("TransferLeadership", encodeTransferRequest(to ?? ""), signal);
+  return { ...call, isRepeatable: to !== null };
+}
+
+function adminCall(
+  method: string,
+  request: Buffer,
+  signal: AbortSignal | undefined,
+): CursorCall<undefined> {
+  const nothing = () => undefined;
+  return {
+    signal,
+    leader: true,
+    isRepeatable: true,
+    attempt: (channel) =>
+      channel.call(`/cairn.v1.Admin/${method}`, request, nothing, CHANGE_TIMEOUT_MS),
   };
 }
 

@@ -3,12 +3,15 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NewRecord, RecordHeader } from "../base/record-batch.ts";
-import type { AdminStatus as ServerStatus } from "../proto/cairn-admin.ts";
+import type {
+  AdminChange as MembershipChange,
+  AdminStatus as ServerStatus,
+} from "../proto/cairn-admin.ts";
 import type { Cursor } from "../proto/cairn-cursors.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 
-import { statusCall, trimCall } from "./admin.ts";
+import { changeCall, statusCall, transferCall, trimCall } from "./admin.ts";
 import type { Channel, CredentialsSource } from "./channel.ts";
 import {
   type CommitCursorOptions,
@@ -31,7 +34,10 @@ import {
 import { type ReadRecord, readRecords } from "./reader.ts";
 import { type Pause, type Route, Routes } from "./routes.ts";
 
-export type { AdminStatus as ServerStatus } from "../proto/cairn-admin.ts";
+export type {
+  AdminChange as MembershipChange,
+  AdminStatus as ServerStatus,
+} from "../proto/cairn-admin.ts";
 export type { Cursor } from "../proto/cairn-cursors.ts";
 export type { ClientCredentials, CredentialsSource } from "./channel.ts";
 export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
@@ -208,6 +214,25 @@ export class CairnClient {
    */
   trim(before: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     return this.#call(trimCall(before, options.signal));
+  }
+
+  /**
+   * Changes who the members are; resolves once the whole change is committed, which for an addition
+   * is when the new member has caught up. Rejects with "change-refused" and the reason. Needs the
+   * action `admin`.
+   */
+  changeMembership(
+    change: MembershipChange,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#call(changeCall(change, options.signal));
+  }
+
+  /** Makes another voter lead, the most caught up when `to` is absent. */
+  transferLeadership(
+    options: { readonly to?: string; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#call(transferCall(options.to ?? null, options.signal));
   }
 
   /** The state of one of the servers: of the given one, when the client has one address only. */

@@ -1,11 +1,16 @@
 // The messages of proto/cairn/v1/admin.proto: their shapes and their bytes, for both ends.
 
-import { encodeFields, type Malformed, MessageReader } from "./fields.ts";
+import { MEMBERS_MAX } from "../base/membership.ts";
+import { encodeFields, Malformed, MessageReader } from "./fields.ts";
 
 export interface AdminMember {
   readonly name: string;
   readonly address: string;
   readonly isLeader: boolean;
+  readonly instance: string;
+  readonly standing: string;
+  readonly lag: number | null;
+  readonly answersAs: string | null;
 }
 
 /** What a member says of itself; admin.proto tells what each means. */
@@ -26,11 +31,15 @@ export interface AdminStatus {
 }
 
 export function encodeStatusResponse(status: AdminStatus): Buffer {
-  const members = status.members.map(({ name, address, isLeader }) => {
+  const members = status.members.map(({ name, address, isLeader, ...rest }) => {
     const member = encodeFields([
       [1, name],
       [2, address],
       [3, isLeader ? 1 : 0],
+      [4, rest.instance],
+      [5, rest.standing],
+      [6, rest.lag, true],
+      [7, rest.answersAs, true],
     ]);
     return [12, member, true] as const;
   });
@@ -87,15 +96,139 @@ export function decodeStatusResponse(bytes: Uint8Array): AdminStatus | Malformed
 }
 
 function readMember(reader: MessageReader): AdminMember {
-  const fields = reader.message("Member", [0x0a, 0x12, 0x18]);
-  let [name, address, isLeader] = ["", "", false];
+  const fields = reader.message("Member", [0x0a, 0x12, 0x18, 0x22, 0x2a, 0x30, 0x3a]);
+  let [name, address, isLeader, instance, standing] = ["", "", false, "", ""];
+  let lag: number | null = null;
+  let answersAs: string | null = null;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === 0x0a) name = fields.string();
     else if (tag === 0x12) address = fields.string();
-    else isLeader = fields.bool();
+    else if (tag === 0x18) isLeader = fields.bool();
+    else if (tag === 0x22) instance = fields.string();
+    else if (tag === 0x2a) standing = fields.string();
+    else if (tag === 0x30) lag = fields.uint();
+    else answersAs = fields.string();
   }
   reader.close(fields);
-  return { name, address, isLeader };
+  return { name, address, isLeader, instance, standing, lag, answersAs };
+}
+
+/** One change of who the members are; admin.proto tells what each means. */
+export type AdminChange =
+  | {
+      readonly kind: "add";
+      readonly name: string;
+      readonly address: string;
+      readonly asVoter: boolean;
+    }
+  | { readonly kind: "remove" | "promote" | "demote"; readonly name: string }
+  | {
+      readonly kind: "replace";
+      readonly name: string;
+      readonly withName: string;
+      readonly withAddress: string;
+    }
+  | {
+      readonly kind: "set";
+      readonly voters: readonly string[];
+      readonly learners: readonly string[];
+    };
+
+const BY_NAME = ["remove", "promote", "demote"] as const;
+
+export function encodeChange(change: AdminChange): Buffer {
+  switch (change.kind) {
+    case "add": {
+      const { name, address, asVoter } = change;
+      const added = encodeFields([
+        [1, name],
+        [2, address],
+        [3, asVoter ? 0 : 1],
+      ]);
+      return encodeFields([[1, added, true]]);
+    }
+    case "replace": {
+      const { name, withName, withAddress } = change;
+      const replaced = encodeFields([
+        [1, name],
+        [2, withName],
+        [3, withAddress],
+      ]);
+      return encodeFields([[5, replaced, true]]);
+    }
+    case "set": {
+      const { voters, learners } = change;
+      const members = encodeFields([
+        ...voters.map((name) => [1, name, true] as const),
+        ...learners.map((name) => [2, name, true] as const),
+      ]);
+      return encodeFields([[6, members, true]]);
+    }
+    default:
+      return encodeFields([[2 + BY_NAME.indexOf(change.kind), change.name, true]]);
+  }
+}
+
+export function decodeChange(bytes: Uint8Array): AdminChange | Malformed {
+  const known = [0x0a, 0x12, 0x1a, 0x22, 0x2a, 0x32];
+  const reader = MessageReader.over("ChangeMembershipRequest", bytes, known);
+  let change: AdminChange | null = null;
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x0a) change = readAddition(reader);
+    else if (tag === 0x2a) change = readReplacement(reader);
+    else if (tag === 0x32) change = readMembers(reader);
+    else change = { kind: BY_NAME[(tag >> 3) - 2] ?? "remove", name: reader.string() };
+  }
+  if (change === null) reader.refuse("exactly one change is needed");
+  return reader.malformed ?? change ?? new Malformed("no change");
+}
+
+function readAddition(reader: MessageReader): AdminChange {
+  const fields = reader.message("AddMember", [0x0a, 0x12, 0x18]);
+  let [name, address, asVoter] = ["", "", true];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) name = fields.string();
+    else if (tag === 0x12) address = fields.string();
+    else asVoter = !fields.bool();
+  }
+  reader.close(fields);
+  return { kind: "add", name, address, asVoter };
+}
+
+function readReplacement(reader: MessageReader): AdminChange {
+  const fields = reader.message("ReplaceMember", [0x0a, 0x12, 0x1a]);
+  let [name, withName, withAddress] = ["", "", ""];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) name = fields.string();
+    else if (tag === 0x12) withName = fields.string();
+    else withAddress = fields.string();
+  }
+  reader.close(fields);
+  return { kind: "replace", name, withName, withAddress };
+}
+
+function readMembers(reader: MessageReader): AdminChange {
+  const fields = reader.message("SetMembers", [0x0a, 0x12]);
+  const voters: string[] = [];
+  const learners: string[] = [];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    (tag === 0x0a ? voters : learners).push(fields.string());
+    if (voters.length + learners.length > MEMBERS_MAX) fields.refuse("too many members");
+  }
+  reader.close(fields);
+  return { kind: "set", voters, learners };
+}
+
+/** `to` empty: whoever is the most caught up. */
+export function encodeTransferRequest(to: string): Buffer {
+  return encodeFields([[1, to]]);
+}
+
+export function decodeTransferRequest(bytes: Uint8Array): string | Malformed {
+  const reader = MessageReader.over("TransferLeadershipRequest", bytes, [0x0a]);
+  let to = "";
+  while (reader.next() !== 0) to = reader.string();
+  return reader.malformed ?? to;
 }
 
 export function encodeTrimRequest(before: number): Buffer {

@@ -55,6 +55,8 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Log/DeleteCursor": DESCRIBE,
   "/cairn.v1.Log/Fence": PRODUCE,
   "/cairn.v1.Admin/Status": DESCRIBE,
+  "/cairn.v1.Admin/ChangeMembership": ADMIN,
+  "/cairn.v1.Admin/TransferLeadership": ADMIN,
   "/cairn.v1.Admin/Trim": ADMIN,
   "POST /": PRODUCE,
   "GET /": CONSUME,

@@ -2,17 +2,18 @@
 // the action `admin`, and the access table's audit line. Owns no request ids and no encoding:
 // log-service.ts gives it the questions it asks of the node.
 
-import type { Answer, NodeStatus } from "../base/client.ts";
+import type { Answer, ClientRequest, MembershipChange, NodeStatus } from "../base/client.ts";
 import { controlDraft } from "../base/control.ts";
 import type { Draft } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import type { Offset, WallMs } from "../base/ids.ts";
+import type { NodeId, Offset, RequestId, WallMs } from "../base/ids.ts";
 import { ADMIN, DESCRIBE, type Need } from "./access.ts";
 import type { Caller } from "./caller.ts";
 import type { ControlConditions } from "./cursor-requests.ts";
 
 export type StatusAnswer = { readonly kind: "status"; readonly status: NodeStatus };
 export type Trimmed = { readonly kind: "trimmed"; readonly startOffset: number };
+export type Done = { readonly kind: "done" };
 type Faulted = { readonly kind: "fault"; readonly fault: Fault };
 
 /** What this asks of the rest of the service. */
@@ -21,6 +22,8 @@ export interface AdminQuestions {
   wall(): WallMs;
   append(caller: Caller, draft: Draft, conditions: ControlConditions): Promise<Answer>;
   status(): NodeStatus | null;
+  /** A request that may take as long as a member needs to catch up. */
+  ask(caller: Caller, make: (requestId: RequestId) => ClientRequest): Promise<Answer>;
 }
 
 export class AdminRequests {
@@ -36,6 +39,31 @@ export class AdminRequests {
     const status = this.#ask.status();
     if (status !== null) return { kind: "status", status };
     return { kind: "fault", fault: { code: "not-serving", state: "opening" } };
+  }
+
+  /** Answered once the whole change is committed. */
+  change(caller: Caller, change: MembershipChange): Promise<Done | Faulted> {
+    return this.#done(caller, (requestId) => ({ kind: "change-membership", requestId, change }));
+  }
+
+  /** `to` empty: whoever is the most caught up. */
+  transfer(caller: Caller, to: string): Promise<Done | Faulted> {
+    const name = to === "" ? null : (to as NodeId);
+    return this.#done(caller, (requestId) => {
+      return { kind: "transfer-leadership", requestId, to: name };
+    });
+  }
+
+  async #done(
+    caller: Caller,
+    make: (requestId: RequestId) => ClientRequest,
+  ): Promise<Done | Faulted> {
+    const refused = this.#ask.refusal(caller, ADMIN);
+    if (refused !== null) return { kind: "fault", fault: refused };
+    const answer = await this.#ask.ask(caller, make);
+    if (answer.kind === "done") return answer;
+    if (answer.kind === "fault") return answer;
+    return { kind: "fault", fault: { code: "not-serving", state: "stopping" } };
   }
 
   /** Records before `before` are gone for every reader once this is answered. */

@@ -87,6 +87,9 @@ export interface LogServicePorts {
   readonly telemetry: Telemetry;
 }
 
+/** A new member may have much to catch up with; the caller's own deadline is usually shorter. */
+const CHANGE_PATIENCE: Micros = millis(3_600_000);
+
 export class LogService implements Clients {
   readonly #options: LogServiceOptions;
   readonly #access: Access;
@@ -133,7 +136,15 @@ export class LogService implements Clients {
         }),
       freshen: (caller, consistency) => this.#batchReads.freshen(caller, consistency),
     });
-    this.admin = new AdminRequests({ ...controls, status: () => this.#host?.status() ?? null });
+    this.admin = new AdminRequests({
+      ...controls,
+      status: () => this.#host?.status() ?? null,
+      ask: (caller, make) =>
+        new Promise((resolve) => {
+          const patience = after(this.#clock.now(), CHANGE_PATIENCE);
+          this.#ask(caller, make(this.#inFlight.nextId()), patience, resolve);
+        }),
+    });
   }
 
   /** The node comes after the service, whose `answer` is one of its ports. */

@@ -90,6 +90,25 @@ describe("an operator", () => {
     expect(members.map(({ name }) => name).sort()).toEqual(["n1", "n2", "n3"]);
   });
 
+  test("hands leadership to another member, and the cluster serves on", async () => {
+    const leaderNow = async () => {
+      const { stdout } = await cairn(["status", "--json"], options);
+      const members = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      return String(members.find(({ role }) => role === "leader")?.name);
+    };
+    const before = await leaderNow();
+    const other = ["n1", "n2", "n3"].find((name) => name !== before) ?? "";
+    const moved = await cairn(["admin", "transfer", other], options);
+    expect(moved).toMatchObject({ code: 0, stdout: `leadership went to ${other}\n` });
+    expect(await leaderNow()).toBe(other);
+    const refused = await cairn(["admin", "remove", "n9"], options);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("change-refused");
+  });
+
   test("reads the last records only", async () => {
     const last = await cairn(["tail", "-n", "2"], options);
     expect(last).toMatchObject({ code: 0, stdout: "\nlast, without a newline" });

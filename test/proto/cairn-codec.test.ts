@@ -6,11 +6,16 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeBatch } from "../../src/base/record-batch.ts";
 import {
+  type AdminChange,
   type AdminStatus,
+  decodeChange,
   decodeStatusResponse,
+  decodeTransferRequest,
   decodeTrimRequest,
   decodeTrimResponse,
+  encodeChange,
   encodeStatusResponse,
+  encodeTransferRequest,
   encodeTrimRequest,
   encodeTrimResponse,
 } from "../../src/proto/cairn-admin.ts";
@@ -247,6 +252,15 @@ describe("cairn.v1 cursors", () => {
 });
 
 describe("cairn.v1.Admin", () => {
+  const members = fc.record({
+    name: texts,
+    address: texts,
+    isLeader: fc.boolean(),
+    instance: texts,
+    standing: texts,
+    lag: fc.option(offsets),
+    answersAs: fc.option(texts),
+  });
   const statuses: fc.Arbitrary<AdminStatus> = fc.record({
     name: texts,
     clusterId: texts,
@@ -259,9 +273,7 @@ describe("cairn.v1.Admin", () => {
     durableIndex: offsets,
     startOffset: offsets,
     endOffset: offsets,
-    members: fc.array(fc.record({ name: texts, address: texts, isLeader: fc.boolean() }), {
-      maxLength: 4,
-    }),
+    members: fc.array(members, { maxLength: 4 }),
   });
 
   test("a member's state reads the same on both sides", () => {
@@ -270,10 +282,75 @@ describe("cairn.v1.Admin", () => {
       fc.property(statuses, (status) => {
         const bytes = encodeStatusResponse(status);
         const read = type.toObject(type.decode(bytes), { longs: Number, defaults: true });
-        expect(read).toEqual({ ...status, members: status.members });
-        expect(
-          decodeStatusResponse(theirBytes("cairn.v1.StatusResponse", status as never)),
-        ).toEqual(status);
+        const brief = (rows: readonly object[]) =>
+          rows.map((row) =>
+            Object.fromEntries(Object.entries(row).filter(([, is]) => is !== null)),
+          );
+        const optional = { lag: 0, answersAs: "" };
+        const shown = (read["members"] as Record<string, unknown>[]).map((row) => row);
+        expect({ ...read, members: shown.length }).toEqual({
+          ...status,
+          members: status.members.length,
+        });
+        expect(shown.map((row) => ({ ...optional, ...row }))).toEqual(
+          brief(status.members).map((row) => ({ ...optional, ...row })),
+        );
+        const theirs = { ...status, members: brief(status.members) };
+        expect(decodeStatusResponse(theirBytes("cairn.v1.StatusResponse", theirs))).toEqual(status);
+      }),
+    );
+  });
+
+  test("a change of membership reads the same on both sides", () => {
+    const changes = fc.oneof(
+      fc.record({
+        kind: fc.constant("add" as const),
+        name: texts,
+        address: texts,
+        asVoter: fc.boolean(),
+      }),
+      fc.record({ kind: fc.constantFrom("remove", "promote", "demote"), name: texts }),
+      fc.record({
+        kind: fc.constant("replace" as const),
+        name: texts,
+        withName: texts,
+        withAddress: texts,
+      }),
+      fc.record({
+        kind: fc.constant("set" as const),
+        voters: fc.array(texts, { maxLength: 3 }),
+        learners: fc.array(texts, { maxLength: 3 }),
+      }),
+    ) as fc.Arbitrary<AdminChange>;
+    const theirChange = (change: AdminChange) => {
+      const { kind, ...rest } = change;
+      if (change.kind === "add") {
+        const { name, address, asVoter } = change;
+        return { add: { name, address, asLearner: !asVoter } };
+      }
+      return { [kind]: "name" in rest && Object.keys(rest).length === 1 ? rest.name : rest };
+    };
+    const type = messageType("cairn.v1.ChangeMembershipRequest");
+    fc.assert(
+      fc.property(changes, (change) => {
+        const read = type.toObject(type.decode(encodeChange(change)), { defaults: true });
+        expect(read).toEqual(theirChange(change));
+        const theirs = theirBytes("cairn.v1.ChangeMembershipRequest", theirChange(change));
+        expect(decodeChange(theirs)).toEqual(change);
+      }),
+    );
+  });
+
+  test("a request for no change at all is refused", () => {
+    expect(decodeChange(new Uint8Array(0))).toBeInstanceOf(Malformed);
+  });
+
+  test("a transfer reads the same on both sides", () => {
+    fc.assert(
+      fc.property(texts, (to) => {
+        const asked = theirReading("cairn.v1.TransferLeadershipRequest", encodeTransferRequest(to));
+        expect(asked["to"] ?? "").toBe(to);
+        expect(decodeTransferRequest(encodeTransferRequest(to))).toBe(to);
       }),
     );
   });
@@ -303,6 +380,8 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeStatusResponse,
   decodeTrimRequest,
   decodeTrimResponse,
+  decodeChange,
+  decodeTransferRequest,
   decodeCursorsRequest: (bytes) => decodeCursorsRequest("FetchCursorRequest", bytes),
 };
 

@@ -80,6 +80,8 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Log/Fence": [{ token: "w" }, TO_PRODUCE],
   "/cairn.v1.Log/CheckTail": [{}, TO_DESCRIBE],
   "/cairn.v1.Admin/Status": [{}, TO_DESCRIBE],
+  "/cairn.v1.Admin/ChangeMembership": [{ remove: "nobody" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/TransferLeadership": [{ to: "n1" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
 };
 

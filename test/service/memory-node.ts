@@ -198,6 +198,12 @@ export class MemoryNode implements NodeHost {
         this.#clients.answer({ kind: "cursors", requestId, cursors: this.#cluster.cursors(names) });
         return;
       }
+      case "change-membership":
+      case "transfer-leadership": {
+        const { requestId } = request;
+        this.#perhaps(requestId, () => ({ kind: "done", requestId }));
+        return;
+      }
       case "fetch":
         this.#fetch(request);
         return;
