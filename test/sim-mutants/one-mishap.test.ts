@@ -1,5 +1,5 @@
-// Troubles of the network that have a bug of their own: a plan with that one mishap and no other
-// tells the broken code from the sound one, so the mishap does what it says.
+// Troubles of networks and disks that have a bug of their own: a plan with that one mishap and no
+// other tells the broken code from the sound one, so the mishap does what it says.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -25,6 +25,17 @@ function planWith(mishaps: PlanDraft["mishaps"], network: PlanDraft["network"] =
     settleMs: 10_000,
   });
 }
+
+/** Stores are short and nothing is kept in memory: what is read is read from the disk. */
+function planOnDisks(mishaps: PlanDraft["mishaps"]): Plan {
+  const options = { segmentBytesMax: 4096, preallocateBytes: 0, cacheBytesMax: 0 };
+  return planOf({ ...planWith(mishaps), options });
+}
+
+/** A node that starts again and again, each time on what it has to read back. */
+const restarts = Array.from({ length: 60 }, (_, nth) => {
+  return { kind: "crash", node: 1, how: "process", atMs: 1500 + 50 * nth, downMs: 1 } as const;
+});
 
 const SEEDS = ["one", "two", "three", "four"];
 
@@ -59,6 +70,28 @@ const PLANS: Readonly<Record<string, { readonly mutant: string; readonly plan: P
   eviction: {
     mutant: "lost-append-not-asked-for",
     plan: planWith([], { transitFramesMax: 2, overflow: "newest", delayMeanMicros: 20_000 }),
+  },
+  misreads: {
+    mutant: "torn-tail-cut-at-first-sight",
+    plan: planOnDisks([
+      {
+        kind: "disk-error",
+        node: 1,
+        error: "misread",
+        failPerMille: 80,
+        atMs: 1500,
+        forMs: 3200,
+        restartMs: 1,
+      },
+      ...restarts,
+    ]),
+  },
+  "bit rot": {
+    mutant: "sector-checksum-ignored",
+    plan: planOnDisks([
+      { kind: "bit-rot", node: 1, file: "hard-state", bits: 64, atMs: 2000 },
+      { kind: "crash", node: 1, how: "process", atMs: 2500, downMs: 50 },
+    ]),
   },
 };
 
