@@ -89,6 +89,7 @@ export class Tally implements Observer {
     lost: 0,
   };
   #history: History | null = null;
+  readonly #lostAuditors = new Set<number>();
 
   get counts(): Counts {
     return { ...this.#counts, leaders: this.#termsLed.size };
@@ -132,8 +133,9 @@ export class Tally implements Observer {
     this.#counts.disksForgot++;
   }
 
-  diskLost(): void {
+  diskLost({ place }: Computer): void {
     this.#counts.disksLost++;
+    this.#lostAuditors.add(AUDITOR_BASE + place);
   }
 
   nodeLeftOutside(): void {
@@ -184,16 +186,19 @@ export class Tally implements Observer {
   }
 
   atEnd(): void {
-    if (this.#history !== null) this.#counts.lost = countLost(this.#history);
+    if (this.#history !== null) this.#counts.lost = countLost(this.#history, this.#lostAuditors);
   }
 }
 
-/** Acknowledged records that an auditor did not find on its node. */
-function countLost(history: History): number {
+/**
+ * Acknowledged records that an auditor did not find on its node; those count for nothing whose node
+ * found damage, perhaps while it was read.
+ */
+function countLost(history: History, excused: ReadonlySet<number>): number {
   const found = new Map<RecordId, number>();
   const auditors = new Set<number>();
   for (const { client, facts } of history.calls) {
-    if (client < AUDITOR_BASE || facts?.kind !== "read") continue;
+    if (client < AUDITOR_BASE || excused.has(client) || facts?.kind !== "read") continue;
     auditors.add(client);
     for (const { record } of facts.records) found.set(record, (found.get(record) ?? 0) + 1);
   }
