@@ -48,11 +48,13 @@ import type {
   LogRoom,
   LogStatus,
   OpenRefusal,
+  SegmentDigest,
 } from "./protocol.ts";
 import { Reader, type ReadRequest } from "./reader.ts";
 import { Refused } from "./refusal.ts";
 import { ResidentTail } from "./resident-tail.ts";
 import { type RetentionLimits, retentionOffset } from "./retention.ts";
+import { Scrub } from "./scrub.ts";
 import type { Segment } from "./segment.ts";
 import { breakSeal, sealIndex } from "./segment-files.ts";
 import { Segments } from "./segments.ts";
@@ -61,6 +63,7 @@ import type { TermRuns } from "./term-runs.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
+const NEVER_SCRUBBED = { passes: 0, bytes: 0, baseIndex: 1 as LogIndex, position: 0 };
 /** A full disk is tried again after so long. */
 const RETRY_AFTER = millis(100);
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
@@ -76,6 +79,7 @@ interface Opened {
   readonly reader: Reader;
   readonly upkeep: Upkeep;
   readonly space: Space;
+  readonly scrub: Scrub;
 }
 
 export class Log implements Machine<LogEvent, LogOutput> {
@@ -144,6 +148,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
       case "trim":
         if (this.#state === "open") this.#opened?.upkeep.trim(event.before);
         break;
+      case "scrub":
+        if (this.#state === "open") this.#opened?.scrub.advance(event.bytesMax);
+        break;
       case "read-base":
         this.#readBase(event.readId);
         break;
@@ -204,12 +211,23 @@ export class Log implements Machine<LogEvent, LogOutput> {
       room: this.#room,
       backlogBytes: opened?.writer.backlogBytes ?? 0,
       isReserved: opened?.space.isReserved ?? false,
+      scrub: opened?.scrub.status ?? NEVER_SCRUBBED,
     };
   }
 
   /** Whether there is room for more entries, as of now. */
   get room(): LogRoom {
     return this.#room;
+  }
+
+  /**
+   * The digest of the segment that ends at a boundary that `rolled` told; null when no sealed one
+   * does. A replica whose segments end elsewhere makes its own by reading the same entries.
+   */
+  segmentDigest(lastIndex: LogIndex): SegmentDigest | null {
+    const segment = this.#opened?.segments.endingWith(lastIndex) ?? null;
+    if (segment === null) return null;
+    return { firstIndex: segment.baseIndex, lastIndex, digest: segment.digest };
   }
 
   /**
@@ -286,7 +304,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const ends = { start: () => upkeep.start, end: () => this.#end };
     const damaged = (segment: Segment, fault: Fault) => this.#foundDamage(segment, fault);
     const reader: Reader = new Reader({ runner, segments, resident, failed, damaged, ...ends });
-    const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space };
+    const scrub = new Scrub({ runner, segments, damaged });
+    const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space, scrub };
     this.#opened = { directory, ...parts };
     this.#end = end;
     this.#term = hardState.current.hardState.term;

@@ -71,6 +71,11 @@ export type LogEvent =
    * as soon as a durable checkpoint lies between them and the offset. Given again after every open.
    */
   | { readonly kind: "trim"; readonly before: Offset }
+  /**
+   * Read about so many bytes more of sealed segments, to find rot while there are other copies. The
+   * host decides how often; progress is in the status, damage is told like that of a read.
+   */
+  | { readonly kind: "scrub"; readonly bytesMax: number }
   /** What a peer begins with that is too far behind; answered by one LogBase with this id. */
   | { readonly kind: "read-base"; readonly readId: number }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
@@ -107,9 +112,9 @@ export interface LogOutput {
   readonly reads: readonly LogRead[];
   readonly opened: LogOpened | null;
   /**
-   * Why the directory cannot be used; the machine does nothing more. While it is open: a read has
-   * found that acknowledged entries of a sealed segment are damaged. Its seal is gone by then, so
-   * that the next opening says the same; a node must not go on as if it had them.
+   * Why the directory cannot be used; the machine does nothing more. While it is open: a read or a
+   * scrub found that acknowledged entries of a sealed segment are damaged. Its seal is gone by then,
+   * so that the next opening says the same; a node must not go on as if it had them.
    */
   readonly refused: OpenRefusal | null;
   /** A write or sync failed: nothing more becomes durable until a restart. */
@@ -171,4 +176,23 @@ export interface LogStatus {
   readonly backlogBytes: number;
   /** Whether the reserve for a full disk is there. */
   readonly isReserved: boolean;
+  readonly scrub: ScrubStatus;
+}
+
+/** How far scrubbing has come. */
+export interface ScrubStatus {
+  /** Times that all sealed segments have been read. */
+  readonly passes: number;
+  /** Read since the start. */
+  readonly bytes: number;
+  /** Where it goes on: a segment, and a position in its store. */
+  readonly baseIndex: LogIndex;
+  readonly position: number;
+}
+
+/** What replicas have to agree on about a stretch of entries; src/log/digest.ts makes it. */
+export interface SegmentDigest {
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly digest: number;
 }

@@ -19,6 +19,7 @@ export class Segment {
   /** In memory while an entry of it may still be truncated; afterwards only in its file. */
   index = new IndexTable();
   #releasedCount: number | null = null;
+  #releasedDigest = NO_DIGEST;
   /** Whether a file says what it holds, so that the next opening need not read it. */
   isSealed = false;
   /** Of its entries, by term. */
@@ -58,10 +59,11 @@ export class Segment {
     return this.#releasedCount !== null;
   }
 
-  /** Gives up the index in memory; `count` where there never was one. */
-  release(count = this.count): void {
+  /** Gives up the index in memory; count and digest are a seal's where there never was one. */
+  release(count = this.count, digest = this.digest): void {
     assert(!this.index.mapped, "the active segment's index stays", this.baseIndex);
     this.#releasedCount = count;
+    this.#releasedDigest = digest;
     this.index = new IndexTable();
     this.#digests = [];
   }
@@ -100,9 +102,9 @@ export class Segment {
     this.end = end;
   }
 
-  /** Of all its entries, while their index is in memory. */
+  /** Of all its entries (digest.ts). */
   get digest(): number {
-    return this.#digests.at(-1) ?? NO_DIGEST;
+    return this.isReleased ? this.#releasedDigest : (this.#digests.at(-1) ?? NO_DIGEST);
   }
 
   /** What a seal says of it once it ends with `last`. */

@@ -101,6 +101,16 @@ export class Segments {
     }
   }
 
+  /** The first released segment that begins with `base` or later, or null. */
+  releasedFrom(base: LogIndex): Segment | null {
+    return this.#list.find((segment) => segment.isReleased && segment.baseIndex >= base) ?? null;
+  }
+
+  /** The sealed segment whose last entry is `lastIndex`, or null. */
+  endingWith(lastIndex: LogIndex): Segment | null {
+    return this.#list.slice(0, -1).find((segment) => segment.lastIndex === lastIndex) ?? null;
+  }
+
   has(segment: Segment): boolean {
     return this.#list.includes(segment);
   }

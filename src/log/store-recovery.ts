@@ -242,7 +242,7 @@ function isBelievable(facts: RecoveryFacts, seal: Seal, { before }: SegmentHeade
 
 function sealedSegment(facts: RecoveryFacts, seal: Seal): Recovered {
   const segment = new Segment(seal.before);
-  segment.release(seal.last.index - seal.before.index);
+  segment.release(seal.last.index - seal.before.index, seal.digest);
   segment.isSealed = true;
   noteSizes(facts, segment, seal.end);
   return { segment, point: seal.last, hardSequence: seal.hardSequence, scan: null };
