@@ -113,8 +113,8 @@ export interface LogOutput {
   readonly opened: LogOpened | null;
   /**
    * Why the directory cannot be used; the machine does nothing more. While it is open: a read or a
-   * scrub found that acknowledged entries of a sealed segment are damaged. Its seal is gone, so that
-   * the next opening says the same; a node must not go on as if it had them.
+   * scrub found that acknowledged entries of a sealed segment are damaged. The next opening will
+   * say the same; a node must not go on as if it had them.
    */
   readonly refused: OpenRefusal | null;
   /** A write or sync failed: nothing more becomes durable until a restart. */
