@@ -136,6 +136,8 @@ export interface MemberInfo {
   readonly standing: "voter" | "outgoing" | "learner" | "none";
   /** Entries it lacks, where this node leads; else null. */
   readonly lag: number | null;
+  /** Whether it can be spoken to, as far as the asked node can tell; that node itself can. */
+  readonly isUp: boolean;
   /** Another instance that answers in its place, because its directory was wiped; else null. */
   readonly answersAs: string | null;
 }

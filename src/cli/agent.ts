@@ -19,6 +19,7 @@ import { createNode } from "../node/create-node.ts";
 import type { NodeHost } from "../node/ports.ts";
 import type { Stopped } from "../node/protocol.ts";
 import { LogService } from "../service/log-service.ts";
+import { AgentDiscovery } from "./agent-discovery.ts";
 import { createLogger, LastTurns, Recorders } from "./agent-log.ts";
 import { AgentSecurity } from "./agent-security.ts";
 import { ClientFronts } from "./client-fronts.ts";
@@ -68,6 +69,8 @@ class Agent {
   readonly #lastTurns = new LastTurns();
   readonly #recording: RecordingWriter | null;
   readonly #stopped: Promise<Stopped>;
+  readonly #telemetry: PinoTelemetry;
+  #discovery: AgentDiscovery | null = null;
   #isEnding = false;
 
   constructor(config: AgentConfig, security: AgentSecurity, logger: Logger) {
@@ -75,6 +78,7 @@ class Agent {
     this.#security = security;
     this.#logger = logger;
     const telemetry = new PinoTelemetry(logger);
+    this.#telemetry = telemetry;
     const options = nodeOptionsOf(config);
     const { limits } = config;
     const seed = randomBytes(16).toString("hex");
@@ -145,8 +149,9 @@ class Agent {
       this.#logger.warn({ why }, "no-transport-security");
     }
     this.#host.start();
-    void this.#tellWhenServing();
-    const how = await Promise.race([asked.then(() => null), this.#stopped]);
+    const serving = this.#serve();
+    serving.catch(() => undefined); // Awaited below; until then nobody listens.
+    const how = await Promise.race([asked.then(() => null), serving, this.#stopped]);
     this.#isEnding = true;
     await this.#close(how);
   }
@@ -187,6 +192,24 @@ class Agent {
     return this.#host.status().state === "opening";
   }
 
+  /** Never resolves; rejects when this agent cannot serve as it was told to. */
+  async #serve(): Promise<never> {
+    await this.#tellWhenServing();
+    const { gossip } = this.#config;
+    if (gossip !== null && this.#host.status().state === "serving") {
+      const discovery = await AgentDiscovery.open(this.#config, gossip, {
+        host: this.#host,
+        clock: this.#clock,
+        telemetry: this.#telemetry,
+        change: (change) => this.#service.changeMembership(change),
+      });
+      this.#discovery = discovery;
+      // A stop that came while contacts were asked has found nothing to close.
+      if (this.#isEnding) await discovery.close();
+    }
+    return new Promise(() => undefined);
+  }
+
   async #tellWhenServing(): Promise<void> {
     while (this.#isOpening()) {
       await new Promise((resolve) => setTimeout(resolve, SERVING_LOOK_MS));
@@ -208,6 +231,7 @@ class Agent {
       process.exit(EXIT.failed);
     }, stopTimeoutMs);
     this.#security.close();
+    await this.#discovery?.close();
     this.#mux.stopListening();
     const graceMs = how === null ? stopTimeoutMs * GRACE_SHARE : 0;
     const begunMs = performance.now();
@@ -260,9 +284,12 @@ function refuseDirectory({ dataDir }: AgentConfig): (error: unknown) => never {
 }
 
 /** An empty directory becomes a cluster's beginning only when somebody said so. */
-function checkMayCreate({ dataDir, mayCreate }: AgentConfig): void {
-  if (mayCreate || readdirSync(dataDir).some((name) => !name.startsWith("."))) return;
-  const how = "--bootstrap begins a cluster of one, --peers names the members of a larger one";
+function checkMayCreate({ dataDir, mayCreate, gossip }: AgentConfig): void {
+  if (mayCreate || gossip !== null || readdirSync(dataDir).some((name) => !name.startsWith(".")))
+    return;
+  const how =
+    "--bootstrap begins a cluster of one, --peers names the members of a larger one, " +
+    "--start-join-addrs finds one";
   throw new CommandError(
     `data-dir: ${dataDir} is empty, and no cluster is named: ${how}`,
     EXIT.usage,

@@ -72,9 +72,7 @@ ${EXIT_CODES}`,
     );
   for (const { name, argument, help } of SETTINGS.values()) {
     const flag = argument === "" ? `--${name} [true|false]` : `--${name} <${argument}>`;
-    const option = new Option(flag, help);
-    if (name === "start-join-addrs") option.hideHelp();
-    agent.addOption(option);
+    agent.addOption(new Option(flag, help));
   }
   agent.action(async () => {
     const flags: Record<string, unknown> = {};

@@ -12,6 +12,7 @@ import { AUTHORITY_BASE, certificateFiles } from "./certificate-files.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import {
+  type BindAddress,
   clusterIdOf,
   environmentName,
   type PeerAddress,
@@ -34,8 +35,10 @@ export interface AgentConfig {
   readonly address: string;
   /** This node among them, sorted by id. */
   readonly members: readonly PeerAddress[];
-  /** Whether an empty data directory may become a cluster's first (`--bootstrap`, or a list). */
+  /** Whether an empty data directory may become a cluster's first without gossip. */
   readonly mayCreate: boolean;
+  /** Null: this node is found by its list alone. */
+  readonly gossip: GossipConfig | null;
   readonly listenHost: string;
   readonly listenPort: number;
   readonly serverTls: TlsFiles | null;
@@ -54,6 +57,17 @@ export interface AgentConfig {
   readonly autoReplaceWiped: boolean;
   readonly stopTimeoutMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** How this node finds the others by itself. */
+export interface GossipConfig {
+  /** host:port. */
+  readonly bindAddr: string;
+  readonly startJoinAddrs: readonly string[];
+  readonly bootstrap: boolean;
+  readonly expect: number | null;
+  /** After so many seconds a failed member is removed; null for never. */
+  readonly cleanupSeconds: number | null;
 }
 
 /** Names in the environment that begin with CAIRN_ and are not settings of an agent. */
@@ -207,13 +221,12 @@ export function loadAgentConfig(
 
 function fitTogether(gathered: Gathered): AgentConfig | null {
   const take = <T>(key: string) => gathered.take<T>(key);
-  take("start-join-addrs");
   const place = fitMembers(gathered);
   const certsDir = take<string>("certs-dir");
   const everything = certsDir === undefined || place === null ? null : filesIn(certsDir, place);
   const serverTls = fitTls(gathered, "server", everything);
   const peerTls = fitTls(gathered, "peer", everything);
-  if (place !== null && place.members.length > 1 && peerTls === null) {
+  if (place !== null && (place.members.length > 1 || place.gossip !== null) && peerTls === null) {
     gathered.refuse(
       "peer-tls-cert-file",
       "missing: members talk over mutual TLS only; make the files with `cairn certs`, name them with certs-dir",
@@ -250,7 +263,14 @@ function fitTogether(gathered: Gathered): AgentConfig | null {
 
 type Place = Pick<
   AgentConfig,
-  "nodeName" | "clusterId" | "address" | "members" | "mayCreate" | "listenHost" | "listenPort"
+  | "nodeName"
+  | "clusterId"
+  | "address"
+  | "members"
+  | "mayCreate"
+  | "gossip"
+  | "listenHost"
+  | "listenPort"
 >;
 
 /** Who this node is, who the others are, and where it listens. */
@@ -262,7 +282,7 @@ function fitMembers(gathered: Gathered): Place | null {
   const listed = gathered.take<PeerAddress[]>("peers");
   const bootstrap = gathered.take<boolean>("bootstrap") ?? false;
   const clusterId = gathered.take<string>("cluster-id");
-  const bindHost = gathered.take<string>("bind-addr")?.replace(/^\[|\]$/g, "");
+  const bind = gathered.take<BindAddress>("bind-addr");
   const rpcPort = gathered.take<number>("rpc-port");
   if (nodeName === undefined) return null;
   const own = listed?.find(({ id }) => id === nodeName);
@@ -278,21 +298,59 @@ function fitMembers(gathered: Gathered): Place | null {
     gathered.refuse("bootstrap", what);
   }
   const advertised = own === undefined ? null : splitAddress(own.address);
-  const listenHost = bindHost ?? advertised?.host ?? "127.0.0.1";
+  const listenHost = bind?.host ?? advertised?.host ?? "127.0.0.1";
   const listenPort = rpcPort ?? advertised?.port ?? 8400;
-  const host = listenHost.includes(":") ? `[${listenHost}]` : listenHost;
-  const alone = [{ id: nodeName, address: `${host}:${listenPort}` }];
+  const alone = [{ id: nodeName, address: `${bracketed(listenHost)}:${listenPort}` }];
   const members = (listed ?? alone).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const gossip = fitGossip(gathered, listenHost, bind?.gossipPort ?? null, bootstrap);
+  const isDiscovered = gossip !== null && listed === undefined;
+  const words = isDiscovered ? "discovered" : `members ${members.map(({ id }) => id).join(" ")}`;
+  if (isDiscovered && ["0.0.0.0", "::"].includes(listenHost)) {
+    gathered.refuse("bind-addr", `nobody can dial ${listenHost}: give an address of this machine`);
+  }
   return {
     nodeName,
-    clusterId: clusterId ?? clusterIdOf(`members ${members.map(({ id }) => id).join(" ")}`),
-    address: own?.address ?? `${host}:${listenPort}`,
+    clusterId: clusterId ?? clusterIdOf(words),
+    address: own?.address ?? `${bracketed(listenHost)}:${listenPort}`,
     members,
-    mayCreate: bootstrap || listed !== undefined,
+    mayCreate: listed !== undefined || (bootstrap && gossip === null),
+    gossip,
     listenHost,
     listenPort,
   };
 }
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** Gossip is spoken where it was given a port, or something to do. */
+function fitGossip(
+  gathered: Gathered,
+  listenHost: string,
+  port: number | null,
+  bootstrap: boolean,
+): GossipConfig | null {
+  const startJoinAddrs = gathered.take<string[]>("start-join-addrs");
+  const expect = gathered.take<number>("bootstrap-expect") ?? null;
+  const cleanupSeconds = gathered.take<number>("dead-server-cleanup") ?? null;
+  if (expect !== null && (bootstrap || gathered.values.has("peers"))) {
+    const what = "says how many found the cluster; bootstrap and peers say who: leave one out";
+    gathered.refuse("bootstrap-expect", what);
+  }
+  if (port === null && startJoinAddrs === undefined && expect === null) {
+    if (cleanupSeconds !== null) {
+      const what = "needs gossip: give its port with bind-addr, host:port";
+      gathered.refuse("dead-server-cleanup", what);
+    }
+    return null;
+  }
+  const bindAddr = `${bracketed(listenHost)}:${port ?? GOSSIP_PORT}`;
+  return { bindAddr, startJoinAddrs: startJoinAddrs ?? [], bootstrap, expect, cleanupSeconds };
+}
+
+/** Where Serf's agents are. */
+const GOSSIP_PORT = 7946;
 
 /** The files that `cairn certs` makes for a node, by their names. */
 function filesIn(directory: string, { nodeName }: Place): TlsFiles {

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 
+import { splitHostPort } from "../base/address.ts";
 import { limits } from "./limits.ts";
 
 export interface PeerAddress {
@@ -108,16 +109,23 @@ function splitPairs(items: readonly string[]): [string, string][] | null {
   return pairs;
 }
 
-/**
- * The host alone for now; the seeds' HOST:PORT names a gossip port, which nothing would listen on.
- */
-const bindHost = text("expected a host name or an IP address").superRefine((value, context) => {
-  const isV6 = /^\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*\]?$/.test(value);
-  if (!isV6 && value.includes(":")) {
-    const host = value.slice(0, value.lastIndexOf(":"));
-    const message = `its port is gossip's, which arrives with gossip; until then give the host alone: ${host}`;
-    context.addIssue({ code: "custom", message });
+/** Where to listen; gossip's port is null where only a host was given. */
+export interface BindAddress {
+  readonly host: string;
+  readonly gossipPort: number | null;
+}
+
+const BIND_RULE = "expected a host name or an IP address, or host:port for gossip";
+
+const bindAddress = text(BIND_RULE).transform((value, context): BindAddress => {
+  const isBareV6 = /^[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*$/.test(value);
+  const parts = splitHostPort(isBareV6 ? `[${value}]` : value, 0);
+  const hasPort = !isBareV6 && /:\d+$/.test(value);
+  if (parts !== null && (!hasPort || parts.port > 0)) {
+    return { host: parts.host, gossipPort: hasPort ? parts.port : null };
   }
+  context.addIssue({ code: "custom", message: BIND_RULE });
+  return z.NEVER;
 });
 
 const restAddress = z.unknown().transform((value, context): { host: string; port: number } => {
@@ -127,10 +135,17 @@ const restAddress = z.unknown().transform((value, context): { host: string; port
   return z.NEVER;
 });
 
-const startJoinAddrs = z.unknown().superRefine((_value, context) => {
-  const message =
-    "joining running members arrives with gossip; until then list all with peers: id=host:port,...";
-  context.addIssue({ code: "custom", message });
+const JOIN_RULE = "expected host:port,host:port,... of members' gossip";
+
+/** Takes the text of a flag or a list of such texts. */
+const startJoinAddrs = z.unknown().transform((value, context): string[] => {
+  const items = typeof value === "string" ? value.split(",") : value;
+  const addresses = Array.isArray(items) ? items.map((item) => String(item).trim()) : [];
+  if (addresses.length > 0 && addresses.every((each) => splitHostPort(each, 7946) !== null)) {
+    return addresses;
+  }
+  context.addIssue({ code: "custom", message: JOIN_RULE });
+  return z.NEVER;
 });
 
 /** 32 hex digits as they are; any other name by its hash. */
@@ -173,14 +188,31 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   setting("auto-replace-wiped", "BOOL", "swap in who answers for a wiped member [true]", onOff),
   setting("bootstrap", "", "begin a cluster of one, instead of --peers", onOff),
   setting("cluster-id", "ID", "name or 32 hex digits [from members' names]", clusterId),
-  setting("bind-addr", "HOST", "listen here [as in peers, else 127.0.0.1]", bindHost),
+  setting(
+    "bootstrap-expect",
+    "N",
+    "begin a cluster of N once N are seen",
+    wholeNumber(1, 99, "a number of voters"),
+  ),
+  setting(
+    "dead-server-cleanup",
+    "SECONDS",
+    "remove who failed for so long [never]",
+    wholeNumber(1, 31_536_000, "seconds"),
+  ),
+  setting(
+    "bind-addr",
+    "HOST[:PORT]",
+    "listen here; gossip's port [peers or 127.0.0.1]",
+    bindAddress,
+  ),
   setting(
     "rpc-port",
     "PORT",
     "clients and Raft [as in peers, else 8400]",
     wholeNumber(1, 65_535, "a port"),
   ),
-  setting("start-join-addrs", "LIST", "refused: arrives with gossip", startJoinAddrs),
+  setting("start-join-addrs", "LIST", "join by these: host:port,... of gossip", startJoinAddrs),
   setting("certs-dir", "DIR", "has NAME.pem, NAME-key.pem, ca.pem for all", file),
   tlsFile("server-tls-cert-file", "shown to clients, PEM"),
   tlsFile("server-tls-key-file", "its key"),

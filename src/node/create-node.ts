@@ -14,7 +14,7 @@ import type { RaftStatus } from "../raft/protocol.ts";
 import { Mailbox, type MailClass } from "./mailbox.ts";
 import { Node } from "./node.ts";
 import type { NodeHost, NodePorts } from "./ports.ts";
-import type { NodeEvent, NodeOptions, NodeOutput } from "./protocol.ts";
+import type { News, NodeEvent, NodeOptions, NodeOutput } from "./protocol.ts";
 
 /** A node on these ports; it does nothing until `start`. */
 export function createNode(options: NodeOptions, ports: NodePorts): NodeHost {
@@ -56,6 +56,10 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
     if (request.kind === "cancel") return this.#offer("admin", { kind: "request", request });
     const mailClass = READS.has(request.kind) ? "client-read" : "client-write";
     return this.#offer(mailClass, { kind: "request", request });
+  }
+
+  hear(news: News): void {
+    this.#offer("admin", news);
   }
 
   status(): NodeStatus {

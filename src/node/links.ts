@@ -98,6 +98,7 @@ export class Links {
   #outgoing: Outgoing[] = [];
   readonly #byLink = new Map<LinkId, Outgoing>();
   readonly #callers: Callers;
+  #contacts: readonly MemberAddress[];
   #members: readonly MemberAddress[] = [];
   #isClosed = false;
   #nextLink = 2;
@@ -106,6 +107,7 @@ export class Links {
 
   constructor(options: LinksOptions, now: Instant) {
     this.#options = options;
+    this.#contacts = options.contacts;
     this.#callers = new Callers(options.acceptedMax);
     this.#follow(now);
   }
@@ -137,6 +139,18 @@ export class Links {
    */
   setMembers(now: Instant, members: readonly MemberAddress[]): void {
     this.#members = members;
+    this.#follow(now);
+  }
+
+  /**
+   * Dialed from now on, in place of none. Whoever was greeted before is to be greeted again, for
+   * the hello says another thing of whom this node awaits.
+   */
+  setContacts(now: Instant, contacts: readonly MemberAddress[]): void {
+    this.#contacts = contacts;
+    for (const link of this.#callers.forgetAll()) {
+      this.#output.closes.push({ link, why: "the founders are known now" });
+    }
     this.#follow(now);
   }
 
@@ -244,8 +258,8 @@ export class Links {
   /** Dials whoever is a contact, a member, or greeted us and is still there; and nobody else. */
   #follow(now: Instant): void {
     if (this.#isClosed) return;
-    const { self, contacts, strangersMax } = this.#options;
-    const known = [...contacts, ...this.#members];
+    const { self, strangersMax } = this.#options;
+    const known = [...this.#contacts, ...this.#members];
     const strangers = this.#callers.addresses.filter((caller) => !includes(known, caller));
     const wanted = [...known, ...strangers.slice(0, strangersMax)].filter(({ id, address }) => {
       return id !== self && address !== "";

@@ -23,6 +23,7 @@ export function unfoundedMembers(members: readonly MemberAddress[]): MemberInfo[
       instance: "",
       standing: "none",
       lag: null,
+      isUp: false,
       answersAs: null,
     };
   });
@@ -46,6 +47,7 @@ export function membersOf(
       instance: instanceOf(id),
       standing: standingOf(membership, id),
       lag: peer === undefined || raft === null ? lag : raft.lastIndex - peer.matchIndex,
+      isUp: raft?.self === id || greetings.some(({ member }) => member === id),
       answersAs: answersAs(id, greetings),
     };
   });

@@ -41,7 +41,7 @@ import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
 import { addressesOf, addressNow, membersOf, unfoundedMembers } from "./members.ts";
 import { OutputDraft } from "./output.ts";
-import type { NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
@@ -72,6 +72,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   /** Requests that Raft answers: tails and transfers. */
   readonly #awaited = new Set<RequestId>();
   readonly #changes: Changes;
+  #founders: readonly MemberAddress[];
   #phase: Phase = "new";
   #links: Links | null = null;
   #replication: Replication | null = null;
@@ -94,6 +95,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#sites = faultSites === null ? null : new Sites(faultSites);
     this.#applier = machine === null ? null : new Applier(machine);
     this.#options = options;
+    this.#founders = options.members;
     this.#fetches = new Fetches(options.requestsWaitingMax);
     this.#changes = new Changes(options.autoReplaceWiped);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
@@ -138,6 +140,12 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
         return;
       case "request":
         this.#request(event.request);
+        return;
+      case "founders":
+        this.#hearFounders(event.members);
+        return;
+      case "peer-failed":
+        this.#hearFailure(event.name);
         return;
       case "stop":
         this.#stop();
@@ -582,12 +590,26 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     });
   }
 
+  /** Once: whoever was told that this node awaits a founder may rest on it. */
+  #hearFounders(members: readonly MemberAddress[]): void {
+    if (this.#founders.length > 0 || this.#links === null || !this.#replica.isEmpty) return;
+    this.#founders = members;
+    this.#links.setContacts(this.#now, members);
+  }
+
+  #hearFailure(name: NodeId): void {
+    if (this.#phase !== "serving") return;
+    for (const { id: peer } of this.#state.membership.members) {
+      const isMeant = nameOf(peer) === name && peer !== this.#replica.self;
+      if (isMeant) this.#replica.consult(this.#now, { kind: "peer-unreachable", peer });
+    }
+  }
+
   /** Writes the first entry, once all founders have said that they wait for it. */
   #maybeFound(): void {
     const { self, isEmpty } = this.#replica;
     if (this.#links === null || self === null || !isEmpty) return;
-    const { members: founders } = this.#options;
-    const membership = foundingMembership(self, founders, this.#links.greetings);
+    const membership = foundingMembership(self, this.#founders, this.#links.greetings);
     if (membership === null) return;
     this.#output.notice("info", "cluster-founded", { voters: membership.voters.join(", ") });
     this.#replica.found(membership);
@@ -595,10 +617,12 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   #makeLinks(instanceId: string): Links {
     const { name: self, clusterId, address, redialMin, redialMax } = this.#options;
-    const { members: contacts, batchBytesMax: bodyBytesMax } = this.#options;
+    const { batchBytesMax: bodyBytesMax } = this.#options;
+    const contacts = this.#founders;
     const bounds = { bodyBytesMax, acceptedMax: LINKS_ACCEPTED_MAX, strangersMax: STRANGERS_MAX };
-    const founder = founderOf(contacts);
-    const awaits = (node: NodeId) => node === founder && this.#replica.isEmpty;
+    const awaits = (node: NodeId) => {
+      return node === founderOf(this.#founders) && this.#replica.isEmpty;
+    };
     const who = { self, clusterId, instanceId, address, contacts, awaits };
     return new Links({ ...who, ...bounds, redialMin, redialMax }, this.#now);
   }

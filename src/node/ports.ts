@@ -14,7 +14,7 @@ import type { Telemetry } from "../ports/telemetry.ts";
 import type { RaftStatus } from "../raft/protocol.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import type { MailClass } from "./mailbox.ts";
-import type { NodeEvent, NodeOutput, Stopped } from "./protocol.ts";
+import type { News, NodeEvent, NodeOutput, Stopped } from "./protocol.ts";
 
 export interface NodePorts {
   readonly clock: Clock;
@@ -49,6 +49,8 @@ export interface NodeHost {
   start(): void;
   /** False: the mailbox for such requests is full, nothing was taken, no answer will come. */
   offer(request: ClientRequest): boolean;
+  /** What discovery has found out; nothing is answered. */
+  hear(news: News): void;
   /** Begins a clean stop; `stopped` is called when it is done. */
   stop(): void;
   status(): NodeStatus;

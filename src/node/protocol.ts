@@ -70,9 +70,20 @@ export type NodeEvent =
   | { readonly kind: "link-frame"; readonly link: LinkId; readonly frame: FrozenBytes }
   | { readonly kind: "link-closed"; readonly link: LinkId; readonly why: string }
   | { readonly kind: "request"; readonly request: ClientRequest }
+  | News
   /** Shut down cleanly: refuse new requests, close the log, say `stopped`. */
   | { readonly kind: "stop" }
   | { readonly kind: "deadline" };
+
+/** What discovery has to tell a node. */
+export type News =
+  /**
+   * The founders, for a node that was made without any: heard once, and by an empty log only. What
+   * NodeOptions.members says of them holds.
+   */
+  | { readonly kind: "founders"; readonly members: readonly MemberAddress[] }
+  /** Gossip takes this member for failed: a hint, never a vote. */
+  | { readonly kind: "peer-failed"; readonly name: NodeId };
 
 export interface Dial {
   readonly link: LinkId;

@@ -3,7 +3,7 @@
 // timers.
 
 import { assert } from "../base/assert.ts";
-import type { Answer, ClientRequest, MemberInfo } from "../base/client.ts";
+import type { Answer, ClientRequest, MemberInfo, MembershipChange } from "../base/client.ts";
 import type { Draft, Entry } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import { after, type Instant, type Micros, millis, NEVER, type Offset } from "../base/ids.ts";
@@ -334,6 +334,18 @@ export class LogService implements Clients {
       if (stalled !== null) await stalled;
     }
     return null;
+  }
+
+  /** For the node's own discovery, which is no caller; null once the change is committed. */
+  changeMembership(change: MembershipChange): Promise<Fault | null> {
+    return new Promise((resolve) => {
+      const requestId = this.#inFlight.nextId();
+      const request: ClientRequest = { kind: "change-membership", requestId, change };
+      // The node itself gives up on a change that does not get further.
+      this.#inFlight.ask(request, NEVER, (answer) => {
+        resolve(answer.kind === "fault" ? answer.fault : null);
+      });
+    });
   }
 
   /** The members as this node knows them. */

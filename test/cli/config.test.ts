@@ -73,6 +73,52 @@ describe("defaults", () => {
   });
 });
 
+describe("gossip", () => {
+  const found = { ...peerTls, "start-join-addrs": "10.0.0.1:7946, n2" };
+
+  test("an agent gossips where it is given a port, contacts or a number to wait for", () => {
+    const bound = load({ ...peerTls, "bind-addr": "10.0.0.1:8401" });
+    expect([bound.listenHost, bound.gossip?.bindAddr]).toEqual(["10.0.0.1", "10.0.0.1:8401"]);
+    const six = load({ ...peerTls, "bind-addr": "[::1]:8401" });
+    expect([six.listenHost, six.address, six.gossip?.bindAddr]).toEqual(
+      ["::1", "[::1]:8400", "[::1]:8401"], // The port of the service stays its own.
+    );
+    const joining = load(found).gossip;
+    expect(joining).toMatchObject({ bindAddr: "127.0.0.1:7946", expect: null });
+    expect(joining?.startJoinAddrs).toEqual(["10.0.0.1:7946", "n2"]);
+    expect(load({ ...peerTls, "bootstrap-expect": "3" }).gossip?.expect).toBe(3);
+    expect(load({ "bind-addr": "10.0.0.1" }).gossip).toBeNull();
+    expect(load({ "bind-addr": "::1" })).toMatchObject({ listenHost: "::1", gossip: null });
+  });
+
+  test("whoever gossips founds nothing by itself, and all have one cluster id", () => {
+    const config = load({ ...found, bootstrap: true });
+    expect(config).toMatchObject({ mayCreate: false, gossip: { bootstrap: true } });
+    expect(config.clusterId).toBe(loadAgentConfig({ ...found, "node-name": "n9" }, {}).clusterId);
+  });
+
+  test.each<[string, Record<string, unknown>, string]>([
+    ["TLS is missing", { "start-join-addrs": "10.0.0.1" }, "peer-tls-cert-file: missing"],
+    [
+      "nobody can dial it",
+      { ...found, "bind-addr": "0.0.0.0" },
+      "bind-addr: nobody can dial 0.0.0.0: give an address of this machine (--bind-addr)",
+    ],
+    [
+      "founders are named twice",
+      { ...found, bootstrap: true, "bootstrap-expect": "3" },
+      "bootstrap-expect: says how many found the cluster",
+    ],
+    [
+      "nobody would say who failed",
+      { "dead-server-cleanup": "60" },
+      "dead-server-cleanup: needs gossip",
+    ],
+  ])("an agent is refused when %s", (_, flags, line) => {
+    expect(refusal(flags).some((each) => each.startsWith(line))).toBe(true);
+  });
+});
+
 describe("precedence", () => {
   const yaml = file("precedence.yaml", "rpc-port: 1111\nlog-level: warn\nindex: file\n");
 
@@ -189,15 +235,26 @@ describe("mistakes", () => {
     ["bootstrap", "maybe", 'bootstrap: expected true or false, got "maybe" (--bootstrap)'],
     [
       "bind-addr",
-      "127.0.0.1:8401",
-      "bind-addr: its port is gossip's, which arrives with gossip; until then give the host alone: " +
-        '127.0.0.1, got "127.0.0.1:8401" (--bind-addr)',
+      "127.0.0.1:0",
+      "bind-addr: expected a host name or an IP address, or host:port for gossip, " +
+        'got "127.0.0.1:0" (--bind-addr)',
     ],
     [
       "start-join-addrs",
-      "127.0.0.1:8401",
-      "start-join-addrs: joining running members arrives with gossip; until then list all with " +
-        'peers: id=host:port,..., got "127.0.0.1:8401" (--start-join-addrs)',
+      "10.0.0.1:7946,",
+      "start-join-addrs: expected host:port,host:port,... of members' gossip, " +
+        'got "10.0.0.1:7946," (--start-join-addrs)',
+    ],
+    [
+      "bootstrap-expect",
+      "0",
+      'bootstrap-expect: expected a number of voters from 1 to 99, got "0" (--bootstrap-expect)',
+    ],
+    [
+      "dead-server-cleanup",
+      "never",
+      "dead-server-cleanup: expected seconds from 1 to 31536000, " +
+        'got "never" (--dead-server-cleanup)',
     ],
     [
       "heartbeat-ms",

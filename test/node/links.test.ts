@@ -346,6 +346,17 @@ describe("a hello", () => {
   });
 });
 
+test("a node that learns of founders dials them and is greeted anew by who did not hear of it", () => {
+  const links = linksOfA();
+  links.setContacts(at(0), []);
+  accept(links, 1, null);
+  take(links);
+  links.setContacts(at(1), [{ id: c, address: "c:9" }]);
+  expect(take(links).closes.map(({ link }) => link)).toEqual([1]);
+  links.ring(at(1));
+  expect(take(links).dials.map(({ address }) => address)).toEqual(["c:9", "c:9"]);
+});
+
 test("a node that stops closes every link and dials no more", () => {
   const links = linksOfA();
   links.ring(at(0));

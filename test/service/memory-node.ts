@@ -143,6 +143,10 @@ export class MemoryNode implements NodeHost {
     return true;
   }
 
+  hear(): void {
+    // Nothing is discovered here.
+  }
+
   status(): NodeStatus {
     const { members, leader, endOffset, term } = this.#cluster;
     const index = this.#cluster.entries.length as LogIndex;
@@ -159,7 +163,13 @@ export class MemoryNode implements NodeHost {
       startOffset: this.#cluster.startOffset,
       endOffset,
       members: members.map((member) => {
-        const rest = { instance: "", standing: "voter", lag: null, answersAs: null } as const;
+        const rest = {
+          instance: "",
+          standing: "voter",
+          lag: null,
+          isUp: true,
+          answersAs: null,
+        } as const;
         return { ...member, ...rest, isLeader: member.id === leader };
       }),
       membershipIndex: 1 as LogIndex,

@@ -1,0 +1,79 @@
+// An agent's gossip: the member on real sockets, and the node's discovery fed by it. Owns when to
+// look, and their common end; decides nothing (src/service/discovery.ts).
+
+import type { MembershipChange } from "../base/client.ts";
+import type { Fault } from "../base/faults.ts";
+import { millis } from "../base/ids.ts";
+import { createMembership } from "../membership.ts";
+import type { NodeHost } from "../node/ports.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
+import { Discovery, type DiscoveryOptions, ownTags } from "../service/discovery-loop.ts";
+import type { Membership } from "../service/membership.ts";
+import type { AgentConfig, GossipConfig } from "./config.ts";
+import { CommandError, describeError } from "./exit.ts";
+
+const LOOK_MS = 250;
+/** While no contact answers. */
+const RETRY_JOIN_MS = 1000;
+
+export interface AgentDiscoveryPorts {
+  readonly host: NodeHost;
+  readonly clock: Pick<Clock, "now">;
+  readonly telemetry: Telemetry;
+  readonly change: (change: MembershipChange) => Promise<Fault | null>;
+}
+
+export class AgentDiscovery {
+  readonly membership: Membership;
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(membership: Membership, discovery: Discovery) {
+    this.membership = membership;
+    this.#timer = setInterval(() => discovery.look(), LOOK_MS);
+  }
+
+  /** The node serves already. Throws CommandError when gossip cannot be spoken. */
+  static async open(
+    config: AgentConfig,
+    gossip: GossipConfig,
+    ports: AgentDiscoveryPorts,
+  ): Promise<AgentDiscovery> {
+    const options = optionsOf(config, gossip);
+    let discovery: Discovery | null = null;
+    try {
+      const membership = await createMembership({
+        nodeName: config.nodeName,
+        bindAddr: gossip.bindAddr,
+        tags: ownTags(options, ports.host),
+        startJoinAddrs: gossip.startJoinAddrs,
+        retryJoinMs: RETRY_JOIN_MS,
+        handler: { fail: (member) => discovery?.failed(member) },
+        onNotice: (notice) => ports.telemetry.notice(notice),
+      });
+      discovery = new Discovery(options, { ...ports, membership });
+      const facts = { address: membership.localAddr };
+      ports.telemetry.notice({ level: "info", what: "gossiping", facts });
+      return new AgentDiscovery(membership, discovery);
+    } catch (error) {
+      throw new CommandError(`bind-addr: ${describeError(error)}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.membership.stop();
+  }
+}
+
+function optionsOf(config: AgentConfig, gossip: GossipConfig): DiscoveryOptions {
+  const { bindAddr, startJoinAddrs, bootstrap, expect, cleanupSeconds } = gossip;
+  return {
+    address: config.address,
+    bootstrap,
+    expect,
+    hasContacts: startJoinAddrs.some((contact) => contact !== bindAddr),
+    replacesWiped: config.autoReplaceWiped,
+    cleanupGrace: cleanupSeconds === null ? null : millis(cleanupSeconds * 1000),
+  };
+}
