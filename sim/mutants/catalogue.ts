@@ -22,7 +22,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "this.#peers.reachedByQuorum(journal.durableIndex, ",
     replace: "this.#peers.reachedByQuorum(tail.lastIndex, ",
-    knownSeed: 1,
+    knownSeed: 2,
   },
   {
     name: "votes-not-persisted",
@@ -60,7 +60,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/candidate.ts",
     find: "if (granted && term === this.#askedTerm) {",
     replace: "if (granted) {",
-    knownSeed: 14,
+    knownSeed: 5,
   },
   {
     name: "quorum-half",
@@ -78,7 +78,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "if (tail.termAt(held) !== this.#term || !this.#server.maybeCommit(held)) return;",
     replace: "if (!this.#server.maybeCommit(held)) return;",
-    knownSeed: 2,
+    knownSeed: 1,
   },
   {
     name: "truncate-matching-entries",
@@ -117,7 +117,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/raft.ts",
     find: 'if (this.#role.kind !== "leader" || reply.term !== this.term) return null;',
     replace: 'if (this.#role.kind !== "leader") return null;',
-    knownSeed: 31,
+    knownSeed: 3,
   },
   {
     name: "ack-own-last-index",
@@ -135,7 +135,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/journal.ts",
     find: "for (const write of this.#pending) if (write.lastIndex > lastKept) write.lastIndex = lastKept;",
     replace: "",
-    knownSeed: 4,
+    knownSeed: 16,
   },
   {
     name: "read-before-quorum-round",
@@ -144,7 +144,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/reads.ts",
     find: "if (round > confirmedRound || readIndex > commitIndex) break;",
     replace: "if (readIndex > commitIndex) break;",
-    knownSeed: 36,
+    knownSeed: 15,
   },
   {
     name: "read-before-own-commit",
@@ -153,7 +153,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: "const readIndex = Math.max(commitIndex, this.#firstIndex) as LogIndex;",
     replace: "const readIndex = commitIndex;",
-    knownSeed: 3,
+    knownSeed: 7,
   },
   {
     name: "unknown-told-as-refused",
@@ -164,7 +164,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'outbox.verdict({ kind: "unknown", proposalId });',
     replace:
       'outbox.verdict({ kind: "refused", proposalId, why: "not-leader", leader: successor });',
-    knownSeed: 2,
+    knownSeed: 4,
   },
   {
     name: "time-goes-back-with-the-wall",
@@ -182,7 +182,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/raft.ts",
     find: "if (request.term < this.term) return this.#refuseFormerLeader(from);",
     replace: "",
-    knownSeed: 3,
+    knownSeed: 1,
   },
   {
     name: "no-stickiness",
@@ -191,7 +191,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/raft.ts",
     find: "return !transfer && this.#role.hearsLeader(this.#now);",
     replace: "return false && transfer;",
-    knownSeed: 1,
+    knownSeed: 3,
   },
   {
     name: "no-check-quorum",
@@ -210,7 +210,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     find: 'case "append-reply":\n      case "read-reply":\n        return true;',
     replace:
       'case "read-reply":\n        return true;\n      case "append-reply":\n        return false;',
-    knownSeed: 55,
+    knownSeed: 82,
   },
   {
     name: "heartbeats-without-pause",
@@ -251,7 +251,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
       server.sendWhenDurable(from, { kind: "append-reply", term, round, matchIndex, conflict: null });
       return null;
     }`,
-    knownSeed: 31,
+    knownSeed: 82,
   },
 ];
 
@@ -345,7 +345,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     file: "src/node/wire.ts",
     find: 'if (view.getUint32(4) !== headCrc(frame, headLength)) return malformed("head checksum");',
     replace: "",
-    knownSeed: 36,
+    knownSeed: 23,
   },
   {
     name: "alarm-beats-the-mail",
@@ -375,7 +375,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     replace: `  const results = yield operations;
   const failed = operations.filter((o, n) => o.kind === "sync" && results[n]?.kind === "failed");
   if (failed.length > 0 && (yield failed).every(({ kind }) => kind === "done")) return results;`,
-    knownSeed: 4,
+    knownSeed: 36,
   },
   {
     name: "read-does-not-verify",
