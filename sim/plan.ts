@@ -33,6 +33,8 @@ const options = z
     redialMinMs: z.int().min(1).default(50),
     redialMaxMs: z.int().min(1).default(1000),
     autoReplaceWiped: z.boolean().default(true),
+    retentionBytes: z.int().min(1).nullable().default(null),
+    retentionMs: z.int().min(1).nullable().default(null),
   })
   .prefault({});
 

@@ -7,7 +7,7 @@ import type { Answer } from "../src/base/client.ts";
 import type { Entry } from "../src/base/entry.ts";
 import { FRAME_HEADER_BYTES } from "../src/base/entry.ts";
 import type { Fault, FaultCode } from "../src/base/faults.ts";
-import type { Instant, Offset, RequestId } from "../src/base/ids.ts";
+import type { Instant, Micros, Offset, RequestId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { decodeBatch, draftOf } from "../src/base/record-batch.ts";
 import type { ClientPath, Reply, RequestMaker } from "./client-path.ts";
@@ -71,6 +71,7 @@ export class SimClient {
   #place: number;
   #epoch = 0;
   #sequence = 0;
+  #tails = 0;
 
   constructor(id: number, script: readonly PlannedOperation[], room: ClientRoom, prng: Prng) {
     this.id = id;
@@ -286,8 +287,17 @@ export class SimClient {
 
   #tryCheckTail(call: Call, then: () => void): void {
     call.attempts++;
-    const make: RequestMaker = (requestId) => ({ kind: "check-tail", requestId });
-    this.#ask(this.#believedLeader(), make, ATTEMPT_MICROS, (reply) => {
+    // Every other one asks another member, which asks the leader in its turn.
+    const { computers } = this.#room;
+    const isElsewhere = this.#tails++ % 2 === 1;
+    const computer = isElsewhere
+      ? (computers[(this.#place + 1) % computers.length] as SimComputer)
+      : this.#believedLeader();
+    const within = ATTEMPT_MICROS as Micros;
+    const make: RequestMaker = (requestId) => {
+      return { kind: "check-tail", requestId, ...(isElsewhere ? { within } : {}) };
+    };
+    this.#ask(computer, make, ATTEMPT_MICROS, (reply) => {
       const answer = reply?.answer ?? null;
       if (answer?.kind === "tail") {
         this.#learnEnd(answer.endOffset);

@@ -3,7 +3,7 @@
 
 import type { Draft, Entry } from "./entry.ts";
 import type { Fault } from "./faults.ts";
-import type { Instant, LogIndex, NodeId, Offset, RequestId, Term, WallMs } from "./ids.ts";
+import type { Instant, LogIndex, Micros, NodeId, Offset, RequestId, Term, WallMs } from "./ids.ts";
 
 export type ClientRequest =
   /**
@@ -39,8 +39,12 @@ export type ClientRequest =
       readonly requestId: RequestId;
       readonly names: readonly string[] | null;
     }
-  /** The linearizable end of the committed log: one quorum round (thesis 6.4). */
-  | { readonly kind: "check-tail"; readonly requestId: RequestId }
+  /**
+   * The linearizable end of the committed log: one quorum round (thesis 6.4), and from then on this
+   * member's own log has all that was committed before. Of a leader; with `within`, of any member,
+   * which asks whoever leads for so long at most.
+   */
+  | { readonly kind: "check-tail"; readonly requestId: RequestId; readonly within?: Micros }
   /** Asks the leader for another membership; `done` once the whole change is committed. */
   | {
       readonly kind: "change-membership";

@@ -55,6 +55,9 @@ export interface AgentConfig {
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
   readonly autoReplaceWiped: boolean;
+  /** Null: nothing is trimmed by itself. */
+  readonly retentionBytes: number | null;
+  readonly retentionMs: number | null;
   readonly stopTimeoutMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -251,6 +254,8 @@ function fitTogether(gathered: Gathered): AgentConfig | null {
     electionTimeoutMs,
     heartbeatMs,
     segmentBytes: take<number>("segment-bytes") ?? 64 * 1024 * 1024,
+    retentionBytes: take<number>("retention-bytes") ?? null,
+    retentionMs: take<number>("retention-ms") ?? null,
     autoReplaceWiped: take<boolean>("auto-replace-wiped") ?? true,
     recordBytesMax: take<number>("record-bytes-max") ?? 1024 * 1024,
     stopTimeoutMs: take<number>("stop-timeout-ms") ?? 10_000,

@@ -51,6 +51,8 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     snapshotBytesMax: 1024 * MIB,
     redialMin: millis(50),
     redialMax: 1_000_000 as Micros,
+    retentionBytes: config.retentionBytes,
+    retentionMs: config.retentionMs,
     autoReplaceWiped: config.autoReplaceWiped,
   };
 }

@@ -250,6 +250,18 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
     wholeNumber(65_536, 1_073_741_824, "bytes"),
   ),
   setting(
+    "retention-bytes",
+    "BYTES",
+    "trim old segments beyond so much [never]",
+    wholeNumber(65_536, Number.MAX_SAFE_INTEGER, "bytes"),
+  ),
+  setting(
+    "retention-ms",
+    "MS",
+    "trim segments older than this [never]",
+    wholeNumber(1000, Number.MAX_SAFE_INTEGER, "milliseconds"),
+  ),
+  setting(
     "record-bytes-max",
     "BYTES",
     "a larger record is refused [1048576]",

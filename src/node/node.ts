@@ -25,7 +25,7 @@ import {
   type Term,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
-import { type Membership, nameOf } from "../base/membership.ts";
+import { nameOf } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 import type { LogOpened, LogOutput, LogRead, LogStatus } from "../log/protocol.ts";
 import type { FaultSites } from "../ports/fault-sites.ts";
@@ -33,15 +33,16 @@ import type { RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
 import type { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
+import { Administration, type AdminRequest } from "./administration.ts";
 import { Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
-import { Changes, transferAnswer } from "./changes.ts";
 import { Fetches, type Readable } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
-import { addressesOf, addressNow, membersOf, unfoundedMembers } from "./members.ts";
+import { addressNow, membersOf, unfoundedMembers } from "./members.ts";
 import { OutputDraft } from "./output.ts";
 import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
+import { Reads } from "./reads.ts";
 import { type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
@@ -69,9 +70,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   readonly #fetches: Fetches;
   readonly #applier: Applier | null;
   readonly #sites: Sites | null;
-  /** Requests that Raft answers: tails and transfers. */
-  readonly #awaited = new Set<RequestId>();
-  readonly #changes: Changes;
+  readonly #reads = new Reads();
+  readonly #admin: Administration;
   #founders: readonly MemberAddress[];
   #phase: Phase = "new";
   #links: Links | null = null;
@@ -97,9 +97,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#options = options;
     this.#founders = options.members;
     this.#fetches = new Fetches(options.requestsWaitingMax);
-    this.#changes = new Changes(options.autoReplaceWiped);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
     this.#replica = new Replica(options, prng, instanceId, this, machine !== null);
+    this.#admin = new Administration(options, this.#replica);
   }
 
   get #raft(): Raft | null {
@@ -113,7 +113,10 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   get deadline(): Instant {
     if (this.#phase !== "serving") return NEVER;
     const peers = earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
-    const own = earlier(this.#replica.logDeadline, this.#changes.deadline);
+    const own = earlier(
+      this.#replica.logDeadline,
+      earlier(this.#admin.deadline, this.#reads.deadline),
+    );
     return earlier(earlier(peers, own), this.#snapshots?.deadline ?? NEVER);
   }
 
@@ -233,6 +236,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #ring(now: Instant): void {
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
+    this.#reads.ring(now);
     if (this.#replica.logDeadline <= now) this.#replica.stepLog(now, { kind: "deadline" });
     for (const event of this.#snapshots?.ring(now) ?? []) this.#replica.consult(now, event);
     if (this.#raft !== null && this.#raft.deadline <= now)
@@ -250,16 +254,14 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
         this.#fetch(request);
         return;
       case "check-tail":
-        this.#checkTail(request.requestId);
+        this.#checkTail(request);
         return;
       case "read-cursors":
         this.#readCursors(request.requestId, request.names);
         return;
       case "change-membership":
-        this.#changeMembership(request);
-        return;
       case "transfer-leadership":
-        this.#transfer(request.requestId, request.to);
+        this.#administer(request);
         return;
       case "cancel":
         this.#fetches.maybeCancel(request.requestId);
@@ -336,51 +338,28 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#output.answer(answer);
   }
 
-  #checkTail(requestId: RequestId): void {
-    const fault = this.#notServing() ?? (this.#raft?.role === "leader" ? null : this.#notLeader());
-    if (fault !== null) {
-      this.#output.answer({ kind: "fault", requestId, fault });
-      return;
-    }
-    this.#awaited.add(requestId);
-    this.#replica.consult(this.#now, { kind: "read-requested", readId: requestId });
+  #checkTail(request: Extract<ClientRequest, { kind: "check-tail" }>): void {
+    // Who has not heard yet who the members are cannot tell whose answer counts.
+    const isMember = this.#state.membership.members.length > 0;
+    const anywhere = this.#notServing() ?? (isMember ? null : this.#notLeader());
+    const fault = request.within === undefined ? this.#refusalHere() : anywhere;
+    if (fault !== null) this.#refuse(request.requestId, fault);
+    else this.#replica.consult(this.#now, this.#reads.request(this.#now, request));
   }
 
-  #changeMembership(request: Extract<ClientRequest, { kind: "change-membership" }>): void {
-    const fault = this.#notServing();
-    const { requestId } = request;
-    if (fault === null) this.#changes.request(this.#now, request);
-    else this.#output.answer({ kind: "fault", requestId, fault });
+  #administer(request: AdminRequest): void {
+    const fault = this.#refusalHere();
+    if (fault === null) this.#admin.request(this.#now, request);
+    else this.#refuse(request.requestId, fault);
   }
 
-  #transfer(requestId: RequestId, to: NodeId | null): void {
-    const { voters } = this.#state.membership;
-    const target = to === null ? null : (voters.find((id) => nameOf(id) === to) ?? null);
-    const what = to !== null && target === null ? `no voter is named ${to}` : null;
-    const refused: Fault | null = what === null ? null : { code: "change-refused", what };
-    const fault =
-      this.#notServing() ?? (this.#raft?.role === "leader" ? refused : this.#notLeader());
-    if (fault !== null) this.#output.answer({ kind: "fault", requestId, fault });
-    else {
-      const transferId = requestId;
-      this.#awaited.add(requestId);
-      this.#replica.consult(this.#now, { kind: "transfer-requested", transferId, to: target });
-    }
+  #refuse(requestId: RequestId, fault: Fault): void {
+    this.#output.answer({ kind: "fault", requestId, fault });
   }
 
-  /** Goes on with changes of the membership, where this node leads. */
-  #advanceChanges(): void {
-    const { self, raft } = this.#replica;
-    if (raft === null || self === null || this.#links === null) return;
-    this.#changes.follow(this.#state.membership);
-    const isLeader = raft.role === "leader";
-    const seen = 2 * this.#links.changes + (isLeader ? 1 : 0);
-    if (!this.#changes.isDue(this.#now, seen)) return;
-    const { greetings } = this.#links;
-    const view = { self, isLeader, membership: this.#state.membership, greetings };
-    this.#changes.advance(this.#now, seen, view, this.#notLeader());
-    for (const event of this.#changes.takeProposals()) this.#replica.consult(this.#now, event);
-    this.#followMembers(this.#state.membership);
+  /** Why what only a leader does is not done here; null where this node leads. */
+  #refusalHere(): Fault | null {
+    return this.#notServing() ?? (this.#raft?.role === "leader" ? null : this.#notLeader());
   }
 
   #notServing(): Fault | null {
@@ -425,7 +404,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
       this.#apply();
       this.#maybeFound();
-      this.#advanceChanges();
+      if (this.#links !== null) this.#admin.advance(this.#now, this.#links, this.#notLeader());
       const raftSpoke = this.#replica.performRaft();
       const logOutput = this.#replica.takeLogOutput();
       if (logOutput !== null) this.#performLog(logOutput);
@@ -433,7 +412,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     }
     for (const answer of this.#appends.takeAnswers()) this.#output.answer(answer);
     for (const answer of this.#fetches.takeAnswers()) this.#output.answer(answer);
-    for (const answer of this.#changes.takeAnswers()) this.#output.answer(answer);
+    for (const answer of this.#admin.takeAnswers()) this.#output.answer(answer);
+    for (const answer of this.#reads.takeAnswers()) this.#output.answer(answer);
     const links = this.#links?.takeOutput() ?? null;
     if (links !== null) this.#output.links(links);
   }
@@ -448,18 +428,19 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (hasCommitted) this.#fetches.advanced(this.#readable());
     const notLeader = this.#notLeader();
     for (const verdict of output.verdicts) {
-      if (this.#changes.maybeVerdict(this.#now, verdict, notLeader)) continue;
+      if (this.#admin.maybeVerdict(this.#now, verdict, notLeader)) continue;
       this.#appends.verdict(verdict, notLeader);
     }
-    for (const verdict of output.transfers) {
-      const answer = transferAnswer(verdict, notLeader);
-      if (this.#awaited.delete(answer.requestId)) this.#output.answer(answer);
-    }
+    this.#admin.transferred(output, notLeader);
     for (const read of output.reads) {
-      const fault = read.kind === "refused" ? this.#readRefusal(read.leader) : null;
-      this.#answerTail(read.readId as RequestId, fault);
+      this.#reads.verdict(
+        read,
+        read.kind === "refused" ? this.#readRefusal(read.leader) : notLeader,
+      );
     }
-    if (output.membership !== null) this.#followMembers(output.membership);
+    const { index, endOffset } = this.#state.committed;
+    this.#reads.committed(index, endOffset);
+    if (output.membership !== null) this.#dialMembers();
     for (const send of output.sends) this.#performSend(send);
   }
 
@@ -469,12 +450,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     return { code: "overloaded", what: "reads", retryAfterMs: 50 };
   }
 
-  #answerTail(requestId: RequestId, fault: Fault | null): void {
-    if (!this.#awaited.delete(requestId)) return;
-    const { endOffset } = this.#state.committed;
-    const answer: Answer =
-      fault === null ? { kind: "tail", requestId, endOffset } : { kind: "fault", requestId, fault };
-    this.#output.answer(answer);
+  #dialMembers(): void {
+    if (this.#links !== null) this.#admin.dialMembers(this.#now, this.#links);
   }
 
   #performSend(send: Send): void {
@@ -483,12 +460,6 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
         ? this.#snapshots?.begin(this.#now, send)
         : this.#replication?.send(send);
     if (read != null) this.#replica.stepLog(this.#now, read);
-  }
-
-  #followMembers(membership: Membership): void {
-    this.#changes.follow(membership);
-    const addresses = [...addressesOf(membership), ...this.#changes.addresses];
-    this.#links?.setMembers(this.#now, addresses);
   }
 
   #noticeLeadership(raft: Raft): void {
@@ -513,6 +484,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (output.refused !== null) this.#stopWith("log-refused", describeRefusal(output.refused));
     if (output.rolled !== null) {
       this.#replica.rolled();
+      this.#admin.maybeRetain(this.#now);
       this.#sites?.reached("segment-roll");
     }
     if (output.trimmed !== null) this.#replica.trimmed(this.#now, output.trimmed.base);
@@ -569,7 +541,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#links = this.#makeLinks(opened.identity.instanceId);
     this.#replication = new Replication(this.#links, this.#output);
     this.#snapshots = this.#makeSnapshots(this.#links);
-    this.#followMembers(this.#state.membership);
+    this.#dialMembers();
     this.#links.ring(this.#now);
     const { hardState } = opened;
     this.#output.notice("info", "log-opened", {
@@ -663,9 +635,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#replication = null;
     this.#snapshots = null;
     this.#appends.abandon();
-    this.#changes.abandon(fault);
-    for (const requestId of this.#awaited) this.#output.answer({ kind: "fault", requestId, fault });
-    this.#awaited.clear();
+    this.#admin.abandon(fault);
+    this.#reads.refuseAll(fault);
   }
 
   #becomeStopped(how: Stopped): void {

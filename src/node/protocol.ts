@@ -53,6 +53,9 @@ export interface NodeOptions {
   /** Redial after this long, doubled up to the second on each failure. */
   readonly redialMin: Micros;
   readonly redialMax: Micros;
+  /** Segments beyond so many bytes, or older by log time, are trimmed; null: never. */
+  readonly retentionBytes: number | null;
+  readonly retentionMs: number | null;
   /** Whether the leader swaps a wiped member for the instance that answers in its place. */
   readonly autoReplaceWiped: boolean;
 }

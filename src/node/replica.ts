@@ -28,6 +28,7 @@ import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
 import { Log } from "../log/log.ts";
 import type { LogEvent, LogOpened, LogOutput, LogRoom, LogStatus } from "../log/protocol.ts";
+import type { RetentionLimits } from "../log/retention.ts";
 import type { RaftEvent, RaftOptions, RaftOutput, RaftRestored } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
 import { encodeStateAt, State, type StateAt } from "../state/state.ts";
@@ -122,6 +123,11 @@ export class Replica {
   /** How much room the disk has left. */
   get room(): LogRoom {
     return this.#log.room;
+  }
+
+  /** What the limits of retention allow to trim now, by log time; null for nothing. */
+  retentionOffset(limits: RetentionLimits): Offset | null {
+    return this.#log.retentionOffset(limits, this.#state.end.timestamp);
   }
 
   logStatus(): LogStatus {

@@ -392,7 +392,8 @@ export class LogService implements Clients {
   #tail(caller: Caller): Promise<Tail | Faulted> {
     return new Promise((resolve) => {
       const requestId = this.#inFlight.nextId();
-      this.#ask(caller, { kind: "check-tail", requestId }, this.#deadline(), (answer) => {
+      const within = this.#options.requestTimeout;
+      this.#ask(caller, { kind: "check-tail", requestId, within }, this.#deadline(), (answer) => {
         resolve(answer.kind === "tail" ? answer : faulted(answer));
       });
     });
