@@ -4,7 +4,7 @@
 // for every name changed since the last sync-dir, the change or not; of a mapped file, anything.
 
 import { assert } from "../../src/base/assert.ts";
-import { freeze } from "../../src/base/bytes.ts";
+import { concat, freeze } from "../../src/base/bytes.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
 import type { DiskErrorCode, DiskOperation, DiskResult } from "../../src/base/disk.ts";
 import type { OpId } from "../../src/base/ids.ts";
@@ -220,6 +220,24 @@ export class FakeDisk {
    */
   killImage(): Map<string, Uint8Array> {
     return new Map([...this.#names].map(([file, inode]) => [file, inode.visible.slice()]));
+  }
+
+  /**
+   * What a process leaves that is killed while its writes are performed: of the next one of each
+   * file the first `take(length)` bytes.
+   */
+  killImageWithin(take: (length: number) => number): Map<string, Uint8Array> {
+    const image = this.killImage();
+    for (const [operation] of this.#queues.values()) {
+      if (operation?.kind !== "write-at") continue;
+      const before = image.get(operation.file);
+      if (before === undefined) continue;
+      const bytes = concat(operation.parts);
+      const done = bytes.subarray(0, take(bytes.length));
+      if (done.length === 0) continue;
+      image.set(operation.file, written(before, operation.position, done, false));
+    }
+    return image;
   }
 
   /** What a power loss leaves. */
