@@ -273,7 +273,7 @@ export function stateAt(index: number, bytes = 40): FrozenBytes {
 }
 
 export function entriesOf(read: LogRead): readonly Entry[] {
-  assert(read.kind === "entries", `the read failed: ${JSON.stringify(read)}`);
+  if (read.kind !== "entries") throw new Error(`the read failed: ${JSON.stringify(read)}`);
   return read.entries;
 }
 
