@@ -10,7 +10,7 @@ import {
   decodeCheckpoint,
   decodeCheckpointHeader,
 } from "./checkpoint.ts";
-import { checkpointFile, indexOfCheckpoint } from "./file-names.ts";
+import { checkpointFile, indexOfCheckpoint, indexOfInstall } from "./file-names.ts";
 import { type Flow, type Operation, perform, readAt } from "./flow.ts";
 import type { FileSizes } from "./refusal.ts";
 
@@ -56,11 +56,14 @@ function unreadable(index: LogIndex): Damage {
   return { file: checkpointFile(index), position: 0, what, index };
 }
 
-/** The checkpoint in `file`, verified; null when it is torn, rotten or of a newer version. */
+/**
+ * The checkpoint in `file`, verified; null when it is torn, rotten, of a newer version, or of
+ * another index than the file's name says.
+ */
 export function* readCheckpoint(file: string): Flow<Checkpoint | null> {
   const first = yield* readAt(file, 0, FIRST_BYTES);
   const header = decodeCheckpointHeader(first);
-  if (header === null) return null;
+  if (header === null || header.at.index !== indexOfName(file)) return null;
   const length = CHECKPOINT_HEADER_BYTES + header.stateBytes;
   const rest = length - first.length;
   let bytes: FrozenBytes = freeze(first.subarray(0, length));
@@ -68,4 +71,8 @@ export function* readCheckpoint(file: string): Flow<Checkpoint | null> {
     bytes = freeze(concat([first, yield* readAt(file, first.length, rest)]));
   }
   return decodeCheckpoint(bytes);
+}
+
+function indexOfName(file: string): LogIndex | null {
+  return indexOfCheckpoint(file) ?? indexOfInstall(file);
 }

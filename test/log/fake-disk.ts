@@ -240,6 +240,14 @@ export class FakeDisk {
     return image;
   }
 
+  /** The medium changes under the node: each file that is not mapped holds these bytes now. */
+  rot(image: DiskImage): void {
+    for (const [file, bytes] of image) {
+      const inode = this.#names.get(file);
+      if (inode !== undefined && !inode.mapped) inode.visible = bytes.slice();
+    }
+  }
+
   /** What a power loss leaves. */
   powerLossImage(choices: CrashChoices): Map<string, Uint8Array> {
     const names = new Map(this.#durableNames);
