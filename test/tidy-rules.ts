@@ -67,6 +67,7 @@ export const simulatorFilesWithClock = [
 export const entryPoints = [
   "src/main.ts",
   "src/cairn.ts",
+  "src/embedded-node.ts",
   "src/membership.ts",
   "src/raft-node.ts",
   "src/client/client.ts",

@@ -1,41 +1,28 @@
 // `cairn agent`: one real node. The composition root: settings, the data directory's lock, the
-// ports, the node of src/node, the service, the one TCP port in front of both, signals and the end.
-// Decides nothing about the log.
+// node with everything around it (node-assembly.ts), signals and the end. Decides nothing about the
+// log.
 
-import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { lockDataDirectory } from "../adapters/data-lock.ts";
-import { FileDisk } from "../adapters/file-disk.ts";
-import { GZIP_PACKING } from "../adapters/gzip-packing.ts";
 import { chooseIndex } from "../adapters/index-maps.ts";
-import { OsClock } from "../adapters/os-clock.ts";
-import { PeerLinks } from "../adapters/peer-links.ts";
-import { PortMux } from "../adapters/port-mux.ts";
 import { RecordingWriter } from "../adapters/recording-writer.ts";
 import { PinoTelemetry } from "../adapters/telemetry-pino.ts";
 import { InvariantViolation } from "../base/assert.ts";
-import { Prng } from "../base/prng.ts";
-import { createNode } from "../node/create-node.ts";
-import type { NodeHost } from "../node/ports.ts";
-import type { Stopped } from "../node/protocol.ts";
-import { LogService } from "../service/log-service.ts";
+import type { NodeOptions, Stopped } from "../node/protocol.ts";
 import { AgentDiscovery } from "./agent-discovery.ts";
 import { createLogger, LastTurns, Recorders } from "./agent-log.ts";
 import { AgentSecurity } from "./agent-security.ts";
-import { ClientFronts } from "./client-fronts.ts";
 import { type AgentConfig, loadAgentConfig } from "./config.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
 import type { AgentReady } from "./local-cluster.ts";
-import { nodeOptionsOf, peerFrameBytesMax, serviceOptionsOf } from "./node-options.ts";
+import { NodeAssembly } from "./node-assembly.ts";
 import { onAskedToStop } from "./signals.ts";
 import { say } from "./terminal.ts";
 
 type Logger = ReturnType<typeof createLogger>;
 
-const SEND_BYTES_MAX = 16 * 1024 * 1024;
 /** Calls under way get this part of the time that a clean stop may take. */
 const GRACE_SHARE = 0.5;
-const SERVING_LOOK_MS = 10;
 
 /** Runs until a signal, its parent's end, or the node's own end. */
 export async function runAgent(
@@ -59,17 +46,10 @@ class Agent {
   readonly #config: AgentConfig;
   readonly #security: AgentSecurity;
   readonly #logger: Logger;
-  readonly #clock = new OsClock();
-  readonly #disk: FileDisk;
-  readonly #links: PeerLinks;
-  readonly #service: LogService;
-  readonly #fronts: ClientFronts;
-  readonly #mux: PortMux;
-  readonly #host: NodeHost;
-  readonly #lastTurns = new LastTurns();
-  readonly #recording: RecordingWriter | null;
-  readonly #stopped: Promise<Stopped>;
   readonly #telemetry: PinoTelemetry;
+  readonly #node: NodeAssembly;
+  readonly #lastTurns = new LastTurns();
+  #recording: RecordingWriter | null = null;
   #discovery: AgentDiscovery | null = null;
   #isEnding = false;
 
@@ -79,57 +59,18 @@ class Agent {
     this.#logger = logger;
     const telemetry = new PinoTelemetry(logger);
     this.#telemetry = telemetry;
-    const options = nodeOptionsOf(config);
-    const { limits } = config;
-    const seed = randomBytes(16).toString("hex");
-    this.#disk = new FileDisk({ directory: config.dataDir, index: this.#openIndex() });
-    this.#links = new PeerLinks({
-      certificates: security.peerTls,
-      frameBytesMax: peerFrameBytesMax(config),
-      sendBytesMax: SEND_BYTES_MAX,
-      acceptedMax: limits["peer-connections"],
-      handshakeMsMax: limits["handshake-ms"],
+    const { serverTls, peerTls, authorizer } = security;
+    this.#node = new NodeAssembly(config, {
+      serverTls,
+      peerTls,
+      authorizer,
+      anonymousSubject: null,
       telemetry,
-    });
-    this.#service = new LogService(serviceOptionsOf(config), {
-      authorizer: security.authorizer,
-      clock: this.#clock,
-      packing: GZIP_PACKING,
-      telemetry,
-    });
-    this.#fronts = new ClientFronts(config, this.#service, security.serverTls, telemetry);
-    this.#mux = new PortMux({
-      host: config.listenHost,
-      port: config.listenPort,
-      // While the log is being opened the node has no links yet: a peer that is turned away dials
-      // again at once, one that is taken would wait for a hello until it gives up.
-      onPeer: (socket) => (this.#isOpening() ? socket.destroy() : this.#links.accept(socket)),
-      onClient: (socket) => this.#fronts.inject(socket),
-      telemetry,
-      firstByteMsMax: limits["first-byte-ms"],
-      silentMax: limits["silent-connections"],
-      connectionsMax: limits.connections + limits["peer-connections"],
-    });
-    this.#recording =
-      config.recordDir === null ? null : openRecording(config.recordDir, options, seed);
-    let stopped: (how: Stopped) => void = () => undefined;
-    this.#stopped = new Promise((resolve) => {
-      stopped = resolve;
-    });
-    this.#host = createNode(options, {
-      clock: this.#clock,
-      disk: this.#disk,
-      network: this.#links,
-      clients: this.#service,
-      telemetry,
-      prng: new Prng(seed),
-      recorder: this.#recorder(),
+      index: this.#openIndex(),
       machine: null,
-      faultSites: null,
-      stopped,
+      recorder: (options, seed) => this.#openRecorder(options, seed),
     });
-    this.#service.attach(this.#host);
-    security.watch(telemetry, { server: this.#fronts, peer: this.#links });
+    security.watch(telemetry, { server: this.#node.fronts, peer: this.#node.links });
   }
 
   async run(): Promise<void> {
@@ -137,21 +78,21 @@ class Agent {
     const asked = this.#untilAskedToStop();
     const { listenHost, listenPort } = this.#config;
     try {
-      await this.#mux.listen();
+      await this.#node.listen();
     } catch (error) {
       const key = `rpc-port: ${describeError(error)}`;
       throw new CommandError(`${key}; choose another address with --bind-addr and --rpc-port`);
     }
     this.#logger.info({ address: `${listenHost}:${listenPort}` }, "listening");
-    await this.#fronts.listen();
+    await this.#node.fronts.listen();
     if (this.#config.serverTls === null) {
       const why = "without server-tls files nobody can prove who they are: all is refused";
       this.#logger.warn({ why }, "no-transport-security");
     }
-    this.#host.start();
+    this.#node.host.start();
     const serving = this.#serve();
     serving.catch(() => undefined); // Awaited below; until then nobody listens.
-    const how = await Promise.race([asked.then(() => null), serving, this.#stopped]);
+    const how = await Promise.race([asked.then(() => null), serving, this.#node.stopped]);
     this.#isEnding = true;
     await this.#close(how);
   }
@@ -166,12 +107,12 @@ class Agent {
     }
   }
 
-  #recorder(): Recorders {
-    const all = [this.#lastTurns, ...(this.#recording === null ? [] : [this.#recording])];
-    if (this.#recording !== null) {
-      this.#logger.warn({ file: this.#recording.file }, "recording every turn: this grows fast");
-    }
-    return new Recorders(all);
+  #openRecorder(options: NodeOptions, seed: string): Recorders {
+    const { recordDir } = this.#config;
+    if (recordDir === null) return new Recorders([this.#lastTurns]);
+    this.#recording = openRecording(recordDir, options, seed);
+    this.#logger.warn({ file: this.#recording.file }, "recording every turn: this grows fast");
+    return new Recorders([this.#lastTurns, this.#recording]);
   }
 
   /** Resolves at the first signal, or when the parent that started us for itself is gone. */
@@ -188,20 +129,18 @@ class Agent {
     });
   }
 
-  #isOpening(): boolean {
-    return this.#host.status().state === "opening";
-  }
-
   /** Never resolves; rejects when this agent cannot serve as it was told to. */
   async #serve(): Promise<never> {
-    await this.#tellWhenServing();
+    const isServing = await this.#node.untilServing();
+    if (isServing) this.#tellServing();
     const { gossip } = this.#config;
-    if (gossip !== null && this.#host.status().state === "serving") {
+    if (gossip !== null && isServing) {
+      const { host, clock } = this.#node;
       const discovery = await AgentDiscovery.open(this.#config, gossip, {
-        host: this.#host,
-        clock: this.#clock,
+        host,
+        clock,
         telemetry: this.#telemetry,
-        change: (change) => this.#service.changeMembership(change),
+        change: (change) => this.#node.changeMembership(change),
       });
       this.#discovery = discovery;
       // A stop that came while contacts were asked has found nothing to close.
@@ -210,15 +149,11 @@ class Agent {
     return new Promise(() => undefined);
   }
 
-  async #tellWhenServing(): Promise<void> {
-    while (this.#isOpening()) {
-      await new Promise((resolve) => setTimeout(resolve, SERVING_LOOK_MS));
-    }
-    if (this.#host.status().state !== "serving") return;
+  #tellServing(): void {
     const { listenHost, listenPort } = this.#config;
     const address = `${listenHost}:${listenPort}`;
-    this.#logger.info({ address, index: this.#disk.indexKind }, "serving");
-    const ready: AgentReady = { ready: true, address, index: this.#disk.indexKind };
+    this.#logger.info({ address, index: this.#node.indexKind }, "serving");
+    const ready: AgentReady = { ready: true, address, index: this.#node.indexKind };
     // A parent that left between spawn and now is found by "disconnect".
     process.send?.(ready, undefined, undefined, () => undefined);
   }
@@ -232,20 +167,14 @@ class Agent {
     }, stopTimeoutMs);
     this.#security.close();
     await this.#discovery?.close();
-    this.#mux.stopListening();
     const graceMs = how === null ? stopTimeoutMs * GRACE_SHARE : 0;
     const begunMs = performance.now();
-    await this.#fronts.close(graceMs);
+    await this.#node.closeDoors(graceMs);
     if (how === null && performance.now() - begunMs >= graceMs) {
-      const { inFlight } = this.#service;
+      const { inFlight } = this.#node;
       this.#logger.warn({ graceMs, inFlight }, "calls-cut-off");
     }
-    this.#host.stop();
-    const end = how ?? (await this.#stopped);
-    this.#links.closeAll();
-    this.#mux.destroy();
-    this.#clock.close();
-    await this.#disk.close();
+    const end = await this.#node.close();
     this.#recording?.close();
     clearTimeout(patience);
     if (process.connected) process.disconnect();

@@ -202,6 +202,16 @@ function gatherFile(gathered: Gathered, file: string, origin: string): void {
   }
 }
 
+/** How a program, as against a person, gives the first of the settings. */
+export interface GivenBy {
+  /** Where the value of a key stood, for an error. */
+  readonly originOf: (key: string) => string;
+  /** Members need no certificate files: whoever gives the settings answers for their links. */
+  readonly answersForLinks: boolean;
+}
+
+const COMMAND_LINE: GivenBy = { originOf: (key) => `--${key}`, answersForLinks: false };
+
 /**
  * Reads one agent's settings. `flags` holds what stood on the command line, by key. Throws
  * CommandError with one line a problem.
@@ -209,27 +219,31 @@ function gatherFile(gathered: Gathered, file: string, origin: string): void {
 export function loadAgentConfig(
   flags: Readonly<Record<string, unknown>>,
   environment: NodeJS.ProcessEnv,
+  givenBy = COMMAND_LINE,
 ): AgentConfig {
   const gathered = new Gathered();
-  for (const [key, value] of Object.entries(flags)) gathered.give(key, value, `--${key}`);
+  for (const [key, value] of Object.entries(flags)) {
+    gathered.give(key, value, givenBy.originOf(key));
+  }
   gatherEnvironment(gathered, environment);
   const file = gathered.take<string>("config-file");
   if (file !== undefined) gatherFile(gathered, file, gathered.originOf("config-file"));
-  const config = fitTogether(gathered);
+  const config = fitTogether(gathered, givenBy.answersForLinks);
   if (gathered.problems.length > 0 || config === null) {
     throw new CommandError(gathered.problems, EXIT.usage);
   }
   return config;
 }
 
-function fitTogether(gathered: Gathered): AgentConfig | null {
+function fitTogether(gathered: Gathered, answersForLinks: boolean): AgentConfig | null {
   const take = <T>(key: string) => gathered.take<T>(key);
   const place = fitMembers(gathered);
   const certsDir = take<string>("certs-dir");
   const everything = certsDir === undefined || place === null ? null : filesIn(certsDir, place);
   const serverTls = fitTls(gathered, "server", everything);
   const peerTls = fitTls(gathered, "peer", everything);
-  if (place !== null && (place.members.length > 1 || place.gossip !== null) && peerTls === null) {
+  const hasPeers = place !== null && (place.members.length > 1 || place.gossip !== null);
+  if (hasPeers && peerTls === null && !answersForLinks) {
     gathered.refuse(
       "peer-tls-cert-file",
       "missing: members talk over mutual TLS only; make the files with `cairn certs`, name them with certs-dir",

@@ -33,19 +33,20 @@ export class TestCertificates {
 
   async server(): Promise<Pems> {
     await createNodeCertificate(this.#authority, this.directory, "server", ["127.0.0.1"]);
-    return this.#read("server");
+    return this.pemsOf("server");
   }
 
   async client(subject: string): Promise<Pems> {
     await createClientCertificate(this.#authority, this.directory, subject);
-    return this.#read(clientBase(subject));
+    return this.pemsOf(clientBase(subject));
   }
 
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  #read(base: string): Pems {
+  /** Of whoever was made under that name, a node perhaps. */
+  pemsOf(base: string): Pems {
     const { cert, key } = certificateFiles(this.directory, base);
     const ca = certificateFiles(this.directory, "ca").cert;
     return { cert: readFileSync(cert), key: readFileSync(key), ca: readFileSync(ca) };
