@@ -251,3 +251,35 @@ export class Workload {
     this.#look();
   }
 }
+
+/** So many steps of any kind, most of them appends. */
+export function drawnSteps(prng: Prng, count: number): Step[] {
+  return Array.from({ length: count }, () => drawnStep(prng));
+}
+
+function drawnStep(prng: Prng): Step {
+  switch (prng.below(16)) {
+    case 0:
+    case 1:
+      return { kind: "replace", back: prng.between(1, 9), count: prng.below(5) };
+    case 2:
+      return { kind: "replace", back: prng.between(1, 4), count: prng.below(3), apart: true };
+    case 3:
+      return { kind: "vote", votedFor: prng.pick(["n1", "n2", "a-node-with-a-longer-name"]) };
+    case 4:
+    case 5:
+      return { kind: "checkpoint" };
+    case 6:
+      return { kind: "trim", keep: prng.between(1, 6) };
+    case 7:
+      return { kind: "install", ahead: prng.between(1, 20), count: prng.below(4) };
+    case 8:
+      return { kind: "reopen", how: prng.pick(["clean", "settled", "kill", "power-loss"]) };
+    case 9:
+      return { kind: "settle" };
+    case 10:
+      return { kind: "perform", operations: prng.between(1, 8) };
+    default:
+      return { kind: "append", count: prng.between(1, 6), bodyBytes: prng.pick([0, 40, 40, 500]) };
+  }
+}
