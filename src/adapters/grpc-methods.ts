@@ -6,6 +6,7 @@ import type { MembershipChange } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import {
   decodeChange,
+  decodeDeparture,
   decodeTransferRequest,
   decodeTrimRequest,
   encodeStatusResponse,
@@ -126,6 +127,16 @@ export function adminV1Methods({ admin }: LogService): ServedMethods {
     "/cairn.v1.Admin/TransferLeadership": unary(
       decodeTransferRequest,
       (caller, to) => admin.transfer(caller, to),
+      () => Buffer.alloc(0),
+    ),
+    "/cairn.v1.Admin/Leave": unary(
+      (bytes) => decodeDeparture("LeaveRequest", bytes),
+      (caller, { name }) => admin.leave(caller, name),
+      () => Buffer.alloc(0),
+    ),
+    "/cairn.v1.Admin/ForceLeave": unary(
+      (bytes) => decodeDeparture("ForceLeaveRequest", bytes),
+      (caller, { name, prune }) => admin.forceLeave(caller, name, prune),
       () => Buffer.alloc(0),
     ),
     "/cairn.v1.Admin/Trim": unary(

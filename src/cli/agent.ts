@@ -52,6 +52,7 @@ class Agent {
   #recording: RecordingWriter | null = null;
   #discovery: AgentDiscovery | null = null;
   #isEnding = false;
+  #askToStop: (why: string) => void = () => undefined;
 
   constructor(config: AgentConfig, security: AgentSecurity, logger: Logger) {
     this.#config = config;
@@ -124,6 +125,7 @@ class Agent {
         this.#logger.info({ why }, "stopping");
         resolve();
       };
+      this.#askToStop = ask;
       onAskedToStop(ask);
       process.on("disconnect", () => ask("the parent process is gone"));
     });
@@ -143,6 +145,14 @@ class Agent {
         change: (change) => this.#node.changeMembership(change),
       });
       this.#discovery = discovery;
+      this.#node.attachGossip({
+        leave: async () => {
+          await discovery.membership.leave();
+          // Calls under way are let finish: this one's answer, too.
+          this.#askToStop("it has left");
+        },
+        forceLeave: (name, prune) => discovery.membership.forceLeave(name, { prune }),
+      });
       // A stop that came while contacts were asked has found nothing to close.
       if (this.#isEnding) await discovery.close();
     }

@@ -42,6 +42,7 @@ ${EXIT_CODES}`,
   addTail(root);
   addMembers(root);
   addStatus(root);
+  addLeave(root);
   addAdmin(root);
   addCerts(root);
   addAcl(root);
@@ -212,6 +213,28 @@ Example:
       const { runStatus } = await import("./status.ts");
       await runStatus(flags);
     });
+}
+
+function addLeave(root: Command): void {
+  withCluster(
+    root
+      .command("leave <NAME>")
+      .summary("remove a member, let it say good-bye and stop")
+      .description("Remove a member that gossips, then let it say good-bye and stop.")
+      .option("--json", "one JSON object"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn leave n4")
+    .action(async (name, flags) => (await import("./leave.ts")).runLeave(name, flags));
+  withCluster(
+    root
+      .command("force-leave <NAME>")
+      .summary("declare a failed member gone, so that it is removed")
+      .description("Declare a member that gossip lists as failed gone, so that it is removed.")
+      .option("--prune", "forget it, too")
+      .option("--json", "one JSON object"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn force-leave n4")
+    .action(async (name, flags) => (await import("./leave.ts")).runForceLeave(name, flags));
 }
 
 function addAdmin(root: Command): void {

@@ -18,6 +18,7 @@ import type { NodeHost, Recorder } from "../node/ports.ts";
 import type { NodeOptions, Stopped } from "../node/protocol.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
+import type { GossipControls } from "../service/admin-requests.ts";
 import { LogService } from "../service/log-service.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import { ClientFronts } from "./client-fronts.ts";
@@ -96,6 +97,11 @@ export class NodeAssembly {
   /** Requests of clients without an answer. */
   get inFlight(): number {
     return this.#service.inFlight;
+  }
+
+  /** What operators may ask of gossip, from now on. */
+  attachGossip(gossip: GossipControls): void {
+    this.#service.admin.attachGossip(gossip);
   }
 
   /** As `LogService.changeMembership`. */

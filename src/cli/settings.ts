@@ -200,12 +200,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
     "remove who failed for so long [never]",
     wholeNumber(1, 31_536_000, "seconds"),
   ),
-  setting(
-    "bind-addr",
-    "HOST[:PORT]",
-    "listen here; gossip's port [peers or 127.0.0.1]",
-    bindAddress,
-  ),
+  setting("bind-addr", "HOST[:PORT]", "listen here; PORT is gossip's [127.0.0.1]", bindAddress),
   setting(
     "rpc-port",
     "PORT",

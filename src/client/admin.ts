@@ -3,9 +3,11 @@
 import {
   type AdminChange,
   type AdminStatus,
+  type Departure,
   decodeStatusResponse,
   decodeTrimResponse,
   encodeChange,
+  encodeDeparture,
   encodeTransferRequest,
   encodeTrimRequest,
 } from "../proto/cairn-admin.ts";
@@ -41,6 +43,20 @@ export function transferCall(
 ): CursorCall<undefined> {
   const call = adminCall("TransferLeadership", encodeTransferRequest(to ?? ""), signal);
   return { ...call, isRepeatable: to !== null };
+}
+
+/** Asks whoever is asked to leave: the one that is named, or nothing happens. */
+export function leaveCall(name: string, signal: AbortSignal | undefined): CursorCall<undefined> {
+  const call = adminCall("Leave", encodeDeparture({ name, prune: false }), signal);
+  return { ...call, leader: false, isRepeatable: false };
+}
+
+export function forceLeaveCall(
+  departure: Departure,
+  signal: AbortSignal | undefined,
+): CursorCall<undefined> {
+  const call = adminCall("ForceLeave", encodeDeparture(departure), signal);
+  return { ...call, leader: false };
 }
 
 function adminCall(

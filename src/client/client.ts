@@ -11,7 +11,14 @@ import type { Cursor } from "../proto/cairn-cursors.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 
-import { changeCall, statusCall, transferCall, trimCall } from "./admin.ts";
+import {
+  changeCall,
+  forceLeaveCall,
+  leaveCall,
+  statusCall,
+  transferCall,
+  trimCall,
+} from "./admin.ts";
 import type { Channel, CredentialsSource } from "./channel.ts";
 import {
   type CommitCursorOptions,
@@ -233,6 +240,22 @@ export class CairnClient {
     options: { readonly to?: string; readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     return this.#call(transferCall(options.to ?? null, options.signal));
+  }
+
+  /**
+   * Makes the server `name`, which must be this client's only address, say good-bye by gossip and
+   * stop. Remove it from the membership first.
+   */
+  leave(name: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#call(leaveCall(name, options.signal));
+  }
+
+  /** Declares a failed member gone; the leader then removes it. With `prune` it is forgotten. */
+  forceLeave(
+    name: string,
+    options: { readonly prune?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#call(forceLeaveCall({ name, prune: options.prune ?? false }, options.signal));
   }
 
   /** The state of one of the servers: of the given one, when the client has one address only. */

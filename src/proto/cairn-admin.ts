@@ -231,6 +231,29 @@ export function decodeTransferRequest(bytes: Uint8Array): string | Malformed {
   return reader.malformed ?? to;
 }
 
+/** Of Leave and, with `prune`, of ForceLeave. */
+export interface Departure {
+  readonly name: string;
+  readonly prune: boolean;
+}
+
+export function encodeDeparture({ name, prune }: Departure): Buffer {
+  return encodeFields([
+    [1, name],
+    [2, prune ? 1 : 0],
+  ]);
+}
+
+export function decodeDeparture(message: string, bytes: Uint8Array): Departure | Malformed {
+  const reader = MessageReader.over(message, bytes, [0x0a, 0x10]);
+  let [name, prune] = ["", false];
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x0a) name = reader.string();
+    else prune = reader.bool();
+  }
+  return reader.malformed ?? { name, prune };
+}
+
 export function encodeTrimRequest(before: number): Buffer {
   return encodeFields([[1, before]]);
 }

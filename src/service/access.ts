@@ -57,6 +57,8 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Admin/Status": DESCRIBE,
   "/cairn.v1.Admin/ChangeMembership": ADMIN,
   "/cairn.v1.Admin/TransferLeadership": ADMIN,
+  "/cairn.v1.Admin/Leave": ADMIN,
+  "/cairn.v1.Admin/ForceLeave": ADMIN,
   "/cairn.v1.Admin/Trim": ADMIN,
   "POST /": PRODUCE,
   "GET /": CONSUME,

@@ -26,8 +26,16 @@ export interface AdminQuestions {
   ask(caller: Caller, make: (requestId: RequestId) => ClientRequest): Promise<Answer>;
 }
 
+/** This node's gossip, as far as operators act on it; both reject with an Error in plain words. */
+export interface GossipControls {
+  /** Says good-bye to the others, and then lets the node stop. */
+  leave(): Promise<void>;
+  forceLeave(name: string, prune: boolean): Promise<void>;
+}
+
 export class AdminRequests {
   readonly #ask: AdminQuestions;
+  #gossip: GossipControls | null = null;
 
   constructor(questions: AdminQuestions) {
     this.#ask = questions;
@@ -52,6 +60,40 @@ export class AdminRequests {
     return this.#done(caller, (requestId) => {
       return { kind: "transfer-leadership", requestId, to: name };
     });
+  }
+
+  /** Gossip begins after the service, where it does. */
+  attachGossip(gossip: GossipControls): void {
+    this.#gossip = gossip;
+  }
+
+  /** `name` is this node's, or nothing is done. */
+  leave(caller: Caller, name: string): Promise<Done | Faulted> {
+    return this.#depart(caller, async (gossip) => {
+      const own = this.#ask.status()?.name;
+      if (name !== own) throw new Error(`this is ${own}: ask ${name} itself`);
+      await gossip.leave();
+    });
+  }
+
+  forceLeave(caller: Caller, name: string, prune: boolean): Promise<Done | Faulted> {
+    return this.#depart(caller, (gossip) => gossip.forceLeave(name, prune));
+  }
+
+  async #depart(
+    caller: Caller,
+    depart: (gossip: GossipControls) => Promise<void>,
+  ): Promise<Done | Faulted> {
+    const refused = this.#ask.refusal(caller, ADMIN);
+    if (refused !== null) return { kind: "fault", fault: refused };
+    try {
+      if (this.#gossip === null) throw new Error("this member does not gossip");
+      await depart(this.#gossip);
+      return { kind: "done" };
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      return { kind: "fault", fault: { code: "change-refused", what } };
+    }
   }
 
   async #done(

@@ -10,7 +10,14 @@ import { instanceOf } from "../base/membership.ts";
 import type { NodeHost } from "../node/ports.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
-import { type Candidate, candidateOf, planChange, planFounding, tagsOf } from "./discovery.ts";
+import {
+  type Candidate,
+  candidateOf,
+  Dismissals,
+  planChange,
+  planFounding,
+  tagsOf,
+} from "./discovery.ts";
 import type { Member, Membership } from "./membership.ts";
 
 /** A change that was refused is asked for again after so long. */
@@ -45,7 +52,7 @@ export function ownTags(
   host: Pick<NodeHost, "status" | "look">,
 ): Record<string, string> {
   const status = host.status();
-  return tagsOf(status.clusterId, ownCandidate({ address, expect }, status, host, false));
+  return tagsOf(status.clusterId, ownCandidate({ address, expect }, status, host));
 }
 
 export class Discovery {
@@ -55,7 +62,7 @@ export class Discovery {
   readonly #postponed = new Map<string, Instant>();
   #metSince: Instant | null = null;
   #tags = "";
-  #isLeaving = false;
+  readonly #dismissals = new Dismissals();
   #isChanging = false;
   #hasFounders = false;
 
@@ -70,12 +77,6 @@ export class Discovery {
     this.#ports.host.hear({ kind: "peer-failed", name: name as NodeId });
   }
 
-  /** This node is on its way out: nobody shall admit it again. Resolves once that is being told. */
-  async leave(): Promise<void> {
-    this.#isLeaving = true;
-    await this.#tell(this.#self(this.#ports.host.status()));
-  }
-
   /** Looks at everything and does what is due; to be called twice a second or so. */
   look(): void {
     const status = this.#ports.host.status();
@@ -88,12 +89,13 @@ export class Discovery {
     const others = gossip.filter(({ name }) => name !== status.name);
     const found = others.map((member) => candidateOf(status.clusterId, member));
     const candidates = [self, ...found.filter((candidate) => candidate !== null)];
+    this.#dismissals.follow(status.members, candidates);
     this.#found(now, self, candidates);
     if (status.role === "leader" && !this.#isChanging) this.#lead(now, status, gossip, candidates);
   }
 
   #self(status: NodeStatus): Candidate {
-    return ownCandidate(this.#options, status, this.#ports.host, this.#isLeaving);
+    return ownCandidate(this.#options, status, this.#ports.host);
   }
 
   async #tell(self: Candidate): Promise<void> {
@@ -147,8 +149,9 @@ export class Discovery {
     });
     const failedTooLong = new Set(overdue.map(([name]) => name));
     const postponed = new Set(this.#postponed.keys());
+    const { names: dismissed } = this.#dismissals;
     const change = planChange({
-      ...{ status, gossip, candidates, replacesWiped, failedTooLong, postponed },
+      ...{ status, gossip, candidates, replacesWiped, failedTooLong, dismissed, postponed },
     });
     if (change === null || !("name" in change)) return;
     this.#isChanging = true;
@@ -175,10 +178,9 @@ function ownCandidate(
   { address, expect }: Pick<DiscoveryOptions, "address" | "expect">,
   { name, lastIndex }: NodeStatus,
   host: Pick<NodeHost, "look">,
-  isLeaving: boolean,
 ): Candidate {
   const self = host.look().raft?.self;
   const instance = self === undefined ? "" : instanceOf(self);
-  const stage = isLeaving ? "leaving" : lastIndex > 0 ? "member" : "empty";
+  const stage = lastIndex > 0 ? "member" : "empty";
   return { name, address, stage, instance, expect };
 }

@@ -8,8 +8,8 @@ import type { NodeId } from "../base/ids.ts";
 import type { MemberAddress } from "../node/protocol.ts";
 import type { Member } from "./membership.ts";
 
-/** `leaving`: on its way out, not to be admitted again. */
-export type Stage = "empty" | "member" | "leaving";
+/** Whether its log is in use. */
+export type Stage = "empty" | "member";
 
 /** A gossip member that says it is a node of our cluster. */
 export interface Candidate {
@@ -37,7 +37,7 @@ export function candidateOf(clusterId: string, member: Member): Candidate | null
   if (member.status !== "alive" || cluster !== clusterId) return null;
   if (address === undefined || !/^[^\s,=]+:\d{1,5}$/.test(address)) return null;
   if (instance === undefined || !/^[0-9a-f]{32}$/.test(instance)) return null;
-  if (stage !== "empty" && stage !== "member" && stage !== "leaving") return null;
+  if (stage !== "empty" && stage !== "member") return null;
   const founders = expect !== undefined && /^\d{1,3}$/.test(expect) ? Number(expect) : null;
   return { name: member.name as NodeId, address, stage, instance, expect: founders };
 }
@@ -71,6 +71,34 @@ export function planFounding(view: FoundingView): readonly MemberAddress[] | nul
   return founders.toSorted((one, other) => (one.id < other.id ? -1 : 1));
 }
 
+/**
+ * Members that somebody removed or demoted while they were there: discovery does not undo that as
+ * long as they stay. Every node watches, so that the next leader knows, too.
+ */
+export class Dismissals {
+  readonly #names = new Set<string>();
+  #before: readonly MemberInfo[] = [];
+
+  get names(): ReadonlySet<string> {
+    return this.#names;
+  }
+
+  follow(members: readonly MemberInfo[], candidates: readonly Candidate[]): void {
+    for (const { id, instance, standing } of this.#before) {
+      const now = members.find((member) => member.id === id);
+      const isDemoted =
+        now?.instance === instance && now.standing === "learner" && standing !== "learner";
+      if (now === undefined || isDemoted) this.#names.add(id);
+    }
+    for (const name of this.#names) {
+      const isThere = candidates.some((candidate) => candidate.name === name);
+      const votes = members.some(({ id, standing }) => id === name && standing === "voter");
+      if (!isThere || votes) this.#names.delete(name);
+    }
+    this.#before = members;
+  }
+}
+
 export interface ChangeView {
   readonly status: Pick<NodeStatus, "name" | "members">;
   readonly gossip: readonly Member[];
@@ -78,6 +106,8 @@ export interface ChangeView {
   readonly replacesWiped: boolean;
   /** Whoever was failed for as long as an operator allows; nobody unless that was said. */
   readonly failedTooLong: ReadonlySet<string>;
+  /** See Dismissals. */
+  readonly dismissed: ReadonlySet<string>;
   /** A change of theirs was refused a moment ago. */
   readonly postponed: ReadonlySet<string>;
 }
@@ -106,8 +136,8 @@ function planLeave(view: ChangeView, others: readonly MemberInfo[]): MembershipC
 }
 
 function planAdmission(view: ChangeView, candidate: Candidate): MembershipChange | null {
-  const { name, address, instance, stage } = candidate;
-  if (stage === "leaving") return null;
+  const { name, address, instance } = candidate;
+  if (view.dismissed.has(name)) return null;
   const admit = { kind: "add", name, address, asVoter: true } as const;
   const known = view.status.members.find(({ id }) => id === name);
   if (known === undefined) return admit;

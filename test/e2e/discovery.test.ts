@@ -81,3 +81,20 @@ test("three agents found a cluster, a fourth joins it as a voter", async () => {
   const consumed = await cairn(["consume", "--count", "2", ...as("n4")]);
   expect(consumed.stdout).toBe("one\ntwo\n");
 }, 60_000);
+
+test("a member that leaves is removed and stops, and joins again when it is started again", async () => {
+  const left = await cairn(["leave", "n4", ...as("n2")]);
+  expect(left).toMatchObject({ code: 0, stdout: "n4 has left and stops\n" });
+  expect(await agents.get("n4")?.ended).toMatchObject({ code: 0 });
+  expect((await membersSeenBy("n1")).map(({ id }) => id)).toEqual(["n1", "n2", "n3"]);
+
+  agents.delete("n4");
+  const alive = await cairn(["force-leave", "nobody", ...as("n1")]);
+  expect(alive.code).toBe(1);
+  expect(alive.stderr).toContain("no member of that name is known here");
+  run("n4");
+  const deadline = performance.now() + 20_000;
+  while ((await membersSeenBy("n1")).length < names.length) {
+    if (performance.now() > deadline) throw new Error("n4 was not admitted again");
+  }
+}, 60_000);

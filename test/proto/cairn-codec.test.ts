@@ -9,11 +9,13 @@ import {
   type AdminChange,
   type AdminStatus,
   decodeChange,
+  decodeDeparture,
   decodeStatusResponse,
   decodeTransferRequest,
   decodeTrimRequest,
   decodeTrimResponse,
   encodeChange,
+  encodeDeparture,
   encodeStatusResponse,
   encodeTransferRequest,
   encodeTrimRequest,
@@ -355,6 +357,22 @@ describe("cairn.v1.Admin", () => {
     );
   });
 
+  test("a departure reads the same on both sides", () => {
+    fc.assert(
+      fc.property(texts, fc.boolean(), (name, prune) => {
+        const bytes = encodeDeparture({ name, prune });
+        const asked = theirReading("cairn.v1.ForceLeaveRequest", bytes);
+        expect([asked["name"] ?? "", asked["prune"] ?? false]).toEqual([name, prune]);
+        expect(decodeDeparture("ForceLeaveRequest", bytes)).toEqual({ name, prune });
+        const leave = theirReading(
+          "cairn.v1.LeaveRequest",
+          encodeDeparture({ name, prune: false }),
+        );
+        expect(leave["name"] ?? "").toBe(name);
+      }),
+    );
+  });
+
   test("a trim and its answer read the same on both sides", () => {
     fc.assert(
       fc.property(offsets, (offset) => {
@@ -382,6 +400,7 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeTrimResponse,
   decodeChange,
   decodeTransferRequest,
+  decodeDeparture: (bytes) => decodeDeparture("ForceLeaveRequest", bytes),
   decodeCursorsRequest: (bytes) => decodeCursorsRequest("FetchCursorRequest", bytes),
 };
 

@@ -82,6 +82,8 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Admin/Status": [{}, TO_DESCRIBE],
   "/cairn.v1.Admin/ChangeMembership": [{ remove: "nobody" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/TransferLeadership": [{ to: "n1" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/Leave": [{ name: "n1" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/ForceLeave": [{ name: "nobody" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
 };
 
@@ -157,6 +159,8 @@ beforeEach(async () => {
     service: { anonymousSubject: null },
     grpc: { tls: server, telemetry },
   });
+  const gone = () => Promise.resolve();
+  node.service.admin.attachGossip({ leave: gone, forceLeave: gone });
   await callGrpc("writer", "/log.v1.Log/Produce", node.address);
   links = new PeerLinks({
     certificates: server,

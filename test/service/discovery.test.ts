@@ -8,6 +8,7 @@ import {
   type Candidate,
   type ChangeView,
   candidateOf,
+  Dismissals,
   planChange,
   planFounding,
   tagsOf,
@@ -107,6 +108,7 @@ describe("the leader", () => {
       candidates: [],
       replacesWiped: true,
       failedTooLong: new Set(),
+      dismissed: new Set(),
       postponed: new Set(),
       ...rest,
     };
@@ -128,8 +130,8 @@ describe("the leader", () => {
     expect(planChange(view(three, { candidates, postponed: new Set(["d"]) }))).toEqual(add("e"));
     const half = [...three, member("d", { standing: "learner" })];
     expect(planChange(view(half, { candidates }))).toEqual(add("d"));
-    const leaving = [candidate("d", { stage: "leaving" })];
-    expect(planChange(view(three, { candidates: leaving }))).toBeNull();
+    const gone = { candidates: [candidate("d")], dismissed: new Set(["d"]) };
+    expect(planChange(view(three, gone))).toBeNull();
   });
 
   test("follows a member to its new address, and swaps it when it was wiped on the way", () => {
@@ -154,6 +156,43 @@ describe("the leader", () => {
     expect(planChange(view([a, b, wiped], { gossip }))).toBeNull();
     const failed = view([a, b, member("c", down)], { gossip: [gossiped("c", "failed")] });
     expect(planChange(failed)).toBeNull();
+  });
+
+  describe("does not undo what somebody did by hand", () => {
+    const all = ["a", "b", "c"].map((name) => candidate(name));
+    function dismissedBy(...seen: MemberInfo[][]): Dismissals {
+      const dismissals = new Dismissals();
+      for (const members of seen) dismissals.follow(members, all);
+      return dismissals;
+    }
+    const without = [member("a"), member("b")];
+    const demoted = [...without, member("c", { standing: "learner" })];
+
+    test.each<[string, MemberInfo[][], string[]]>([
+      ["a removal", [three, without, without], ["c"]],
+      ["a demotion", [three, demoted, demoted], ["c"]],
+      [
+        "a demotion that went through a joint membership",
+        [three, [...without, member("c", { standing: "outgoing" })], demoted],
+        ["c"],
+      ],
+      ["a return by hand", [three, without, three], []],
+      ["an admission", [without, demoted, three], []],
+      [
+        "a swap of a wiped member",
+        [three, [...without, member("c", { standing: "learner", instance: instance("2") })]],
+        [],
+      ],
+    ])("%s", (_, seen, names) => {
+      expect([...dismissedBy(...seen).names]).toEqual(names);
+    });
+
+    test("unless the member went away and came back", () => {
+      const dismissals = dismissedBy(three, without);
+      dismissals.follow(without, all.slice(0, 2));
+      dismissals.follow(without, all);
+      expect([...dismissals.names]).toEqual([]);
+    });
   });
 
   describe("removes who failed for too long", () => {
