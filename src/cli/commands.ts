@@ -295,7 +295,7 @@ function addMembers(root: Command): void {
     root
       .command("members")
       .summary("list the members: who leads, and who answers")
-      .description("List the members: who leads, and who answers.")
+      .description("List the members: who leads, who votes, who is behind, and who answers.")
       .option("--json", "one JSON object a line"),
   )
     .addHelpText("after", "\nExample:\n  npx cairn members --json")

@@ -1,7 +1,7 @@
-// `cairn members`: who is in the cluster, who leads, who answers. Asks each member itself. Owns the
-// table.
+// `cairn members`: who is in the cluster, who leads, who votes, who is behind, who answers. Asks
+// each member itself. Owns the table.
 
-import { CairnError, type ServerInfo } from "../client/client.ts";
+import { CairnError, type ServerInfo, type ServerStatus } from "../client/client.ts";
 import {
   type ClusterFlags,
   connectTo,
@@ -20,6 +20,8 @@ const ANSWER_MS = 2_000;
 interface Seen {
   readonly address: string;
   readonly servers: readonly ServerInfo[] | CairnError;
+  /** What it says of itself and the others; null when it does not say. */
+  readonly status: ServerStatus | null;
   readonly ms: number;
 }
 
@@ -27,6 +29,10 @@ interface Row {
   readonly id: string;
   readonly address: string;
   readonly role: string;
+  /** voter, learner, outgoing or none; empty when nobody says. */
+  readonly standing: string;
+  /** Entries it lacks, as the leader knows; null when that does not say. */
+  readonly lag: number | null;
   readonly answers: boolean;
   readonly ms: number | null;
 }
@@ -52,9 +58,12 @@ async function ask(target: Target, address: string): Promise<Seen> {
   const begun = performance.now();
   const ms = () => Math.round(performance.now() - begun);
   try {
-    return { address, servers: await client.servers(), ms: ms() };
+    // First: once it knows the servers, the client may ask any of them.
+    const status = await client.status();
+    const answeredMs = ms();
+    return { address, servers: await client.servers(), status, ms: answeredMs };
   } catch (error) {
-    if (error instanceof CairnError) return { address, servers: error, ms: ms() };
+    if (error instanceof CairnError) return { address, servers: error, status: null, ms: ms() };
     throw error;
   } finally {
     client.close();
@@ -74,9 +83,19 @@ function rowsOf(seen: readonly Seen[]): Row[] {
     const answers = own !== undefined && !(own.servers instanceof CairnError);
     const votes = lists.filter((list) => list.some((one) => one.id === id && one.isLeader)).length;
     const role = votes * 2 > lists.length ? "leader" : "follower";
-    rows.set(id, { id, address, role, answers, ms: answers ? own.ms : null });
+    const { standing, lag } = knownOf(id, seen);
+    rows.set(id, { id, address, role, standing, lag, answers, ms: answers ? own.ms : null });
   }
   return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** By the leader, who alone knows how far others are; of two, the one of the later term. */
+function knownOf(id: string, seen: readonly Seen[]): Pick<Row, "standing" | "lag"> {
+  const told = seen.flatMap(({ status }) => (status === null ? [] : [status]));
+  const rank = ({ role, term }: ServerStatus) => (role === "leader" ? term + 1 : 0);
+  const [best] = told.toSorted((one, other) => rank(other) - rank(one));
+  const member = best?.members.find(({ name }) => name === id);
+  return { standing: member?.standing ?? "", lag: member?.lag ?? null };
 }
 
 async function print(rows: readonly Row[], asJson: boolean): Promise<void> {
@@ -88,13 +107,16 @@ async function print(rows: readonly Row[], asJson: boolean): Promise<void> {
     const addressWidth = Math.max(7, ...rows.map(({ address }) => address.length));
     const bold = (text: string) => paint("bold", text, process.stdout);
     await output.line(
-      bold(`${"member".padEnd(idWidth)}  ${"address".padEnd(addressWidth)}  role      answers`),
+      bold(
+        `${"member".padEnd(idWidth)}  ${"address".padEnd(addressWidth)}  role      standing  lag     answers`,
+      ),
     );
-    for (const { id, address, role, answers, ms } of rows) {
+    for (const { id, address, role, standing, lag, answers, ms } of rows) {
       const state = answers ? `yes, ${ms} ms` : paint("red", "no", process.stdout);
       const shown = role === "leader" ? paint("green", role.padEnd(8), process.stdout) : role;
       const place = `${id.padEnd(idWidth)}  ${address.padEnd(addressWidth)}`;
-      await output.line(`${place}  ${shown.padEnd(8)}  ${state}`);
+      const part = `${(standing || "-").padEnd(8)}  ${String(lag ?? "-").padEnd(6)}`;
+      await output.line(`${place}  ${shown.padEnd(8)}  ${part}  ${state}`);
     }
   }
   await output.flush();

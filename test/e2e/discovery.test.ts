@@ -53,6 +53,8 @@ const as = (name: string) => {
 interface Row {
   readonly id: string;
   readonly role: string;
+  readonly standing: string;
+  readonly lag: number | null;
 }
 
 async function membersSeenBy(name: string): Promise<Row[]> {
@@ -77,7 +79,11 @@ test("three agents found a cluster, a fourth joins it as a voter", async () => {
 
   run("n4");
   await anybodySays(/"kind":"add","member":"n4","msg":"discovery-change"/);
-  expect((await membersSeenBy("n4")).map(({ id }) => id)).toEqual(names);
+  const rows = await membersSeenBy("n4");
+  expect(rows.map(({ id, standing }) => `${id} ${standing}`)).toEqual(
+    names.map((name) => `${name} voter`),
+  );
+  expect(rows.every(({ lag }) => lag !== null)).toBe(true);
   const consumed = await cairn(["consume", "--count", "2", ...as("n4")]);
   expect(consumed.stdout).toBe("one\ntwo\n");
 }, 60_000);
