@@ -1,12 +1,16 @@
 // Executes one plan and says what came of it, as plain data. Owns the verdict's name and its exit
 // code; the course of a run is sim/world.ts, its words for people are sim/report.ts.
 
+import type { NodeId } from "../src/base/ids.ts";
+import type { StateMachine } from "../src/state/state-machine.ts";
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import { Watch } from "./checks/watch.ts";
+import { MachineWatch, type OwnMachine } from "./machine-watch.ts";
 import { type MarkCounts, Marks } from "./marks.ts";
 import type { Observer, Violation } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import { withPoison } from "./poison.ts";
+import { PLAIN_VALUES } from "./sim-record.ts";
 import { type Counts, Tally } from "./tally.ts";
 import { World } from "./world.ts";
 
@@ -43,10 +47,14 @@ export interface RunReport {
 }
 
 /**
- * Runs a plan under the eyes of all checkers, and of `observers` too. Touches nothing outside;
- * equal plans give equal reports.
+ * Runs a plan under the eyes of all checkers, and of `observers` too; with `own` every node has a
+ * machine of yours on its log. Touches nothing outside; equal plans give equal reports.
  */
-export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunReport {
+export function runPlan<M extends StateMachine>(
+  plan: Plan,
+  observers: readonly Observer[] = [],
+  own: OwnMachine<M> | null = null,
+): RunReport {
   return withPoison(() => {
     const tally = new Tally();
     const marks = new Marks();
@@ -54,7 +62,11 @@ export function runPlan(plan: Plan, observers: readonly Observer[] = []): RunRep
     const excused = (proof: string) => {
       excuse = proof;
     };
-    const world = new World(plan, [tally, marks, { excused }, ...observers, new Watch()]);
+    const values = own?.values ?? PLAIN_VALUES;
+    const machines = own === null ? null : new MachineWatch(own);
+    const all = [tally, marks, { excused }, ...observers, ...(machines === null ? [] : [machines])];
+    const machineOf = (name: NodeId, life: number) => machines?.make(name, life) ?? null;
+    const world = new World(plan, [...all, new Watch(values)], machineOf, values);
     const verdict = world.run();
     const { counts } = tally;
     const isVacuous = verdict.kind === "pass" && describeVacuity(counts) !== null;

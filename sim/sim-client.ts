@@ -14,7 +14,7 @@ import type { ClientPath, Reply, RequestMaker } from "./client-path.ts";
 import type { SimComputer } from "./computer.ts";
 import type { Call, Facts, History, Outcome, Question, RecordId, SeenRecord } from "./history.ts";
 import type { PlannedOperation, Target } from "./plan.ts";
-import { decodeValue, encodeValue } from "./sim-record.ts";
+import type { RecordValues } from "./sim-record.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** What all clients of a run share. */
@@ -23,6 +23,7 @@ export interface ClientRoom {
   readonly path: ClientPath;
   readonly computers: readonly SimComputer[];
   readonly history: History;
+  readonly values: RecordValues;
   /** The highest end of the log that any client was told. */
   knownEnd: Offset;
   nextRecord: RecordId;
@@ -154,7 +155,8 @@ export class SimClient {
 
   #tryAppend(append: AppendUnderWay): void {
     const { call, question, bytes } = append;
-    const values = question.records.map((record) => ({ value: encodeValue(record, bytes) }));
+    const { encode } = this.#room.values;
+    const values = question.records.map((record) => ({ value: encode(record, bytes) }));
     const make: RequestMaker = (requestId, wall) => ({
       kind: "append",
       requestId,
@@ -264,7 +266,7 @@ export class SimClient {
     const batch = decodeBatch(entry.frame.subarray(FRAME_HEADER_BYTES));
     if (batch === null || batch.length !== entry.count) return false;
     for (const { offsetDelta, value } of batch) {
-      const record = decodeValue(value);
+      const record = this.#room.values.decode(value);
       if (record === null) return false;
       const offset = (entry.offset + offsetDelta) as Offset;
       if (offset >= from) seen.push({ offset, record });

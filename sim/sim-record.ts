@@ -10,7 +10,7 @@ const CRC_BYTES = 4;
 const VALUE_BYTES_MIN = 16;
 
 /** The value of a record; at least 16 bytes. */
-export function encodeValue(record: RecordId, bytes: number): Uint8Array {
+function encodeValue(record: RecordId, bytes: number): Uint8Array {
   const value = new Uint8Array(Math.max(bytes, VALUE_BYTES_MIN)).fill(record & 0xff);
   const view = viewOf(value);
   putU64(view, 0, record);
@@ -20,7 +20,7 @@ export function encodeValue(record: RecordId, bytes: number): Uint8Array {
 }
 
 /** The id in a value; null when these are not the bytes of any record. */
-export function decodeValue(value: Uint8Array): RecordId | null {
+function decodeValue(value: Uint8Array): RecordId | null {
   if (value.length < VALUE_BYTES_MIN) return null;
   const view = viewOf(value);
   const end = value.length - CRC_BYTES;
@@ -28,3 +28,14 @@ export function decodeValue(value: Uint8Array): RecordId | null {
   for (let at = ID_BYTES; at < end; at++) if (value[at] !== value[ID_BYTES - 1]) return null;
   return getU64(view, 0);
 }
+
+/** What the clients of a run write: a value for each record, from which its id can be told. */
+export interface RecordValues {
+  /** Equal records give equal bytes; `bytes` is what the plan asks for, and may be ignored. */
+  encode(record: RecordId, bytes: number): Uint8Array;
+  /** Null for bytes that are no record's. */
+  decode(value: Uint8Array): RecordId | null;
+}
+
+/** Values that mean nothing. */
+export const PLAIN_VALUES: RecordValues = { encode: encodeValue, decode: decodeValue };

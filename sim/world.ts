@@ -24,6 +24,7 @@ import type { Computer, Observer, Stage, Violation } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import type { ClientRoom } from "./sim-client.ts";
 import { SimNetwork } from "./sim-network.ts";
+import { PLAIN_VALUES, type RecordValues } from "./sim-record.ts";
 import { Timeline } from "./timeline.ts";
 import { Workload } from "./workload.ts";
 
@@ -58,7 +59,12 @@ export class World implements Stage {
   readonly #beyond: Beyond | null;
   #verdict: Verdict | null = null;
 
-  constructor(plan: Plan, observers: readonly Observer[], machineOf: MachineOf = () => null) {
+  constructor(
+    plan: Plan,
+    observers: readonly Observer[],
+    machineOf: MachineOf = () => null,
+    values = PLAIN_VALUES,
+  ) {
     const prng = new Prng(plan.seed);
     this.plan = plan;
     this.#beyond = plan.bounded ? null : new Beyond();
@@ -87,7 +93,7 @@ export class World implements Stage {
       this.#audience,
       plan.bounded,
     );
-    this.#workload = new Workload(plan, this.#makeRoom(), prng.fork("sim.workload"));
+    this.#workload = new Workload(plan, this.#makeRoom(values), prng.fork("sim.workload"));
     this.#audience.tell("attach", this);
   }
 
@@ -255,12 +261,13 @@ export class World implements Stage {
     return surroundings.members.map((_, place) => new SimComputer(place, surroundings));
   }
 
-  #makeRoom(): ClientRoom {
+  #makeRoom(values: RecordValues): ClientRoom {
     return {
       timeline: this.#timeline,
       path: this.#path,
       computers: this.#computers,
       history: this.history,
+      values,
       knownEnd: 0 as Offset,
       nextRecord: 1,
       isClosing: false,

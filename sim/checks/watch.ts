@@ -13,7 +13,7 @@ import type { Lane } from "../../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
 import type { RecordId } from "../history.ts";
 import type { Computer, Observer, Stage } from "../observer.ts";
-import { decodeValue } from "../sim-record.ts";
+import { PLAIN_VALUES, type RecordValues } from "../sim-record.ts";
 import { Bounds } from "./bounds.ts";
 import type { ClientLog } from "./client-log.ts";
 import { DiskWatch } from "./disk-watch.ts";
@@ -29,6 +29,7 @@ import type { Finding } from "./violation.ts";
 import { voteOf } from "./vote.ts";
 
 export class Watch implements Observer {
+  readonly #values: RecordValues;
   readonly #disks = new Map<NodeId, DiskWatch>();
   /** Nodes whose Raft was looked at in the turn that is being performed. */
   readonly #looked = new Set<NodeId>();
@@ -42,6 +43,11 @@ export class Watch implements Observer {
   #bounds: Bounds | null = null;
   #rest: Rest | null = null;
   #isExcused = false;
+
+  /** `values` tells what the run's clients wrote. */
+  constructor(values = PLAIN_VALUES) {
+    this.#values = values;
+  }
 
   attach(stage: Stage): void {
     const voters = stage.nodes.map(({ name }) => name);
@@ -226,7 +232,7 @@ export class Watch implements Observer {
     for (const { head, frame } of disk?.entries() ?? []) {
       if (head.index > committed.lastIndex || head.count === 0) continue;
       for (const { value } of decodeBatch(frame.subarray(FRAME_HEADER_BYTES)) ?? []) {
-        records.push(decodeValue(value) ?? UNREADABLE);
+        records.push(this.#values.decode(value) ?? UNREADABLE);
       }
       batchEnds.push(records.length);
     }

@@ -1,6 +1,8 @@
 // The key-value example: three real processes that lose their leader, and the same machine in the
 // simulator.
 
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { KeyValueCluster } from "./key-value-process.ts";
@@ -35,4 +37,15 @@ describe("three key-value processes", () => {
     expect(dumps).toEqual(Array(3).fill('[["color","red"],["last","word"]]'));
     expect(await Promise.all(cluster.members.map((member) => member.end()))).toEqual([0, 0, 0]);
   }, 45_000);
+});
+
+test("in the simulator all machines agree and every get is explained", () => {
+  const file = new URL("../../dist/examples/key-value/simulate.js", import.meta.url);
+  const words = [fileURLToPath(file), "1", "10"];
+  const printed = execFileSync(process.execPath, words, { encoding: "utf8", timeout: 55_000 });
+  const runs = [...printed.matchAll(/^seed \d+: pass, (\d+) crashes, (\d+) gets$/gm)];
+  expect(runs).toHaveLength(10);
+  const sum = (at: number) => runs.reduce((all, run) => all + Number(run[at]), 0);
+  expect(sum(1)).toBeGreaterThan(10);
+  expect(sum(2)).toBeGreaterThan(100);
 });
