@@ -8,6 +8,7 @@ import type {
   AdminStatus as ServerStatus,
 } from "../proto/cairn-admin.ts";
 import type { Cursor } from "../proto/cairn-cursors.ts";
+import { decodeReadResponse, encodeReadRequest } from "../proto/cairn-read.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 
@@ -81,6 +82,8 @@ export interface RecordToAppend {
 export interface ReadOptions {
   /** The first offset; 0. */
   readonly from?: number;
+  /** Instead: the first batch with this time or a later one, by the log's clock. */
+  readonly fromTime?: Date;
   /** Wait for more at the end of the log, for ever; else stop at the end as it is now. */
   readonly follow?: boolean;
   /** At most so many records. */
@@ -103,6 +106,7 @@ export interface ClientTime {
 const REAL_TIME: ClientTime = { now: () => performance.now(), pause: (ms) => sleep(ms) };
 
 const CHECK_TAIL_PATH = "/cairn.v1.Log/CheckTail";
+const READ_PATH = "/cairn.v1.Log/Read";
 const DEFAULTS = {
   timeoutMs: 30_000,
   attemptTimeoutMs: 2_000,
@@ -157,9 +161,10 @@ export class CairnClient {
    * signal.
    */
   async *read(options: ReadOptions = {}): AsyncGenerator<ReadRecord, void, undefined> {
-    const { from = 0, follow = false, limit = Number.POSITIVE_INFINITY, signal = null } = options;
+    const { follow = false, limit = Number.POSITIVE_INFINITY, signal = null } = options;
     let left = limit;
     if (left <= 0) return;
+    const from = options.fromTime === undefined ? (options.from ?? 0) : await this.#first(options);
     const end = follow ? null : await this.checkTail(signal === null ? {} : { signal });
     const { timeoutMs, attemptTimeoutMs } = this.#options;
     const reader = { timeoutMs, stallMs: attemptTimeoutMs };
@@ -168,6 +173,23 @@ export class CairnClient {
       left--;
       if (left <= 0) return;
     }
+  }
+
+  /** The offset of the first batch that is late enough; the end when none is. */
+  async #first({ fromTime, signal }: ReadOptions): Promise<number> {
+    const request = encodeReadRequest({
+      from: { kind: "timestamp", timestampMs: fromTime?.getTime() ?? 0 },
+      bytesMax: 1,
+      maxWaitMs: 0,
+      consistency: "linearizable",
+      endOffset: null,
+    });
+    const { batches, endOffset } = await this.#retry(
+      this.#routes.toLeader(),
+      signal,
+      (channel, timeoutMs) => channel.call(READ_PATH, request, decodeReadResponse, timeoutMs),
+    );
+    return batches[0]?.offset ?? endOffset;
   }
 
   /** The end of the log, linearizable: the offset that the next record will have. */

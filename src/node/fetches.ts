@@ -3,16 +3,24 @@
 // reading.
 
 import type { Answer } from "../base/client.ts";
-import type { Entry } from "../base/entry.ts";
+import { type Entry, pointAfter } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import type { LogIndex, Offset, RequestId } from "../base/ids.ts";
+import type { LogIndex, Offset, RequestId, WallMs } from "../base/ids.ts";
 import type { LogEvent, LogRead } from "../log/protocol.ts";
 
 export interface Fetch {
   readonly requestId: RequestId;
   readonly from: Offset;
+  /** Log time before which entries are left out; `from` then only says how far was looked. */
+  readonly notBefore?: WallMs;
   readonly bytesMax: number;
   readonly wait: boolean;
+}
+
+/** A fetch under way in the log; `searchedTo` is the end of what is searched by time, if it is. */
+interface Reading {
+  readonly fetch: Fetch;
+  readonly searchedTo: Offset | null;
 }
 
 /** What is committed and readable here. */
@@ -27,7 +35,7 @@ export class Fetches {
   /** At the end of the log, in order of arrival. */
   readonly #waiting = new Map<RequestId, Fetch>();
   /** Under way in the log. */
-  readonly #reading = new Map<number, Fetch>();
+  readonly #reading = new Map<number, Reading>();
   readonly #answers: Answer[] = [];
   readonly #reads: LogEvent[] = [];
 
@@ -43,7 +51,8 @@ export class Fetches {
     const { from, requestId } = fetch;
     if (this.size >= this.#waitingMax) {
       this.#refuse(requestId, { code: "overloaded", what: "fetches", retryAfterMs: 100 });
-    } else if (from >= readable.startOffset && from < readable.endOffset) {
+    } else if (fetch.notBefore !== undefined) this.#search(fetch, fetch.notBefore, readable);
+    else if (from >= readable.startOffset && from < readable.endOffset) {
       this.#read(fetch, readable);
     } else if (from === readable.endOffset && fetch.wait) this.#waiting.set(requestId, fetch);
     else if (from > readable.endOffset && fetch.wait) this.#waiting.set(requestId, fetch);
@@ -61,19 +70,27 @@ export class Fetches {
 
   /** True when the read was asked for here. */
   maybeFinish(read: LogRead, readable: Readable): boolean {
-    const fetch = this.#reading.get(read.readId);
-    if (fetch === undefined) return false;
+    const reading = this.#reading.get(read.readId);
+    if (reading === undefined) return false;
+    const { fetch } = reading;
     this.#reading.delete(read.readId);
     if (read.kind === "failed") {
       this.#refuse(fetch.requestId, read.fault);
       return true;
     }
-    const entries = read.entries.filter((entry) => holdsRecords(entry, fetch.from));
-    if (entries.length > 0) {
+    const { startOffset, endOffset } = readable;
+    const from = reading.searchedTo === null ? fetch.from : startOffset;
+    const time = fetch.notBefore ?? (0 as WallMs);
+    const entries = read.entries.filter((entry) => holdsRecords(entry, from, time));
+    const next = nextOf(reading, read.entries);
+    if (entries.length === 0 && fetch.notBefore !== undefined && next < endOffset) {
+      // Controls, what was trimmed, or what was committed meanwhile: what is wanted lies behind.
+      this.#read({ ...fetch, from: Math.max(next, startOffset) as Offset }, readable);
+    } else if (entries.length > 0) {
       const { requestId } = fetch;
       this.#answers.push({ kind: "fetched", requestId, entries, endOffset: readable.endOffset });
-    } else if (fetch.wait) this.#waiting.set(fetch.requestId, fetch);
-    else this.#refuse(fetch.requestId, outOfRange(fetch.from, readable));
+    } else if (fetch.wait) this.#waiting.set(fetch.requestId, { ...fetch, from: next });
+    else this.#refuse(fetch.requestId, outOfRange(next, readable));
     return true;
   }
 
@@ -87,7 +104,7 @@ export class Fetches {
   /** Nothing more will be read: everybody is told. */
   refuseAll(fault: Fault): void {
     for (const requestId of this.#waiting.keys()) this.#refuse(requestId, fault);
-    for (const fetch of this.#reading.values()) this.#refuse(fetch.requestId, fault);
+    for (const { fetch } of this.#reading.values()) this.#refuse(fetch.requestId, fault);
     this.#waiting.clear();
     this.#reading.clear();
   }
@@ -100,9 +117,17 @@ export class Fetches {
     return this.#reads.splice(0);
   }
 
+  /** Finds the first entry that is late enough. */
+  #search(fetch: Fetch, at: WallMs, { commitIndex, endOffset }: Readable): void {
+    const { requestId: readId, bytesMax } = fetch;
+    this.#reading.set(readId, { fetch, searchedTo: endOffset });
+    const from = { kind: "timestamp", at } as const;
+    this.#reads.push({ kind: "read", readId, from, lastIndex: commitIndex, bytesMax });
+  }
+
   #read(fetch: Fetch, readable: Readable): void {
     // Positive for fetches, so that the node's own reads (negative) are told apart.
-    this.#reading.set(fetch.requestId, fetch);
+    this.#reading.set(fetch.requestId, { fetch, searchedTo: null });
     this.#reads.push({
       kind: "read",
       readId: fetch.requestId,
@@ -117,8 +142,16 @@ export class Fetches {
   }
 }
 
-function holdsRecords(entry: Entry, from: Offset): boolean {
-  return entry.kind === "records" && entry.offset + entry.count > from;
+/** Where a fetch that has found nothing goes on. */
+function nextOf({ fetch, searchedTo }: Reading, entries: readonly Entry[]): Offset {
+  if (fetch.notBefore === undefined) return fetch.from;
+  const last = entries.at(-1);
+  return last === undefined ? (searchedTo ?? fetch.from) : pointAfter(last).endOffset;
+}
+
+function holdsRecords(entry: Entry, from: Offset, time: WallMs): boolean {
+  const isLate = entry.timestamp >= time;
+  return isLate && entry.kind === "records" && entry.offset + entry.count > from;
 }
 
 function outOfRange(offset: number, readable: Readable): Fault {

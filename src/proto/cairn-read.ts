@@ -17,6 +17,8 @@ import {
 /** Where a read begins. */
 export type ReadFrom =
   | { readonly kind: "offset"; readonly offset: number }
+  /** The first record whose batch has this time or a later one; milliseconds since 1970. */
+  | { readonly kind: "timestamp"; readonly timestampMs: number }
   | { readonly kind: "earliest" }
   /** After all that is committed: only what comes later. */
   | { readonly kind: "latest" }
@@ -55,6 +57,7 @@ export interface ReadResponse {
 }
 
 const FROM_OFFSET = 0x08;
+const FROM_TIMESTAMP = 0x10;
 const FROM_EARLIEST = 0x18;
 const FROM_LATEST = 0x20;
 const FROM_LAST = 0x28;
@@ -64,6 +67,7 @@ const CONSISTENCY = 0x40;
 const END_OFFSET = 0x48;
 const READ_FIELDS = [
   FROM_OFFSET,
+  FROM_TIMESTAMP,
   FROM_EARLIEST,
   FROM_LATEST,
   FROM_LAST,
@@ -91,6 +95,8 @@ function fromField(from: ReadFrom): readonly [tag: number, value: number] {
   switch (from.kind) {
     case "offset":
       return [FROM_OFFSET, from.offset];
+    case "timestamp":
+      return [FROM_TIMESTAMP, from.timestampMs];
     case "earliest":
       return [FROM_EARLIEST, 1];
     case "latest":
@@ -129,6 +135,7 @@ export function decodeReadRequest(bytes: Uint8Array): ReadRequest | Malformed {
   let endOffset: number | null = null;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === FROM_OFFSET) from = { kind: "offset", offset: reader.uint() };
+    else if (tag === FROM_TIMESTAMP) from = { kind: "timestamp", timestampMs: reader.uint() };
     else if (tag === FROM_EARLIEST) from = readFlag(reader, "earliest");
     else if (tag === FROM_LATEST) from = readFlag(reader, "latest");
     else if (tag === FROM_LAST) from = { kind: "last", count: reader.uint() };

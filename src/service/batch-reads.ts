@@ -5,12 +5,14 @@
 import type { Answer, NodeStatus } from "../base/client.ts";
 import { bodyOf, type Entry } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import type { Instant } from "../base/ids.ts";
+import type { Instant, WallMs } from "../base/ids.ts";
 import type { Caller } from "./caller.ts";
 
 /** Where a read begins; what each means is in proto/cairn/v1/log.proto. */
 export type ReadFrom =
   | { readonly kind: "offset"; readonly offset: number }
+  /** The first record whose batch has this log time or a later one. */
+  | { readonly kind: "timestamp"; readonly timestampMs: number }
   | { readonly kind: "earliest" }
   | { readonly kind: "latest" }
   | { readonly kind: "last"; readonly count: number };
@@ -63,6 +65,7 @@ export interface ReadQuestions {
     bytesMax: number,
     wait: boolean,
     deadline: Instant | null,
+    notBefore?: WallMs,
   ): Promise<Answer>;
   checkTail(caller: Caller): Promise<{ readonly kind: "tail" } | Faulted>;
   /** The instant so many milliseconds from now. */
@@ -88,14 +91,21 @@ export class BatchReads {
     const from = begun.offset;
     if (endOffset !== null && from >= endOffset) return this.#nothing();
     const waitMs = Math.min(maxWaitMs, this.#options.maxWaitMsMax);
-    if (waitMs === 0 && from === this.#node.status()?.endOffset) return this.#nothing();
+    const isByTime = request.from.kind === "timestamp";
+    if (waitMs === 0 && !isByTime && from === this.#node.status()?.endOffset) {
+      return this.#nothing();
+    }
     const wait = waitMs > 0;
     const deadline = wait ? this.#node.inMs(waitMs) : null;
     const bytesMax = this.#bytesMax(request);
-    const answer = await this.#node.fetch(caller, from, bytesMax, wait, deadline);
+    const time = timeOf(request.from);
+    const answer = await this.#node.fetch(caller, from, bytesMax, wait, deadline, time);
     if (answer.kind === "fetched") return this.#batches(answer.entries, answer.endOffset);
     const fault = faultOf(answer);
-    return wait && fault.code === "deadline-exceeded" ? this.#nothing() : { kind: "fault", fault };
+    // Nothing is as late as that: not beyond the end, at it.
+    const isAtEnd = time !== undefined && fault.code === "offset-out-of-range";
+    const isNothing = isAtEnd || (wait && fault.code === "deadline-exceeded");
+    return isNothing ? this.#nothing() : { kind: "fault", fault };
   }
 
   /**
@@ -108,10 +118,12 @@ export class BatchReads {
     const { endOffset } = request;
     const bytesMax = this.#bytesMax(request);
     let from = begun.offset;
+    let time = timeOf(request.from);
     while (!caller.isGone) {
       if (endOffset !== null && from >= endOffset) return null;
-      const answer = await this.#node.fetch(caller, from, bytesMax, true, null);
+      const answer = await this.#node.fetch(caller, from, bytesMax, true, null, time);
       if (answer.kind !== "fetched") return faultOf(answer);
+      time = undefined;
       const last = answer.entries.at(-1);
       if (last !== undefined) from = last.offset + last.count;
       const stalled = sink.write(this.#batches(answer.entries, answer.endOffset));
@@ -159,6 +171,10 @@ export class BatchReads {
   }
 }
 
+function timeOf(from: ReadFrom): WallMs | undefined {
+  return from.kind === "timestamp" ? (from.timestampMs as WallMs) : undefined;
+}
+
 const OPENING: Fault = { code: "not-serving", state: "opening" };
 
 function placeOf(from: ReadFrom, { startOffset, endOffset }: NodeStatus): number {
@@ -166,6 +182,7 @@ function placeOf(from: ReadFrom, { startOffset, endOffset }: NodeStatus): number
     case "offset":
       return from.offset;
     case "earliest":
+    case "timestamp":
       return startOffset;
     case "latest":
       return endOffset;

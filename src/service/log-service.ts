@@ -6,7 +6,15 @@ import { assert } from "../base/assert.ts";
 import type { Answer, ClientRequest, MemberInfo, MembershipChange } from "../base/client.ts";
 import type { Draft, Entry } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import { after, type Instant, type Micros, millis, NEVER, type Offset } from "../base/ids.ts";
+import {
+  after,
+  type Instant,
+  type Micros,
+  millis,
+  NEVER,
+  type Offset,
+  type WallMs,
+} from "../base/ids.ts";
 import type { NodeHost } from "../node/ports.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
 import type { Clients } from "../ports/clients.ts";
@@ -115,8 +123,8 @@ export class LogService implements Clients {
     this.#inFlight = new InFlight(options);
     this.#batchReads = new BatchReads(options, {
       status: () => this.#host?.status() ?? null,
-      fetch: (caller, offset, bytesMax, wait, deadline) =>
-        this.#fetch(caller, offset, bytesMax, wait, deadline),
+      fetch: (caller, offset, bytesMax, wait, deadline, notBefore) =>
+        this.#fetch(caller, offset, bytesMax, wait, deadline, notBefore),
       checkTail: (caller) => this.#tail(caller),
       inMs: (ms) => after(this.#clock.now(), millis(ms)),
     });
@@ -406,12 +414,14 @@ export class LogService implements Clients {
     bytesMax: number,
     wait: boolean,
     deadline: Instant | null = null,
+    notBefore?: WallMs,
   ): Promise<Answer> {
     return new Promise((resolve) => {
       const requestId = this.#inFlight.nextId();
-      const from = offset as Offset;
+      const place = { from: offset as Offset, ...(notBefore === undefined ? {} : { notBefore }) };
       const until = deadline ?? (wait ? NEVER : this.#deadline());
-      this.#ask(caller, { kind: "fetch", requestId, from, bytesMax, wait }, until, (answer) => {
+      const request: ClientRequest = { kind: "fetch", requestId, ...place, bytesMax, wait };
+      this.#ask(caller, request, until, (answer) => {
         // Once more before each answer: a stream outlives a change of the rules.
         const fault = answer.kind === "fetched" ? this.#access.refusal(caller, CONSUME) : null;
         resolve(fault === null ? answer : { kind: "fault", requestId, fault });

@@ -57,6 +57,7 @@ const readRequests: fc.Arbitrary<ReadRequest> = fc.record({
   from: fc.oneof(
     fc.record({ kind: fc.constant("offset" as const), offset: offsets }),
     fc.record({ kind: fc.constant("last" as const), count: offsets }),
+    fc.record({ kind: fc.constant("timestamp" as const), timestampMs: offsets }),
     fc.record({ kind: fc.constantFrom("earliest" as const, "latest" as const) }),
   ),
   bytesMax: fc.nat(),
@@ -91,7 +92,9 @@ describe("cairn.v1 reads in batches", () => {
         const { from, bytesMax, maxWaitMs, endOffset } = request;
         const value = from.kind === "offset" ? from.offset : from.kind === "last" && from.count;
         const want = {
-          [from.kind]: value === false ? true : value,
+          ...("timestampMs" in from
+            ? { timestampMs: from.timestampMs }
+            : { [from.kind]: value === false ? true : value }),
           ...(bytesMax === 0 ? {} : { bytesMax }),
           ...(maxWaitMs === 0 ? {} : { maxWaitMs }),
           consistency: CONSISTENCY_OF[request.consistency],

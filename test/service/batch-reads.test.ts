@@ -85,6 +85,12 @@ describe("a read", () => {
       { kind: "offset", offset: 1 },
       ["0 a b c", "3 d", "4 e f"],
     ],
+    [
+      "a time at or after which there are records",
+      { kind: "timestamp", timestampMs: 1_700_000_000_000 },
+      ["0 a b c", "3 d", "4 e f"],
+    ],
+    ["a time after everything", { kind: "timestamp", timestampMs: 1_700_000_000_001 }, []],
     ["the end", { kind: "latest" }, []],
     ["the end by its offset", { kind: "offset", offset: 6 }, []],
     ["the last three", { kind: "last", count: 3 }, ["3 d", "4 e f"]],

@@ -244,7 +244,9 @@ export class MemoryNode implements NodeHost {
   }
 
   #fetch(request: FetchRequest): void {
-    const { requestId, from, bytesMax, wait } = request;
+    const { requestId, bytesMax, wait, notBefore = 0 } = request;
+    const late = this.#cluster.entries.find(({ timestamp }) => timestamp >= notBefore);
+    const from = notBefore === 0 ? request.from : (late?.offset ?? this.#cluster.endOffset);
     const entries = this.#cluster.read(from, bytesMax);
     const { endOffset } = this.#cluster;
     if (entries !== null) {
