@@ -30,7 +30,9 @@ export type ClientRequest =
       readonly kind: "fetch";
       readonly requestId: RequestId;
       readonly from: Offset;
-      /** Entries before this log time are left out; the log is searched, not read, for the first. */
+      /**
+       * Entries before this log time are left out; the log is searched, not read, for the first.
+       */
       readonly notBefore?: WallMs;
       readonly bytesMax: number;
       readonly wait: boolean;
