@@ -162,7 +162,7 @@ function* readChain(
     const seal = seals.get(base);
     if (seal !== undefined && isBelievable(facts, seal, header)) {
       chain.push(sealedSegment(facts, seal));
-      for (const run of runsAfter(seal.runs, start.index)) found.termRuns.appendRun(run);
+      for (const run of runsAfter(seal, start.index)) found.termRuns.appendRun(run);
     } else chain.push(yield* scanSegment(facts, header, found.visit));
   }
   // Behind a segment that was made just before a crash there is none to be sealed for.
@@ -248,8 +248,9 @@ function sealedSegment(facts: RecoveryFacts, seal: Seal): Recovered {
   return { segment, point: seal.last, hardSequence: seal.hardSequence, scan: null };
 }
 
-/** The runs of entries after `index`. */
-function runsAfter(runs: readonly TermRun[], index: LogIndex): TermRun[] {
+/** The runs of entries after `index`; a segment that a trim was about to remove has none. */
+function runsAfter({ runs, last }: Seal, index: LogIndex): TermRun[] {
+  if (last.index <= index) return [];
   const first = (index + 1) as LogIndex;
   const kept = runs.filter((_, n) => (runs[n + 1]?.firstIndex ?? Number.MAX_SAFE_INTEGER) > first);
   return kept.map(({ term, firstIndex }) => {

@@ -4,11 +4,22 @@
 // files hold.
 import { expect, test } from "vitest";
 
+import type { LogIndex } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
+import { storeFile } from "../../src/log/file-names.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
 import { Enumeration } from "./crash-enumeration.ts";
 import { type Step, Workload } from "./crash-workload.ts";
-import { OPTIONS, type PickFile, takingTurns } from "./driver.ts";
+import {
+  entriesAfter,
+  hardStateOf,
+  LOG_START,
+  OPTIONS,
+  openedLog,
+  type PickFile,
+  reopened,
+  takingTurns,
+} from "./driver.ts";
 
 /** Small enough that a few entries roll, and a zeroed slot shows. */
 const TINY: LogOptions = { ...OPTIONS, segmentBytesMax: 1400, indexEntriesMax: 5 };
@@ -166,3 +177,18 @@ test("a crash at any effect, of any kind, loses nothing acknowledged and invents
   process.stdout.write(`crash images: ${images} tried, ${also}\n`);
   expect(images).toBeGreaterThanOrEqual(20_000);
 }, 300_000);
+
+test("a log killed in a trim tells no terms of segments that the trim was about to remove", () => {
+  const driver = openedLog(TINY);
+  driver.write({ entries: entriesAfter(LOG_START, 1, 8) });
+  driver.write({ hardState: hardStateOf(2), entries: entriesAfter(driver.log.status().end, 2, 8) });
+  const { end } = driver.log.status();
+  expect(driver.log.status().segments).toBeGreaterThan(2);
+  driver.checkpoint(end).run();
+  // Sealed segments of both terms before the only checkpoint, at which the log will begin.
+  driver.trim(end.endOffset);
+  while (driver.disk.killImage().has(storeFile(1 as LogIndex))) driver.perform();
+  const { opened } = reopened(driver.disk.killImage(), TINY);
+  expect(opened).toMatchObject({ base: end, end });
+  expect(opened?.termRuns).toEqual([]);
+});
