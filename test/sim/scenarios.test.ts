@@ -245,7 +245,8 @@ const OCCURRED: Readonly<
   },
   "rotten-entries-are-never-served": (dangers, { counts }) => {
     expect(counts.rottenBits).toBe(40);
-    expect(dangers.damagedReads).toBeGreaterThan(10);
+    // The first read of what rotted in a sealed segment ends the node: it serves nothing wrong.
+    expect(dangers.damagedReads).toBeGreaterThan(0);
     expect(counts.disksLost).toBe(1);
   },
   "slow-leader-commits-by-others": (dangers, { counts }) => {
