@@ -55,6 +55,20 @@ export class RecordingDisk implements Disk, DiskInbox {
  * would not be: so it does not matter that files are read one after another.
  */
 export function directoryImage(directory: string): DiskImage {
-  const files = readdirSync(directory).filter((file) => !file.startsWith("."));
-  return new Map(files.map((file) => [file, readFileSync(join(directory, file))]));
+  const image = new Map<string, Uint8Array>();
+  for (const file of readdirSync(directory)) {
+    const bytes = file.startsWith(".") ? null : contentOf(join(directory, file));
+    if (bytes !== null) image.set(file, bytes);
+  }
+  return image;
+}
+
+/** Null when it was removed just now, after the directory was listed. */
+function contentOf(path: string): Uint8Array | null {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
 }
