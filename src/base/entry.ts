@@ -25,6 +25,9 @@ export type EntryKind =
    */
   | "unknown";
 
+/** EntryHead.codec of a body that is a gzip stream. */
+export const GZIP_CODEC = 1;
+
 /**
  * The header of one entry. Invariants between neighbours, checked on append, on receipt and on
  * recovery: next.index == index + 1, next.offset == offset + count, next.prevTerm == term,

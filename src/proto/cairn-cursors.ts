@@ -2,11 +2,8 @@
 // for both ends. They are few and small, so one description of each message's fields serves
 // encoding and decoding.
 
+import { type Consistency, consistencyNumber, readConsistency } from "./consistency.ts";
 import { encodeFields, type Malformed, MessageReader } from "./fields.ts";
-
-export type CursorConsistency = "local" | "leader" | "linearizable";
-
-const CONSISTENCIES: readonly CursorConsistency[] = ["local", "local", "leader", "linearizable"];
 
 export interface CommitCursorRequest {
   readonly name: string;
@@ -68,13 +65,13 @@ export function decodeDeleteCursorRequest(bytes: Uint8Array): DeleteCursorReques
 /** FetchCursorRequest (a name) and ListCursorsRequest (a prefix) have the same fields. */
 export interface CursorsRequest {
   readonly name: string;
-  readonly consistency: CursorConsistency;
+  readonly consistency: Consistency;
 }
 
 export function encodeCursorsRequest({ name, consistency }: CursorsRequest): Buffer {
   return encodeFields([
     [1, name],
-    [2, CONSISTENCIES.lastIndexOf(consistency)],
+    [2, consistencyNumber(consistency)],
   ]);
 }
 
@@ -84,14 +81,10 @@ export function decodeCursorsRequest(
 ): CursorsRequest | Malformed {
   const reader = MessageReader.over(message, bytes, [0x0a, 0x10]);
   let name = "";
-  let consistency: CursorConsistency = "local";
+  let consistency: Consistency = "local";
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === 0x0a) name = reader.string();
-    else {
-      const known = CONSISTENCIES[reader.uint()];
-      if (known === undefined) reader.refuse("the consistency is none of 0 to 3");
-      else consistency = known;
-    }
+    else consistency = readConsistency(reader);
   }
   return reader.malformed ?? { name, consistency };
 }

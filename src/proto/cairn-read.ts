@@ -4,6 +4,7 @@
 
 import { decodeBatch, type RecordView } from "../base/record-batch.ts";
 import { putVarint, varintLength } from "../base/varint.ts";
+import { type Consistency, consistencyNumber, readConsistency } from "./consistency.ts";
 import {
   bytesLength,
   Malformed,
@@ -25,16 +26,13 @@ export type ReadFrom =
   /** The last `count` records, or all when there are fewer. */
   | { readonly kind: "last"; readonly count: number };
 
-/** How fresh the answer must be: see Consistency in log.proto. */
-export type ReadConsistency = "local" | "leader" | "linearizable";
-
 export interface ReadRequest {
   readonly from: ReadFrom;
   /** Bytes of batches in one answer, 0 for the server's choice; one larger batch comes alone. */
   readonly bytesMax: number;
   /** How long to wait at the end for more, 0 not at all. */
   readonly maxWaitMs: number;
-  readonly consistency: ReadConsistency;
+  readonly consistency: Consistency;
   /** Nothing at or after this offset is asked for; null without such an end. */
   readonly endOffset: number | null;
 }
@@ -88,9 +86,6 @@ const BATCH_GZIP = 0x2a;
 const BATCH_FIELDS = [BATCH_OFFSET, BATCH_COUNT, BATCH_TIMESTAMP, BATCH_RECORDS, BATCH_GZIP];
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
-/** By their numbers on the wire; 0, unspecified, is local. */
-const CONSISTENCIES: readonly ReadConsistency[] = ["local", "local", "leader", "linearizable"];
-
 function fromField(from: ReadFrom): readonly [tag: number, value: number] {
   switch (from.kind) {
     case "offset":
@@ -108,7 +103,7 @@ function fromField(from: ReadFrom): readonly [tag: number, value: number] {
 
 export function encodeReadRequest(request: ReadRequest): Buffer {
   const [tag, value] = fromField(request.from);
-  const consistency = CONSISTENCIES.lastIndexOf(request.consistency);
+  const consistency = consistencyNumber(request.consistency);
   const { bytesMax, maxWaitMs, endOffset } = request;
   let length = 1 + varintLength(value) + uintLength(bytesMax) + uintLength(maxWaitMs);
   length += uintLength(consistency) + (endOffset === null ? 0 : 1 + varintLength(endOffset));
@@ -131,7 +126,7 @@ export function decodeReadRequest(bytes: Uint8Array): ReadRequest | Malformed {
   let from: ReadFrom = { kind: "earliest" };
   let bytesMax = 0;
   let maxWaitMs = 0;
-  let consistency: ReadConsistency = "local";
+  let consistency: Consistency = "local";
   let endOffset: number | null = null;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === FROM_OFFSET) from = { kind: "offset", offset: reader.uint() };
@@ -141,11 +136,8 @@ export function decodeReadRequest(bytes: Uint8Array): ReadRequest | Malformed {
     else if (tag === FROM_LAST) from = { kind: "last", count: reader.uint() };
     else if (tag === BYTES_MAX) bytesMax = reader.uint32();
     else if (tag === MAX_WAIT) maxWaitMs = reader.uint32();
-    else if (tag === CONSISTENCY) {
-      const known = CONSISTENCIES[reader.uint()];
-      if (known === undefined) reader.refuse("the consistency is none of 0 to 3");
-      else consistency = known;
-    } else endOffset = reader.uint();
+    else if (tag === CONSISTENCY) consistency = readConsistency(reader);
+    else endOffset = reader.uint();
   }
   return reader.malformed ?? { from, bytesMax, maxWaitMs, consistency, endOffset };
 }

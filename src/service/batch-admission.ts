@@ -3,7 +3,7 @@
 // be checked, and stored as it came. Owns no access and no log.
 
 import { crc32c } from "../base/crc32c.ts";
-import { type Draft, FRAME_HEADER_BYTES } from "../base/entry.ts";
+import { type Draft, FRAME_HEADER_BYTES, GZIP_CODEC } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import { isCount, type WallMs } from "../base/ids.ts";
 import { decodeBatch, draftOf, type NewRecord, type RecordView } from "../base/record-batch.ts";
@@ -32,7 +32,6 @@ export interface BatchBounds {
 /** 48 bits: what every client can draw at random without a 64-bit integer. */
 const PRODUCER_ID_MAX = 2 ** 48 - 1;
 const EPOCH_MAX = 0xffff_ffff;
-const GZIP_CODEC = 1;
 
 export class BatchAdmission {
   readonly #bounds: BatchBounds;

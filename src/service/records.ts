@@ -1,11 +1,9 @@
 // From committed entries to the records a client sees, by offset. Owns no reading.
 
-import { bodyOf, type Entry } from "../base/entry.ts";
+import { bodyOf, type Entry, GZIP_CODEC } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import { decodeBatch, type RecordHeader } from "../base/record-batch.ts";
 import type { Packing } from "../ports/packing.ts";
-
-const GZIP_CODEC = 1;
 
 /** All bytes are views of the entry's frame, or of what was unpacked from it. */
 export interface ConsumedRecord {
