@@ -2,11 +2,18 @@
 // their original, which refusals wait for the entry they rest on. Each request is answered exactly
 // once.
 
-import type { Answer } from "../base/client.ts";
+import type { Answer, ClientRequest } from "../base/client.ts";
+import { isClientControl } from "../base/control.ts";
+import { type Draft, FRAME_HEADER_BYTES } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
-import type { LogIndex, RequestId } from "../base/ids.ts";
+import type { Instant, LogIndex, RequestId } from "../base/ids.ts";
 import type { Verdict } from "../raft/protocol.ts";
 import type { AcceptedBatch } from "../state/producers.ts";
+import type { NodeOptions } from "./protocol.ts";
+import type { Replica } from "./replica.ts";
+import { refusalOfRoom } from "./status.ts";
+
+export type AppendRequest = Extract<ClientRequest, { kind: "append" }>;
 
 /** Waits for an index to be committed, or for leadership to be lost before that. */
 interface Waiter {
@@ -22,14 +29,58 @@ export class Appends {
   readonly #proposed = new Set<RequestId>();
   readonly #waiters = new Map<RequestId, Waiter>();
   readonly #answers: Answer[] = [];
+  readonly #options: NodeOptions;
+  readonly #replica: Replica;
+
+  constructor(options: NodeOptions, replica: Replica) {
+    this.#options = options;
+    this.#replica = replica;
+  }
 
   get size(): number {
     return this.#proposed.size + this.#waiters.size;
   }
 
-  /** The request became a proposal of the same number. */
-  proposed(requestId: RequestId): void {
-    this.#proposed.add(requestId);
+  /** Of a node that serves: admitted once, against its whole log, or refused with the reason. */
+  request(now: Instant, request: AppendRequest, notLeader: () => Fault): void {
+    const { requestId, draft } = request;
+    const refusal = this.#refusalOf(draft);
+    if (refusal !== null) {
+      this.refuse(requestId, refusal);
+      return;
+    }
+    const replica = this.#replica;
+    replica.settleEvents();
+    if (replica.raft?.role !== "leader") {
+      this.refuse(requestId, notLeader());
+      return;
+    }
+    const commitIndex = replica.state.committed.index;
+    const admission = replica.state.admit(draft, request);
+    if (admission.kind === "duplicate") {
+      this.#duplicate(requestId, admission.batch, commitIndex);
+    } else if (admission.kind === "refused") {
+      const { fault, restsOn } = admission;
+      this.#refuseAfter(requestId, fault, restsOn, commitIndex, notLeader());
+    } else {
+      this.#proposed.add(requestId);
+      replica.propose(now, requestId, draft);
+    }
+  }
+
+  #refusalOf(draft: Draft): Fault | null {
+    const bytes = draft.bytes.length - FRAME_HEADER_BYTES;
+    const { batchBytesMax, requestsWaitingMax } = this.#options;
+    if (!isClientControl(draft.kind) && (draft.count < 1 || draft.kind !== "records")) {
+      return { code: "malformed", what: "an append holds at least one record" };
+    }
+    if (bytes > batchBytesMax) {
+      return { code: "record-too-large", bytes, bytesMax: batchBytesMax };
+    }
+    if (this.size >= requestsWaitingMax) {
+      return { code: "overloaded", what: "appends", retryAfterMs: 50 };
+    }
+    return refusalOfRoom(this.#replica.room);
   }
 
   refuse(requestId: RequestId, fault: Fault): void {
@@ -37,7 +88,7 @@ export class Appends {
   }
 
   /** The batch is in the log already; its answer waits for the original's commit. */
-  duplicate(requestId: RequestId, batch: AcceptedBatch, commitIndex: LogIndex): void {
+  #duplicate(requestId: RequestId, batch: AcceptedBatch, commitIndex: LogIndex): void {
     const { index, term, offset } = batch;
     const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };
     if (index <= commitIndex) {
@@ -49,7 +100,7 @@ export class Appends {
   }
 
   /** A refusal; said at once only when what it rests on is committed. */
-  refuseAfter(
+  #refuseAfter(
     requestId: RequestId,
     fault: Fault,
     restsOn: LogIndex,

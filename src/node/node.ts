@@ -5,13 +5,10 @@
 //   peers  --link-frame-->  Links  --received-->  Raft  --write-->  Log  --operations-->  disk
 //   clients --request-->  State.admit --proposed--^   ^--persisted--+   <--disk-done--
 //
-// Production and simulation construct it through createNode (create-node.ts). Long because it is
-// the one place where a turn can be read from its mail to its output.
+// Production and simulation construct it through createNode (create-node.ts).
 
 import { assert, unreachable } from "../base/assert.ts";
 import type { Answer, ClientRequest, MemberInfo, NodeStatus } from "../base/client.ts";
-import { isClientControl } from "../base/control.ts";
-import { FRAME_HEADER_BYTES } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
   earlier,
@@ -34,7 +31,7 @@ import type { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import { Administration, type AdminRequest } from "./administration.ts";
-import { Appends } from "./appends.ts";
+import { type AppendRequest, Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
 import { Fetches, type Readable } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
@@ -48,7 +45,7 @@ import { Replication } from "./replication.ts";
 import { Sites } from "./sites.ts";
 import type { SnapshotMessage } from "./snapshot-wire.ts";
 import { Snapshots } from "./snapshots.ts";
-import { describeRefusal, failedDisk, MACHINE_LOST, refusalOfRoom } from "./status.ts";
+import { describeRefusal, failedDisk, MACHINE_LOST } from "./status.ts";
 import { hexOf } from "./wire-head.ts";
 
 /** Of a build that knew its members from its settings alone. */
@@ -66,7 +63,7 @@ type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped"
 export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   readonly #options: NodeOptions;
   readonly #replica: Replica;
-  readonly #appends = new Appends();
+  readonly #appends: Appends;
   readonly #fetches: Fetches;
   readonly #applier: Applier | null;
   readonly #sites: Sites | null;
@@ -99,6 +96,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#fetches = new Fetches(options.requestsWaitingMax);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
     this.#replica = new Replica(options, prng, instanceId, this, machine !== null);
+    this.#appends = new Appends(options, this.#replica);
     this.#admin = new Administration(options, this.#replica);
   }
 
@@ -271,62 +269,17 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     }
   }
 
-  #append(request: Extract<ClientRequest, { kind: "append" }>): void {
-    const { requestId, draft } = request;
-    const refusal = this.#refusalOfAppend(request);
-    if (refusal !== null) {
-      this.#appends.refuse(requestId, refusal);
-      return;
-    }
-    this.#replica.settleEvents();
-    const raft = this.#raft;
-    if (raft === null || raft.role !== "leader") {
-      this.#appends.refuse(requestId, this.#notLeader());
-      return;
-    }
-    const commitIndex = this.#state.committed.index;
-    const admission = this.#state.admit(draft, request);
-    if (admission.kind === "duplicate") {
-      this.#appends.duplicate(requestId, admission.batch, commitIndex);
-    } else if (admission.kind === "refused") {
-      const { fault, restsOn } = admission;
-      this.#appends.refuseAfter(requestId, fault, restsOn, commitIndex, this.#notLeader());
-    } else {
-      this.#appends.proposed(requestId);
-      this.#replica.propose(this.#now, requestId, draft);
-    }
-  }
-
-  #refusalOfAppend(request: Extract<ClientRequest, { kind: "append" }>): Fault | null {
-    const notServing = this.#notServing();
-    if (notServing !== null) return notServing;
-    const { draft } = request;
-    const bytes = draft.bytes.length - FRAME_HEADER_BYTES;
-    const { batchBytesMax, requestsWaitingMax } = this.#options;
-    const isControl = isClientControl(draft.kind);
-    if (!isControl && (draft.count < 1 || draft.kind !== "records")) {
-      return { code: "malformed", what: "an append holds at least one record" };
-    }
-    if (bytes > batchBytesMax) {
-      return { code: "record-too-large", bytes, bytesMax: batchBytesMax };
-    }
-    if (this.#appends.size >= requestsWaitingMax) {
-      return { code: "overloaded", what: "appends", retryAfterMs: 50 };
-    }
-    return refusalOfRoom(this.#replica.room);
+  #append(request: AppendRequest): void {
+    const fault = this.#notServing();
+    if (fault !== null) this.#appends.refuse(request.requestId, fault);
+    else this.#appends.request(this.#now, request, () => this.#notLeader());
   }
 
   #fetch(fetch: Extract<ClientRequest, { kind: "fetch" }>): void {
-    if (this.#opened === null || this.#phase === "stopping" || this.#phase === "stopped") {
-      const state = this.#opened === null ? "opening" : "stopping";
-      this.#output.answer({
-        kind: "fault",
-        requestId: fetch.requestId,
-        fault: { code: "not-serving", state },
-      });
-      return;
-    }
-    this.#fetches.request(fetch, this.#readable());
+    const state = this.#opened === null ? "opening" : "stopping";
+    if (state === "opening" || this.#phase === "stopping" || this.#phase === "stopped") {
+      this.#refuse(fetch.requestId, { code: "not-serving", state });
+    } else this.#fetches.request(fetch, this.#readable());
   }
 
   #readCursors(requestId: RequestId, names: readonly string[] | null): void {
