@@ -8,15 +8,13 @@
 // Production and simulation construct it through createNode (create-node.ts).
 
 import { assert, unreachable } from "../base/assert.ts";
-import type { Answer, ClientRequest, MemberInfo, NodeStatus } from "../base/client.ts";
+import type { Answer, ClientRequest, NodeStatus } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import {
   earlier,
   type Instant,
   type MemberId,
   NEVER,
-  NO_INDEX,
-  NO_TERM,
   type NodeId,
   type RequestId,
   type Term,
@@ -36,7 +34,7 @@ import { Applier } from "./applier.ts";
 import { Fetches, type Readable } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
-import { addressNow, membersOf, unfoundedMembers } from "./members.ts";
+import { nodeStatus, notLeader, notServing, type Phase } from "./node-status.ts";
 import { OutputDraft } from "./output.ts";
 import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { Reads } from "./reads.ts";
@@ -57,8 +55,6 @@ const NO_MEMBERSHIP =
 const LINKS_ACCEPTED_MAX = 256;
 /** Nodes that are no members and still dialed, because they greeted. */
 const STRANGERS_MAX = 16;
-
-type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
 
 export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   readonly #options: NodeOptions;
@@ -165,25 +161,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   status(now: Instant): NodeStatus {
-    const raft = this.#raft?.status() ?? null;
-    const leader = raft?.leader == null ? null : nameOf(raft.leader);
-    const phase = this.#phase === "new" ? "opening" : this.#phase;
-    return {
-      name: this.#options.name,
-      clusterId: this.#options.clusterId,
-      state: phase,
-      role: raft?.role ?? "none",
-      term: raft?.term ?? NO_TERM,
-      leader,
-      commitIndex: this.#state.committed.index,
-      lastIndex: raft?.lastIndex ?? NO_INDEX,
-      durableIndex: raft?.durableIndex ?? NO_INDEX,
-      startOffset: this.#state.startOffset,
-      endOffset: this.#state.committed.endOffset,
-      members: this.#members(raft),
-      membershipIndex: this.#state.membershipIndex,
-      at: now,
-    };
+    const phase = this.#phase;
+    const parts = { options: this.#options, phase, replica: this.#replica, links: this.#links };
+    return nodeStatus(parts, now);
   }
 
   look(): { readonly raft: RaftStatus | null; readonly log: LogStatus } {
@@ -316,33 +296,11 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   #notServing(): Fault | null {
-    if (this.#phase === "serving") return null;
-    if (this.#poison !== null) return this.#poison;
-    const opening = this.#phase === "new" || this.#phase === "opening";
-    const stopping = this.#phase === "stopping";
-    return { code: "not-serving", state: opening ? "opening" : stopping ? "stopping" : "stopped" };
+    return notServing(this.#phase, this.#poison);
   }
 
   #notLeader(): Fault {
-    const leader = this.#raft?.leader ?? null;
-    if (leader === null || leader === this.#replica.self) {
-      return { code: "not-leader", leader: null, address: null };
-    }
-    const member = this.#state.membership.members.find(({ id }) => id === leader);
-    const address =
-      member === undefined ? null : addressNow(member, this.#links?.greetings ?? [], null);
-    return { code: "not-leader", leader: nameOf(leader), address };
-  }
-
-  #members(raft: RaftStatus | null): readonly MemberInfo[] {
-    const { membership } = this.#state;
-    if (membership.members.length > 0) {
-      const { self } = this.#replica;
-      const own = self === null ? null : { id: self, address: this.#options.address };
-      return membersOf(membership, raft, this.#links?.greetings ?? [], own);
-    }
-    const { members, name: id, address } = this.#options;
-    return unfoundedMembers(members.length > 0 ? members : [{ id, address }]);
+    return notLeader(this.#replica, this.#links);
   }
 
   #readable(): Readable {
