@@ -20,15 +20,14 @@ import {
   transferCall,
   trimCall,
 } from "./admin.ts";
+import { type Call, inDoubt } from "./call.ts";
 import type { Channel, CredentialsSource } from "./channel.ts";
 import {
   type CommitCursorOptions,
-  type CursorCall,
   commitCursorCall,
   deleteCursorCall,
   fenceCall,
   fetchCursorCall,
-  inDoubt,
   listCursorsCall,
   type ReadCursorOptions,
 } from "./cursors.ts";
@@ -301,7 +300,7 @@ export class CairnClient {
     this.#routes.close();
   }
 
-  #call<Result>({ leader, signal, isRepeatable, attempt }: CursorCall<Result>): Promise<Result> {
+  #call<Result>({ leader, signal, isRepeatable, attempt }: Call<Result>): Promise<Result> {
     const route = leader ? this.#routes.toLeader() : this.#routes.toAny();
     const attemptThere = async (channel: Channel, timeoutMs: number) => {
       const result = await attempt(channel, timeoutMs);

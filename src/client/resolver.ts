@@ -19,7 +19,7 @@ import {
   status as Status,
 } from "@grpc/grpc-js";
 import { decodeGetServersResponse, EMPTY_MESSAGE, type Server } from "../proto/log-v1.ts";
-import { Channel, type ClientCredentials } from "./channel.ts";
+import { Channel, type CredentialsSource } from "./channel.ts";
 import { CairnError } from "./errors.ts";
 
 type Resolver = experimental.Resolver;
@@ -41,15 +41,30 @@ const ASK_TIMEOUT_MS = 2_000;
 /** Between two questions for the servers, so that a burst of failures asks once. */
 const ASK_AGAIN_MS = 100;
 
-/** What only the leader does, by the last part of the method's path; the rest of Log is reads. */
-const LEADERS_METHODS: ReadonlySet<string> = new Set([
+/** What only the leader does, by the last part of the method's path. */
+export const LEADERS_METHODS: ReadonlySet<string> = new Set([
   "Produce",
   "ProduceStream",
   "Append",
   "AppendStream",
   "CheckTail",
+  "CommitCursor",
+  "DeleteCursor",
+  "Fence",
+  "Trim",
+  "ChangeMembership",
+  "TransferLeadership",
+  "ForceLeave",
 ]);
-const READS: ReadonlySet<string> = new Set(["Consume", "ConsumeStream", "Read", "ReadStream"]);
+/** What any follower answers, as fresh as the request asks; the rest is for anybody. */
+export const READS: ReadonlySet<string> = new Set([
+  "Consume",
+  "ConsumeStream",
+  "Read",
+  "ReadStream",
+  "FetchCursor",
+  "ListCursors",
+]);
 
 let isRegistered = false;
 
@@ -61,15 +76,19 @@ export function registerCairnResolver(): void {
   experimental.registerLoadBalancerType(SCHEME, CairnBalancer, CairnConfig);
 }
 
-/** Channel options for a `cairn:` target: what the resolver asks for the servers with. */
-export function resolverOptions(credentials: ClientCredentials | null): ChannelOptions {
+/**
+ * Channel options for a `cairn:` target: what the resolver asks for the servers with, null without
+ * TLS. A function is asked before each question, so renewed files are taken into use; what it
+ * throws is told as the reason why no server answers.
+ */
+export function resolverOptions(credentials: CredentialsSource | null): ChannelOptions {
   return { [CREDENTIALS_OPTION]: credentials };
 }
 
 class CairnResolver implements Resolver {
   readonly #given: readonly string[];
   readonly #listener: ResolverListener;
-  readonly #credentials: ClientCredentials | null;
+  readonly #credentials: CredentialsSource | null;
   #known: readonly string[] = [];
   #asking = false;
   #again: NodeJS.Timeout | null = null;
@@ -79,7 +98,7 @@ class CairnResolver implements Resolver {
   constructor(target: GrpcUri, listener: ResolverListener, options: ChannelOptions) {
     this.#given = addressesIn(target);
     this.#listener = listener;
-    this.#credentials = (options[CREDENTIALS_OPTION] as ClientCredentials | undefined) ?? null;
+    this.#credentials = (options[CREDENTIALS_OPTION] as CredentialsSource | undefined) ?? null;
   }
 
   static getDefaultAuthority(target: GrpcUri): string {
@@ -124,7 +143,8 @@ class CairnResolver implements Resolver {
   }
 
   async #serversOf(address: string): Promise<readonly Server[] | CairnError> {
-    const channel = new Channel(address, this.#credentials);
+    const channel = this.#channelTo(address);
+    if (channel instanceof CairnError) return channel;
     try {
       const path = "/log.v1.Log/GetServers";
       return await channel.call(path, EMPTY_MESSAGE, decodeGetServersResponse, ASK_TIMEOUT_MS);
@@ -133,6 +153,16 @@ class CairnResolver implements Resolver {
       throw error;
     } finally {
       channel.close();
+    }
+  }
+
+  /** Half of a renewal, say, cannot be used: it is read anew for the next question. */
+  #channelTo(address: string): Channel | CairnError {
+    try {
+      return new Channel(address, this.#credentials);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return new CairnError("unreachable", `${address}: credentials: ${why}`);
     }
   }
 

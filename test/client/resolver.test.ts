@@ -1,10 +1,16 @@
 // The `cairn:` resolver and picker against servers on loopback, driven by a stock grpc-js client:
 // the contract of the one file that stands on grpc-js's experimental API.
 
+import { readFileSync } from "node:fs";
 import { ChannelCredentials, Client, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { NodeId } from "../../src/base/ids.ts";
-import { registerCairnResolver, resolverOptions } from "../../src/client/resolver.ts";
+import {
+  LEADERS_METHODS,
+  READS,
+  registerCairnResolver,
+  resolverOptions,
+} from "../../src/client/resolver.ts";
 import {
   decodeProduceResponse,
   encodeConsumeRequest,
@@ -13,7 +19,7 @@ import {
 import { TestServer } from "../service/grpc-harness.ts";
 import { MemoryCluster } from "../service/memory-node.ts";
 import { CHANNEL_OPTIONS } from "../service/stock-client.ts";
-import { TestCertificates } from "../service/test-certificates.ts";
+import { type Pems, TestCertificates } from "../service/test-certificates.ts";
 
 const asIs = (bytes: Buffer) => bytes;
 const PRODUCE = "/log.v1.Log/Produce";
@@ -171,14 +177,16 @@ describe("a stock client of a cairn: target", () => {
 
 describe("a stock client of a cairn: target with certificates", () => {
   let certificates: TestCertificates;
+  let pems: Pems;
+  let tls: Pems;
   beforeAll(async () => {
     certificates = await TestCertificates.create();
+    tls = await certificates.server();
+    pems = await certificates.client("root");
   });
   afterAll(() => certificates.remove());
 
   test("gives the resolver its own credentials and produces", async () => {
-    const pems = await certificates.client("root");
-    const tls = await certificates.server();
     servers.push(await TestServer.start("n1", cluster, { grpc: { tls } }));
     const credentials = ChannelCredentials.createSsl(pems.ca, pems.key, pems.cert);
     const client = new Client(`cairn:///${server("n1").address}`, credentials, {
@@ -187,5 +195,39 @@ describe("a stock client of a cairn: target with certificates", () => {
     });
     clients.push(client);
     expect(decodeProduceResponse(await produce(client, "secret"))).toBe(0);
+  });
+
+  test("takes renewed credentials into use with the next question", async () => {
+    servers.push(await TestServer.start("n1", cluster, { grpc: { tls } }));
+    let reads = 0;
+    const source = () => {
+      reads++;
+      if (reads === 1) return { ...pems, cert: "half of a renewal" };
+      return pems;
+    };
+    const credentials = ChannelCredentials.createSsl(pems.ca, pems.key, pems.cert);
+    const options = { ...CHANNEL_OPTIONS, ...resolverOptions(source) };
+    const client = new Client(`cairn:///${server("n1").address}`, credentials, options);
+    clients.push(client);
+    const error = await failureOf(produce(client, "too early"));
+    expect(error.details).toContain("credentials:");
+    for (;;) {
+      const done = await produce(client, "secret").catch(() => null);
+      if (done !== null) break;
+    }
+    expect(reads).toBeGreaterThan(1);
+  });
+});
+
+describe("which server a stock client's call goes to", () => {
+  const proto = (name: string) => readFileSync(`proto/${name}`, "utf8");
+  const methodsIn = (file: string) =>
+    [...proto(file).matchAll(/^ {2}rpc (\w+)/gm)].map(([, method]) => method ?? "");
+
+  test("is said for every method of the log and of its administration", () => {
+    const methods = ["log/v1/log.proto", "cairn/v1/log.proto", "cairn/v1/admin.proto"];
+    const anybody = ["GetServers", "Status", "Leave"];
+    const known = [...LEADERS_METHODS, ...READS, ...anybody].sort();
+    expect([...new Set(methods.flatMap(methodsIn))].sort()).toEqual(known);
   });
 });
