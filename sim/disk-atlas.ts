@@ -49,6 +49,11 @@ export class DiskAtlas {
     return this.maybeDamage(place, ALL);
   }
 
+  /** Whether anything on that disk may be untrue, noticed or not. */
+  isDamaged(place: number): boolean {
+    return this.#damaged.has(place);
+  }
+
   /** The disk has a true copy of everything again. */
   restored(place: number): void {
     this.#damaged.delete(place);

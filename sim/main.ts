@@ -216,10 +216,11 @@ function describeExcuses(timed: readonly TimedReport[]): string {
   const all = timed.map(({ report }) => report.counts);
   const outside = all.filter((counts) => counts.outside > 0).length;
   const damaged = all.filter((counts) => counts.disksLost > 0).length;
+  const spared = all.filter((counts) => counts.spared > 0).length;
   const excused = all.filter((counts) => counts.excused > 0).length;
   return (
-    `recovered without some nodes: ${outside} runs failed for ever, ${damaged} damaged; ` +
-    `recovery excused in ${excused}`
+    `recovered without some nodes: ${outside} runs failed for ever (${spared} needed a node that ` +
+    `would have), ${damaged} damaged; recovery excused in ${excused}`
   );
 }
 

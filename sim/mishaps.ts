@@ -129,7 +129,6 @@ export class Mishaps {
     for (const awaited of waiting) awaited.left--;
     const struck = waiting.find(({ left }) => left <= 0);
     if (struck === undefined) return;
-    if (struck === undefined) return;
     this.#awaited.splice(this.#awaited.indexOf(struck), 1);
     this.#audience.tell("momentStruck", computer, moment);
     this.#crash(computer, struck.planned.how, struck.planned.downMs);
@@ -165,8 +164,20 @@ export class Mishaps {
     }
     // Whom they mean is known before the first of them fails: then somebody else may lead.
     const failing = outside.map(({ node, how }) => ({ computer: this.find(node), how }));
-    for (const { computer, how } of failing)
-      if (!computer.isOutside) this.#leaveOutside(computer, how);
+    for (const { computer, how } of failing) {
+      if (computer.isOutside) continue;
+      if (this.#isNeeded(computer)) this.#audience.tell("nodeSpared", computer);
+      else this.#leaveOutside(computer, how);
+    }
+  }
+
+  /** Whether the others are too few without it: disks may be lost, or be found to be, by then. */
+  #isNeeded(computer: SimComputer): boolean {
+    const isLeft = ({ isLost, isOutside, place }: SimComputer) => {
+      return !isLost && !isOutside && !this.#atlas.isDamaged(place);
+    };
+    const others = this.#computers.filter((other) => other !== computer && isLeft(other));
+    return isLeft(computer) && others.length * 2 <= this.#computers.length;
   }
 
   #leaveOutside(computer: SimComputer, how: PlannedOutsider["how"]): void {

@@ -110,6 +110,8 @@ export interface Observer {
   pathsMended?(from: readonly NodeId[], to: readonly NodeId[], isBothWays: boolean): void;
   /** A node fails for ever, just after the others were healed. */
   nodeLeftOutside?(node: Computer, how: PlannedOutsider["how"]): void;
+  /** It would have failed for ever, but disks are lost, and the others are no quorum without it. */
+  nodeSpared?(node: Computer): void;
   /** Nothing more is asked of the run, and this is the proof that it cannot be. */
   excused?(proof: string): void;
   /** Everything recovered in time, and nobody asks anything from here on. */

@@ -35,6 +35,8 @@ export interface Counts {
   readonly disksLost: number;
   /** Nodes that failed for ever when the others were healed. */
   readonly outside: number;
+  /** Nodes that would have, if disks had not been lost before. */
+  readonly spared: number;
   /** 1 when nothing had to be well in the end: what was left was no quorum. */
   readonly excused: number;
   /** Both ways. */
@@ -75,6 +77,7 @@ export class Tally implements Observer {
     disksForgot: 0,
     disksLost: 0,
     outside: 0,
+    spared: 0,
     excused: 0,
     partitions: 0,
     oneWayCuts: 0,
@@ -140,6 +143,10 @@ export class Tally implements Observer {
 
   nodeLeftOutside(): void {
     this.#counts.outside++;
+  }
+
+  nodeSpared(): void {
+    this.#counts.spared++;
   }
 
   excused(): void {

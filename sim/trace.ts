@@ -113,6 +113,10 @@ export class Trace implements Observer {
     this.#add(5, `${node.name} fails for ever: ${how}`, "x", [node.name]);
   }
 
+  nodeSpared(node: Computer): void {
+    this.#add(5, `${node.name} is spared: disks are lost, and it is needed`, ".", [node.name]);
+  }
+
   excused(proof: string): void {
     this.#add(5, `recovery is excused: ${proof}`, ".", []);
   }

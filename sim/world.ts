@@ -209,8 +209,14 @@ export class World implements Stage {
       const isLeft = ({ isLost, isOutside }: SimComputer) => !isLost && !isOutside;
       return isLate ? proveUnelectable(this.#computers.filter(isLeft)) : null;
     }
-    const name = (computers: readonly SimComputer[]) => computers.map(({ name }) => name).join(" ");
-    return `${name(lost)} damaged and ${name(outside)} failed for ever leave ${left}, and a quorum is ${quorum}`;
+    const gone = [
+      { what: "damaged", computers: lost },
+      { what: "failed for ever", computers: outside },
+    ].filter(({ computers }) => computers.length > 0);
+    const names = gone.map(({ what, computers }) => {
+      return `${computers.map(({ name }) => name).join(" ")} ${what}`;
+    });
+    return `${names.join(" and ")} leave ${left}, and a quorum is ${quorum}`;
   }
 
   /** What is not well yet, in one sentence; null when all is. */

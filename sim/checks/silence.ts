@@ -14,6 +14,13 @@ const TURNS_MAX = 64;
 
 const NEED_ROOM: ReadonlySet<DiskOperation["kind"]> = new Set(["create", "write-at", "rename"]);
 
+/** What one life of a node met on its disk. */
+interface Unmade {
+  readonly life: number;
+  /** Files that could not be made for want of room: nothing that is done with them can succeed. */
+  readonly files: Set<string>;
+}
+
 interface Failing {
   readonly life: number;
   /** What the disk refused. */
@@ -25,13 +32,18 @@ interface Failing {
 export class Silence {
   readonly #report: Report;
   readonly #failing = new Map<NodeId, Failing>();
+  readonly #unmade = new Map<NodeId, Unmade>();
 
   constructor(report: Report) {
     this.#report = report;
   }
 
   completed(node: Computer, operation: DiskOperation, result: DiskResult): void {
-    if (result.kind !== "failed" || !isChange(operation) || isNoRoom(operation, result)) return;
+    if (result.kind !== "failed") {
+      if (operation.kind === "create") this.#unmadeBy(node)?.files.delete(operation.file);
+      return;
+    }
+    if (!isChange(operation) || this.#isNoRoom(node, operation, result)) return;
     if (this.#failing.get(node.name)?.life === node.life) return;
     const { life, name } = node;
     const failing = { life, operation: operation.kind, turnsLeft: TURNS_MAX, isPoisoned: false };
@@ -58,6 +70,32 @@ export class Silence {
     if (answer.kind === "tail") this.#mustNot(node, `it says the log ends at ${answer.endOffset}`);
   }
 
+  /**
+   * A full disk is waited for, unless it is something else that says so: a sync. A file that could
+   * not be made for want of room cannot be written, synced, renamed or removed either.
+   */
+  #isNoRoom(
+    node: Computer,
+    operation: DiskOperation,
+    { code }: Extract<DiskResult, { kind: "failed" }>,
+  ): boolean {
+    if (code === "ENOENT") return this.#unmadeBy(node)?.files.has(fileOf(operation)) === true;
+    if (code !== "ENOSPC" || !NEED_ROOM.has(operation.kind)) return false;
+    if (operation.kind === "create") this.#noteUnmade(node, operation.file);
+    return true;
+  }
+
+  #noteUnmade(node: Computer, file: string): void {
+    const unmade = this.#unmadeBy(node) ?? { life: node.life, files: new Set() };
+    this.#unmade.set(node.name, unmade);
+    unmade.files.add(file);
+  }
+
+  #unmadeBy(node: Computer): Unmade | null {
+    const unmade = this.#unmade.get(node.name);
+    return unmade?.life === node.life ? unmade : null;
+  }
+
   #mustNot(node: Computer, says: string): void {
     const failing = this.#of(node);
     if (failing?.isPoisoned !== true) return;
@@ -74,12 +112,10 @@ export class Silence {
   }
 }
 
-/**
- * A full disk is waited for, unless it is something else that says so: a sync. A file that could
- * not be made for want of room cannot be written or synced either.
- */
-function isNoRoom({ kind }: DiskOperation, { code }: Extract<DiskResult, { kind: "failed" }>) {
-  return code === "ENOENT" || (code === "ENOSPC" && NEED_ROOM.has(kind));
+/** The file that an operation needs to be there; "" for one that needs none. */
+function fileOf(operation: DiskOperation): string {
+  if ("file" in operation) return operation.file;
+  return "from" in operation ? operation.from : "";
 }
 
 /** A mapping that fails costs nothing but memory, and a reader hears of its own failure. */

@@ -56,6 +56,44 @@ describe("a node whose disk refused a change", () => {
     ]);
   });
 
+  describe("because it is full", () => {
+    const of = (kind: string, file: string) => ({ kind, file }) as DiskOperation;
+    const refused = (code: string) => ({ kind: "failed", code, message: "" }) as DiskResult;
+
+    beforeEach(() => {
+      silence = new Silence(report);
+      silence.completed(node, of("create", "b.store"), refused("ENOSPC"));
+    });
+
+    it("owes nothing for what it does with the file that could not be made", () => {
+      silence.completed(node, of("write-at", "b.store"), refused("ENOENT"));
+      silence.completed(node, of("sync", "b.store"), refused("ENOENT"));
+      turns(64);
+      expect(findings).toEqual([]);
+    });
+
+    it("must give up when another file is not there, or that one later, or in another life", () => {
+      silence.completed(node, of("write-at", "c.store"), refused("ENOENT"));
+      turns(64);
+      expect(findings.map(({ facts }) => facts[0])).toEqual(["its disk refused: write-at"]);
+      silence = new Silence(report);
+      silence.completed(node, of("create", "b.store"), refused("ENOSPC"));
+      silence.completed(node, of("create", "b.store"), { kind: "done" });
+      silence.completed(node, of("sync", "b.store"), refused("ENOENT"));
+      turns(64);
+      expect(findings.at(-1)?.facts[0]).toBe("its disk refused: sync");
+      silence = new Silence(report);
+      silence.completed(
+        { ...node, life: 0 } as Computer,
+        of("create", "b.store"),
+        refused("ENOSPC"),
+      );
+      silence.completed(node, of("unlink", "b.store"), refused("ENOENT"));
+      turns(64);
+      expect(findings.at(-1)?.facts[0]).toBe("its disk refused: unlink");
+    });
+  });
+
   it("owes nothing in its next life, and nothing for a read that failed", () => {
     state = "poisoned";
     turns(1);

@@ -79,28 +79,44 @@ describe("a quorum that is left alone", () => {
   });
 });
 
-describe("a cluster that cannot recover", () => {
-  /** One disk is damaged beyond use, another node fails for ever: one of three is left. */
-  const hopeless = planWith({
+describe("a cluster that lost a disk", () => {
+  /** One disk of three is damaged beyond use. */
+  const damaged = planWith({
     mishaps: [
       { kind: "bit-rot", node: 0, file: "manifest", bits: 8, atMs: 1500 },
       { kind: "crash", node: 0, how: "process", atMs: 1600, downMs: 100 },
     ],
-    outside: [{ node: 1, how: "power" }],
   });
 
-  test("is excused, and the report counts it and says why", () => {
-    const report = runPlan(hopeless);
-    expect([report.violation, report.verdict]).toEqual([null, "pass"]);
-    const proof = "n0 damaged and n1 failed for ever leave 1, and a quorum is 2";
-    expect(report.excuse).toBe(proof);
-    expect([report.counts.disksLost, report.counts.excused]).toEqual([1, 1]);
-    expect(describeOutcome(report, "a plan", 1)).toContain(`recovery excused: ${proof}`);
-  });
-
-  test("is not excused for less", () => {
-    const report = runPlan({ ...hopeless, outside: [] });
+  test("must recover without the node", () => {
+    const report = runPlan(damaged);
     expect([report.verdict, report.excuse]).toEqual(["pass", null]);
+    expect(report.counts).toMatchObject({ disksLost: 1, spared: 0 });
+  });
+
+  test("keeps another node that would have failed for ever, and must recover", () => {
+    const spared: string[] = [];
+    const nodeSpared = ({ name }: Computer) => void spared.push(name);
+    const report = runPlan({ ...damaged, outside: [{ node: 1, how: "power" }] }, [{ nodeSpared }]);
+    expect([report.violation, report.verdict, report.excuse]).toEqual([null, "pass", null]);
+    expect(report.counts).toMatchObject({ disksLost: 1, outside: 0, spared: 1, excused: 0 });
+    expect(spared).toEqual(["n1"]);
+  });
+
+  test("goes without the node that fails for ever when that is the damaged one", () => {
+    const report = runPlan({ ...damaged, outside: [{ node: 0, how: "power" }] });
+    expect(report.counts).toMatchObject({ outside: 1, spared: 0, excused: 0 });
+  });
+
+  test("is excused, with a proof, when nothing bounds what is lost and no quorum is left", () => {
+    const [rot, crash] = damaged.mishaps;
+    const again = [rot, crash].map((mishap) => ({ ...mishap, node: 1 }) as typeof rot);
+    const mishaps = [...damaged.mishaps, ...again] as typeof damaged.mishaps;
+    const report = runPlan({ ...damaged, bounded: false, mishaps });
+    const proof = "n0 n1 damaged leave 1, and a quorum is 2";
+    expect([report.verdict, report.excuse]).toEqual(["pass", proof]);
+    expect([report.counts.disksLost, report.counts.excused]).toEqual([2, 1]);
+    expect(describeOutcome(report, "a plan", 1)).toContain(`recovery excused: ${proof}`);
   });
 });
 
