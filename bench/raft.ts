@@ -8,8 +8,8 @@ import { type Draft, type Entry, FRAME_HEADER_BYTES, LOG_START } from "../src/ba
 import {
   type Instant,
   type LogIndex,
+  type MemberId,
   millis,
-  type NodeId,
   type Term,
   type WallMs,
   type WriteId,
@@ -21,7 +21,7 @@ import type { RaftEvent, RaftMessage, RaftOutput, Send } from "../src/raft/proto
 import { Raft } from "../src/raft/raft.ts";
 import { type Row, row } from "./row.ts";
 
-const NAMES = ["a", "b", "c"] as NodeId[];
+const NAMES = ["a", "b", "c"] as MemberId[];
 const BODY_BYTES = 16;
 /** Virtual time between two turns. */
 const TURN = millis(0.1);
@@ -71,7 +71,7 @@ class Host {
   committed = 0;
   #cache: Entry[] = [];
 
-  constructor(self: NodeId) {
+  constructor(self: MemberId) {
     this.raft = new Raft(
       {
         self,

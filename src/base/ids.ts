@@ -8,9 +8,9 @@ export type Brand<Base, Name extends string> = Base & { readonly [brand]: Name }
 export type NodeId = Brand<string, "NodeId">;
 /**
  * A member as Raft counts it: a name and the instance of its data directory (membership.ts), opaque
- * to consensus.
+ * to consensus. No NodeId: what is looked up by the one is never found by the other.
  */
-export type MemberId = NodeId;
+export type MemberId = Brand<string, "MemberId">;
 /** Raft's term: a whole number, 0 before the first election. */
 export type Term = Brand<number, "Term">;
 /** Place in the Raft log, from 1; counts control entries too. 0 means "before the log". */

@@ -4,14 +4,20 @@
 import { Promises } from "../../sim/checks/promises.ts";
 import { type Durability, Safety } from "../../sim/checks/safety.ts";
 import type { Finding } from "../../sim/checks/violation.ts";
+import { voteOf } from "../../sim/checks/vote.ts";
 import { freeze } from "../../src/base/bytes.ts";
 import type { Entry, HardState } from "../../src/base/entry.ts";
-import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
+import type { LogIndex, MemberId, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
 import { membershipOf } from "../../src/base/membership.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 
 export const [N1, N2, N3] = ["n1", "n2", "n3"] as [NodeId, NodeId, NodeId];
-const MEMBERSHIP = membershipOf([N1, N2, N3].map((id) => ({ id, address: "" })));
+const MEMBERSHIP = membershipOf([N1, N2, N3].map((name) => ({ id: memberOf(name), address: "" })));
+
+/** The member that goes by this name; on paper nobody has a directory, so it has no instance. */
+export function memberOf(name: NodeId): MemberId {
+  return name as string as MemberId;
+}
 
 /** An entry; by default one record in the middle of its term's run. */
 export function entry(index: number, term: number, with_: Partial<Entry> = {}): Entry {
@@ -45,11 +51,11 @@ export function status(self: NodeId, with_: StatusWords): RaftStatus {
   const { role = "follower", term, vote = null, leader = null, last = [0, 0], commit = 0 } = with_;
   const lastDropped = with_.dropped ?? null;
   return {
-    self,
+    self: memberOf(self),
     role,
     term: term as Term,
-    votedFor: vote,
-    leader,
+    votedFor: vote === null ? null : memberOf(vote),
+    leader: leader === null ? null : memberOf(leader),
     lastIndex: last[0] as LogIndex,
     lastTerm: last[1] as Term,
     endOffset: last[0] as Offset,
@@ -76,6 +82,8 @@ interface StatusWords {
   readonly dropped?: string;
 }
 
+const NO_VOTE: HardState = { term: 0 as Term, votedFor: null };
+
 export class PaperCluster {
   readonly findings: Finding[] = [];
   readonly safety: Safety;
@@ -87,7 +95,7 @@ export class PaperCluster {
     const durability: Durability = {
       holds: (node, index, term) => this.#logs.get(node)?.get(index) === term,
       termAt: (node, index) => this.#logs.get(node)?.get(index) ?? null,
-      hardState: (node) => this.#hardStates.get(node) ?? { term: 0 as Term, votedFor: null },
+      hardState: (node) => voteOf(this.#hardStates.get(node) ?? NO_VOTE),
     };
     const report = (finding: Finding) => void this.findings.push(finding);
     const voters = [N1, N2, N3];
@@ -117,7 +125,8 @@ export class PaperCluster {
   }
 
   storeVote(node: NodeId, term: number, votedFor: NodeId | null): void {
-    this.#hardStates.set(node, { term: term as Term, votedFor });
+    const member = votedFor === null ? null : memberOf(votedFor);
+    this.#hardStates.set(node, { term: term as Term, votedFor: member });
   }
 
   look(node: NodeId, words: StatusWords, life = 1): void {

@@ -7,7 +7,7 @@ import { SimDisk } from "../../sim/sim-disk.ts";
 import { Timeline } from "../../sim/timeline.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
 import { type Entry, type EntryHead, LOG_START } from "../../src/base/entry.ts";
-import type { LogIndex, NodeId, OpId, Position, Term } from "../../src/base/ids.ts";
+import type { LogIndex, MemberId, OpId, Position, Term } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { HARD_STATE_FILE, storeFile } from "../../src/log/file-names.ts";
 import { encodeSlot, HARD_STATE_FILE_BYTES, SLOT_POSITIONS } from "../../src/log/hard-state.ts";
@@ -17,7 +17,7 @@ import { FRAME_BYTES, frameOf } from "./frames.ts";
 
 const PROFILE: DiskProfile = { operationMeanMicros: 10, syncMeanMicros: 10, slowPerMille: 0 };
 const STORE = storeFile(1 as LogIndex);
-const N2 = "n2" as NodeId;
+const N2 = "n2" as MemberId;
 
 /** A disk under watch; operations complete one after another, at once. */
 class Bench {
@@ -79,7 +79,7 @@ class Bench {
     slot: 0 | 1,
     sequence: number,
     term: number,
-    vote: NodeId | null,
+    vote: MemberId | null,
     cut: number | null = null,
   ) {
     const bytes = encodeSlot({

@@ -4,13 +4,13 @@ import { expect, it } from "vitest";
 import { proveUnelectable } from "../../sim/checks/electable.ts";
 import type { Computer } from "../../sim/observer.ts";
 import { membershipOf } from "../../src/base/membership.ts";
-import { N1, N2, N3, status } from "./cluster.ts";
+import { memberOf, N1, N2, N3, status } from "./cluster.ts";
 
 type Words = Parameters<typeof status>[1];
 
 /** A node that knows of these voters. */
 function node(self: typeof N1, voters: readonly (typeof N1)[], words: Words): Computer {
-  const membership = membershipOf(voters.map((id) => ({ id, address: "" })));
+  const membership = membershipOf(voters.map((name) => ({ id: memberOf(name), address: "" })));
   return { name: self, raft: { ...status(self, words), membership } } as unknown as Computer;
 }
 

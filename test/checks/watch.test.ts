@@ -27,7 +27,7 @@ import type { LogStatus } from "../../src/log/protocol.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
 import { Mailbox } from "../../src/node/mailbox.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
-import { appendRequest, first, N1, N2, N3, status, voteReply } from "./cluster.ts";
+import { appendRequest, first, memberOf, N1, N2, N3, status, voteReply } from "./cluster.ts";
 import { frameOf } from "./frames.ts";
 
 const STORE = storeFile(1 as LogIndex);
@@ -88,7 +88,7 @@ class PaperComputer implements Computer {
     const [clusterId, instanceId] = ["0".repeat(32), "1".repeat(32)];
     const header = encodeSegmentHeader({ before: LOG_START, clusterId, instanceId });
     const slot = encodeSlot({
-      hardState: { term: 1 as Term, votedFor: N1 },
+      hardState: { term: 1 as Term, votedFor: memberOf(N1) },
       sequence: 1,
       truncateFrom: null,
       durableIndex: 0 as LogIndex,

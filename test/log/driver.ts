@@ -17,6 +17,7 @@ import type { Fault } from "../../src/base/faults.ts";
 import type {
   Instant,
   LogIndex,
+  MemberId,
   NodeId,
   Offset,
   Term,
@@ -278,7 +279,7 @@ export function entriesOf(read: LogRead): readonly Entry[] {
 }
 
 export function hardStateOf(term: number, votedFor: string | null = null): HardState {
-  return { term: term as Term, votedFor: votedFor as NodeId | null };
+  return { term: term as Term, votedFor: votedFor as MemberId | null };
 }
 
 /** An open log with a hard state of term 1, and its driver. */
