@@ -13,6 +13,7 @@ import type {
   sendUnaryData,
   UntypedHandleCall,
 } from "@grpc/grpc-js";
+import { type Micros, millis } from "../base/ids.ts";
 import { Caller, type CallOrigin } from "../service/caller.ts";
 import type { LogService } from "../service/log-service.ts";
 import { grpcStatusOf, REQUEST_ID } from "./grpc-status.ts";
@@ -93,7 +94,8 @@ function gate(service: LogService, path: string, method: ServedMethod): UntypedH
 }
 
 /** What all kinds of calls have. */
-interface AnyCall extends Pick<UnaryCall, "getAuthContext" | "getPeer" | "metadata"> {
+interface AnyCall
+  extends Pick<UnaryCall, "getAuthContext" | "getDeadline" | "getPeer" | "metadata"> {
   on(event: "cancelled", listener: () => void): unknown;
 }
 
@@ -101,9 +103,15 @@ interface AnyCall extends Pick<UnaryCall, "getAuthContext" | "getPeer" | "metada
 function callerOf(call: AnyCall, path: string): Caller {
   const certificate = call.getAuthContext().sslPeerCertificate;
   const origin = new GrpcOrigin(call, path, certificate !== undefined);
-  const caller = new Caller(subjectOf(certificate), origin);
+  const caller = new Caller(subjectOf(certificate), origin, patienceOf(call));
   call.on("cancelled", () => caller.leave());
   return caller;
+}
+
+/** What is left until the caller's deadline. */
+function patienceOf(call: AnyCall): Micros | null {
+  const until = Number(call.getDeadline());
+  return Number.isFinite(until) ? millis(Math.max(0, until - Date.now())) : null;
 }
 
 class GrpcOrigin implements CallOrigin {

@@ -1,5 +1,7 @@
-// One call as the service sees it: who asks, from where, and word that they no longer care. Made by
-// whatever carries the calls; owns no transport.
+// One call as the service sees it: who asks, from where, for how long, and word that they no longer
+// care. Made by whatever carries the calls; owns no transport.
+
+import type { Micros } from "../base/ids.ts";
 
 /** Where a call came from, for the audit; read only when there is something to tell. */
 export interface CallOrigin {
@@ -19,12 +21,15 @@ export class Caller {
   /** The verified certificate's subject; null when nobody verified one, or it names none. */
   readonly subject: string | null;
   readonly origin: CallOrigin;
+  /** How long its caller was ready to wait when the call came; null when nobody said. */
+  readonly patience: Micros | null;
   #gone = false;
   #onGone: (() => void) | null = null;
 
-  constructor(subject: string | null, origin: CallOrigin = INSIDE) {
+  constructor(subject: string | null, origin: CallOrigin = INSIDE, patience: Micros | null = null) {
     this.subject = subject;
     this.origin = origin;
+    this.patience = patience;
   }
 
   /** The call was cancelled, its deadline passed or its connection broke. */

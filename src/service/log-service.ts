@@ -40,7 +40,10 @@ export interface LogServiceOptions {
   readonly requestsMax: number;
   /** Bytes of appends that wait for an answer. */
   readonly appendBytesMax: number;
-  /** An append, a read or a check of the tail is given up after this long. */
+  /**
+   * An append or a read is given up after this long; a check of the tail, and with it a
+   * linearizable read, only where its caller has no deadline of its own.
+   */
   readonly requestTimeout: Micros;
   /** What a stream reads ahead at once; one larger entry is read all the same. */
   readonly fetchBytesMax: number;
@@ -97,6 +100,8 @@ export interface LogServicePorts {
 
 /** A new member may have much to catch up with; the caller's own deadline is usually shorter. */
 const CHANGE_PATIENCE: Micros = millis(3_600_000);
+/** Of a caller who says so: whoever wants to wait longer asks again. */
+const READ_PATIENCE_MAX: Micros = millis(600_000);
 
 export class LogService implements Clients {
   readonly #options: LogServiceOptions;
@@ -397,11 +402,14 @@ export class LogService implements Clients {
     });
   }
 
+  /** Sought of whoever leads until the caller's own deadline, or ours where it has none. */
   #tail(caller: Caller): Promise<Tail | Faulted> {
+    const { patience } = caller;
+    const within = Math.min(patience ?? this.#options.requestTimeout, READ_PATIENCE_MAX) as Micros;
+    const deadline = after(this.#clock.now(), within);
     return new Promise((resolve) => {
       const requestId = this.#inFlight.nextId();
-      const within = this.#options.requestTimeout;
-      this.#ask(caller, { kind: "check-tail", requestId, within }, this.#deadline(), (answer) => {
+      this.#ask(caller, { kind: "check-tail", requestId, within }, deadline, (answer) => {
         resolve(answer.kind === "tail" ? answer : faulted(answer));
       });
     });

@@ -449,12 +449,26 @@ describe("a deadline", () => {
     await until(() => server.node.offered.some(({ kind }) => kind === "cancel"));
   });
 
+  test("of the caller's is how long the node seeks the end of the log", async () => {
+    const server = await startServer({ service: { requestTimeout: 50_000 as never } });
+    const client = clientOf(server);
+    await client.call("/cairn.v1.Log/CheckTail", {}, Date.now() + 20_000);
+    await client.call("/cairn.v1.Log/CheckTail", {}, Number.POSITIVE_INFINITY);
+    const asked = server.node.offered.map((request) =>
+      request.kind === "check-tail" ? (request.within ?? 0) : 0,
+    );
+    expect(asked[0]).toBeGreaterThan(50_000);
+    expect(asked[0]).toBeLessThanOrEqual(20_000_000);
+    expect(asked[1]).toBe(50_000);
+  });
+
   test("of the service's own ends what the node never answers", async () => {
     const service = { requestTimeout: 50_000 as never };
     const server = await startServer({ service });
     server.node.mishaps.push("lose-request", "lose-answer");
     const client = clientOf(server);
-    const check = await failureOf(client.call("/cairn.v1.Log/CheckTail", {}));
+    const forever = Number.POSITIVE_INFINITY;
+    const check = await failureOf(client.call("/cairn.v1.Log/CheckTail", {}, forever));
     const append = await failureOf(client.call(produce, { record: { value: "" } }));
     expect([check.code, append.code]).toEqual([4, 2]);
   });
