@@ -1,20 +1,63 @@
 // `cairn admin`: acts upon the cluster as a whole. Owns the words; the cluster decides.
 
-import type { MembershipChange } from "../client/client.ts";
+import type { CairnClient, MembershipChange } from "../client/client.ts";
 import { type ClusterFlags, findTarget, withClient } from "./connect.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import { splitAddress } from "./settings.ts";
-import { grouped, Output } from "./terminal.ts";
+import { grouped, Output, Progress, Rate } from "./terminal.ts";
 
 export interface AdminFlags extends ClusterFlags {
   readonly json?: boolean;
 }
 
-/** Says what was asked for, once it is so. */
-async function change(asked: MembershipChange, said: string, flags: AdminFlags): Promise<void> {
+/** A change of one member. */
+type Act = Exclude<MembershipChange, { kind: "set" }>;
+
+const LOOK_EVERY_MS = 500;
+
+/** Says what was asked for, once it is so; meanwhile how far whom we wait for is behind. */
+async function change(asked: Act, said: string, flags: AdminFlags): Promise<void> {
   const target = findTarget(flags);
-  await withClient(target, {}, (client) => client.changeMembership(asked));
+  await withClient(target, {}, async (client) => {
+    const changed = client.changeMembership(asked);
+    const stopShowing = showLag(client, asked.kind === "replace" ? asked.withName : asked.name);
+    try {
+      await changed;
+    } finally {
+      stopShowing();
+    }
+  });
   await tell(said, asked, flags);
+}
+
+/** Asks the cluster now and then how far the member is; returns what ends that. */
+function showLag(client: CairnClient, name: string): () => void {
+  const progress = new Progress("waiting", null);
+  const begun = new Rate();
+  let isAsking = false;
+  const look = async () => {
+    const { members } = await client.status();
+    const member = members.find((each) => each.name === name);
+    // Only the leader knows how far others are, and this may have asked another.
+    if (member !== undefined && member.lag === null) return;
+    const behind =
+      member === undefined ? "not known yet" : `${grouped(member.lag ?? 0)} entries behind`;
+    progress.update(0, `${name}: ${behind}, ${Math.round(begun.seconds)} s`);
+  };
+  const looking = setInterval(() => {
+    if (isAsking) return;
+    isAsking = true;
+    // Whoever cannot be asked now is asked again; what fails is the change's to say.
+    void look()
+      .catch(() => undefined)
+      .finally(() => {
+        isAsking = false;
+      });
+  }, LOOK_EVERY_MS);
+  return () => {
+    clearInterval(looking);
+    progress.stop();
+  };
 }
 
 async function tell(said: string, facts: object, flags: AdminFlags): Promise<void> {

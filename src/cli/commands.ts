@@ -46,13 +46,15 @@ ${EXIT_CODES}`,
   addAdmin(root);
   addCerts(root);
   addAcl(root);
+  addBench(root);
   addSim(root, program);
   root
     .command("version")
     .description("print the version of cairn and of Node.js")
-    .action(async () => {
+    .option("--json", "one JSON object")
+    .action(async ({ json }: { json?: boolean }) => {
       const { runVersion } = await import("./version.ts");
-      await runVersion(program.version);
+      await runVersion(program.version, json === true);
     });
   return root;
 }
@@ -93,6 +95,7 @@ function addClusters(root: Command, program: Program): void {
     .description("Run three nodes on this machine until Ctrl-C, data and profile in .cairn/.")
     .option("--dir <DIR>", "where .cairn/ is", ".")
     .option("--fresh", "begin with an empty log")
+    .option("--json", "one JSON object once the nodes are up")
     .addHelpText("after", "\nExample:\n  npx cairn dev --fresh")
     .action(async (flags) => {
       const { runDev } = await import("./dev.ts");
@@ -106,6 +109,7 @@ function addClusters(root: Command, program: Program): void {
     )
     .option("--file <FILE>", "the text [one of 10,000 lines or more in node_modules]")
     .option("--keep", "leave the data and the logs in the temporary folder")
+    .option("--json", "one JSON object a line")
     .addHelpText("after", "\nExample:\n  npm run demo")
     .action(async (flags) => {
       const { runDemo } = await import("./demo.ts");
@@ -410,6 +414,37 @@ Example:
     .action(async (subject, action, object, flags) =>
       (await import("./acl-command.ts")).runAclTest([subject, action, object], flags),
     );
+}
+
+function addBench(root: Command): void {
+  const bench = root
+    .command("bench")
+    .summary("measure how fast a running cluster is, from here")
+    .description("Measure how fast a running cluster takes records and gives them back.");
+  const common = (command: Command) =>
+    withCluster(command)
+      .option("--seconds <N>", "for so long", "5")
+      .option("--clients <N>", "so many clients at once, each with connections of its own", "4")
+      .option("--json", "one JSON object");
+  common(
+    bench
+      .command("append")
+      .summary("append random records, which stay in the log")
+      .description("Append random records, which stay in the log; each append waits for the last.")
+      .option("--size <BYTES>", "of each record's value", "256")
+      .option("--batch <N>", "records an append", "64")
+      .option("--yes", "append to a log that holds records, too"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn bench append --clients 16 --batch 1")
+    .action(async (flags) => (await import("./bench.ts")).runBenchAppend(flags));
+  common(
+    bench
+      .command("read")
+      .summary("read the whole log, again and again")
+      .description("Read the whole log, again and again; each record is unpacked and checked."),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn bench read --seconds 10 --json")
+    .action(async (flags) => (await import("./bench.ts")).runBenchRead(flags));
 }
 
 function addSim(root: Command, program: Program): void {

@@ -21,6 +21,7 @@ import { readTlsFiles } from "./tls-files.ts";
 export interface DemoFlags {
   readonly file?: string;
   readonly keep?: boolean;
+  readonly json?: boolean;
 }
 
 const ELECTION_TIMEOUT_MS = 400;
@@ -61,7 +62,7 @@ export async function runDemo(flags: DemoFlags, mainFile: string): Promise<void>
   // Before the folder goes: exit listeners run in order.
   process.prependListener("exit", () => cluster.killAll());
   try {
-    const demo = new Demo(cluster, text, new Output());
+    const demo = new Demo(cluster, text, flags.json === true);
     const problems = await Promise.race([demo.run(), ended]);
     if (failure !== null) problems.push(failure);
     await demo.conclude(problems);
@@ -75,15 +76,16 @@ export async function runDemo(flags: DemoFlags, mainFile: string): Promise<void>
 class Demo {
   readonly #cluster: LocalCluster;
   readonly #text: DemoText;
-  readonly #output: Output;
+  readonly #output = new Output();
+  readonly #asJson: boolean;
   readonly #target: Target;
   readonly #begunMs = performance.now();
   #writer: DemoWriter | null = null;
 
-  constructor(cluster: LocalCluster, text: DemoText, output: Output) {
+  constructor(cluster: LocalCluster, text: DemoText, asJson: boolean) {
     this.#cluster = cluster;
     this.#text = text;
-    this.#output = output;
+    this.#asJson = asJson;
     const { addresses, ca, subjects, as } = cluster.profile();
     const { cert, key } = subjects[as] ?? { cert: "", key: "" };
     const credentials = readTlsFiles({ cert, key, ca }, (part) => `demo ${part}`);
@@ -93,19 +95,19 @@ class Demo {
   /** Returns what contradicts the proof: nothing, when all is well. */
   async run(): Promise<string[]> {
     const { name, bytes, lines } = this.#text;
+    const claim = "three nodes, mutual TLS, every acknowledgement after fsync on two disks.";
+    await this.#say("cairn", claim);
     await this.#say(
-      "Cairn: three nodes, mutual TLS, every acknowledgement after fsync on two disks.",
-    );
-    await this.#say(
-      `text    ${name}: ${grouped(lines.length)} lines, ${grouped(bytes.length)} bytes`,
+      "text",
+      `${name}: ${grouped(lines.length)} lines, ${grouped(bytes.length)} bytes`,
     );
     const ready = await this.#cluster.startAll();
     const nodes = this.#cluster.names.map((node) => `${node} (pid ${this.#cluster.pidOf(node)})`);
-    await this.#say(`nodes   ${nodes.join(", ")}; index: ${ready[0]?.index}`);
+    await this.#say("nodes", `${nodes.join(", ")}; index: ${ready[0]?.index}`);
     const client = connectTo(this.#target, { attemptTimeoutMs: 1_000 });
     try {
       const leader = await this.#waitForLeader(null);
-      await this.#say(`leader  ${leader}`);
+      await this.#say("leader", leader);
       await this.#write(client);
       return await this.#prove(client);
     } catch (error) {
@@ -116,15 +118,14 @@ class Demo {
   }
 
   async conclude(problems: readonly string[]): Promise<void> {
-    const { stdout } = process;
     if (problems.length > 0) {
-      for (const problem of problems) await this.#say(paint("red", `  ${problem}`, stdout));
-      await this.#say(paint("red", "FAIL    the log is not what was acknowledged", stdout));
+      for (const problem of problems) await this.#say("wrong", problem, "red");
+      await this.#say("FAIL", "the log is not what was acknowledged", "red");
     } else {
       const seconds = ((performance.now() - this.#begunMs) / 1000).toFixed(1);
       const lines = grouped(this.#text.lines.length);
       const claim = `${lines} lines, each in all three logs exactly once, at its acknowledged offset, in order`;
-      await this.#say(paint("green", `PASS    ${claim} (${seconds} s)`, stdout));
+      await this.#say("PASS", `${claim} (${seconds} s)`, "green");
     }
     await this.#output.flush();
   }
@@ -152,15 +153,14 @@ class Demo {
       progress.stop();
     }
     const { unknownOutcomes, retries, duplicates } = client.counts;
-    await this.#say(`gap     ${Math.round(writer.longestGapMs)} ms without an acknowledgement`);
+    await this.#say("gap", `${Math.round(writer.longestGapMs)} ms without an acknowledgement`);
     const doubt = counted(unknownOutcomes, "unknown outcome");
     const found = `${duplicates} had happened already, none was doubled`;
     const all = counted(retries, "retry", "retries");
-    await this.#say(`doubt   ${doubt}, retried with the same sequence: ${found} (${all} in all)`);
+    await this.#say("doubt", `${doubt}, retried with the same sequence: ${found} (${all} in all)`);
     const seconds = (writer.elapsedMs / 1000).toFixed(1);
-    await this.#say(
-      `speed   ${grouped(writer.rate)} records/s over ${seconds} s, the gap included`,
-    );
+    const speed = `${grouped(writer.rate)} records/s over ${seconds} s, the gap included`;
+    await this.#say("speed", speed);
   }
 
   async #killLeader(writer: DemoWriter, progress: Progress): Promise<void> {
@@ -169,12 +169,12 @@ class Demo {
     await writer.inFlight();
     const killed = this.#cluster.end(victim, "SIGKILL");
     const at = grouped(writer.acknowledgedCount);
-    const say = (line: string) => progress.interrupt(() => this.#say(line));
-    await say(`kill    ${victim}, the leader, with SIGKILL after ${at} acknowledged lines`);
+    const say = (what: string, line: string) => progress.interrupt(() => this.#say(what, line));
+    await say("kill", `${victim}, the leader, with SIGKILL after ${at} acknowledged lines`);
     await killed;
-    await say(`leader  ${await this.#waitForLeader(victim)}`);
+    await say("leader", await this.#waitForLeader(victim));
     await this.#cluster.start(victim);
-    await say(`back    ${victim} runs again (pid ${this.#cluster.pidOf(victim)}) and catches up`);
+    await say("back", `${victim} runs again (pid ${this.#cluster.pidOf(victim)}) and catches up`);
   }
 
   async #prove(client: CairnClient): Promise<string[]> {
@@ -190,7 +190,7 @@ class Demo {
     const logs = await Promise.all(this.#cluster.names.map((name) => this.#readLog(name, end)));
     const tookMs = Math.round(performance.now() - begunMs);
     const counts = logs.map(({ node, records }) => `${node} ${grouped(records.length)}`).join(", ");
-    await this.#say(`logs    ${counts} records, read from each node itself (${tookMs} ms)`);
+    await this.#say("logs", `${counts} records, read from each node itself (${tookMs} ms)`);
     const evidence = { lines: lines.map(({ bytes }) => bytes), acknowledged: writer.offsets, logs };
     return [...problems, ...findContradictions(evidence)];
   }
@@ -243,8 +243,14 @@ class Demo {
     return names.find((name) => this.#cluster.addressOf(name) === address) ?? null;
   }
 
-  async #say(line: string): Promise<void> {
-    await this.#output.line(line);
+  /** One line, which begins with what it is about. */
+  async #say(what: string, text: string, colour: "red" | "green" | null = null): Promise<void> {
+    if (this.#asJson) {
+      await this.#output.line(JSON.stringify({ event: what.toLowerCase(), text }));
+      return;
+    }
+    const line = `${what.padEnd(7)} ${text}`;
+    await this.#output.line(colour === null ? line : paint(colour, line, process.stdout));
   }
 }
 

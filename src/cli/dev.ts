@@ -18,6 +18,7 @@ import { Output, paint, say } from "./terminal.ts";
 export interface DevFlags {
   readonly dir: string;
   readonly fresh?: boolean;
+  readonly json?: boolean;
 }
 
 const ELECTION_TIMEOUT_MS = 500;
@@ -30,13 +31,14 @@ export async function runDev(flags: DevFlags, mainFile: string): Promise<void> {
   });
   try {
     if (flags.fresh === true) removeData(folder);
-    await runCluster(folder, profileFile, mainFile);
+    await runCluster(profileFile, mainFile, flags.json === true);
   } finally {
     await lock.release();
   }
 }
 
-async function runCluster(folder: string, profileFile: string, mainFile: string): Promise<void> {
+async function runCluster(profileFile: string, mainFile: string, asJson: boolean): Promise<void> {
+  const folder = path.dirname(profileFile);
   const asked = new Promise<null>((resolve) => onAskedToStop(() => resolve(null)));
   let died: (line: string) => void = () => undefined;
   const failure = new Promise<string>((resolve) => {
@@ -58,7 +60,9 @@ async function runCluster(folder: string, profileFile: string, mainFile: string)
     const endOffset = await Promise.race([endOffsetOf(cluster.profile()), asked]);
     if (endOffset === null) return;
     const text = findText(mainFile);
-    await printLines(cluster, { index: ready[0]?.index ?? "", endOffset, profileFile, text });
+    const shown = { index: ready[0]?.index ?? "", endOffset, profileFile, text };
+    if (asJson) await printJson(cluster, shown);
+    else await printLines(cluster, shown);
     const line = await Promise.race([failure, asked]);
     if (line !== null) throw new CommandError(line);
   } finally {
@@ -87,6 +91,14 @@ interface Shown {
   readonly endOffset: number;
   readonly profileFile: string;
   readonly text: DemoText;
+}
+
+async function printJson(cluster: LocalCluster, shown: Shown): Promise<void> {
+  const { index, endOffset, profileFile: profile } = shown;
+  const nodes = cluster.names.map((name) => ({ name, address: cluster.addressOf(name) }));
+  const output = new Output();
+  await output.line(JSON.stringify({ nodes, index, endOffset, profile }));
+  await output.flush();
 }
 
 async function printLines(cluster: LocalCluster, shown: Shown): Promise<void> {

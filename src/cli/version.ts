@@ -2,8 +2,11 @@
 
 import { Output } from "./terminal.ts";
 
-export async function runVersion(version: string): Promise<void> {
+export async function runVersion(version: string, asJson: boolean): Promise<void> {
   const output = new Output();
-  await output.line(`cairn ${version}, node ${process.version}`);
+  const { version: node } = process;
+  await output.line(
+    asJson ? JSON.stringify({ cairn: version, node }) : `cairn ${version}, node ${node}`,
+  );
   await output.flush();
 }

@@ -223,6 +223,20 @@ describe("the cluster", () => {
     expect(second.stderr).toContain("a development cluster runs here already");
   });
 
+  test("measures a cluster, and is asked before what stays in the log", async () => {
+    const asked = await cairn(["bench", "append", "--seconds", "1"], options);
+    expect(asked).toMatchObject({ code: 64, stdout: "" });
+    expect(asked.stderr).toContain("stays in it: say --yes");
+    const flags = ["--seconds", "1", "--clients", "2", "--batch", "8", "--json"];
+    const appended = await cairn(["bench", "append", "--yes", "--size", "32", ...flags], options);
+    const facts = JSON.parse(appended.stdout) as Record<string, number>;
+    expect(facts).toMatchObject({ bench: "append", clients: 2, unknownOutcomes: 0 });
+    expect(facts["records"]).toBe((facts["operations"] ?? 0) * 8);
+    expect(facts["bytes"]).toBe((facts["records"] ?? 0) * 32);
+    const read = await cairn(["bench", "read", "--seconds", "1", "--clients", "1"], options);
+    expect(read.stdout).toMatch(/^speed +[\d,]+ records\/s, [\d.]+ MB\/s$/m);
+  });
+
   test("stops on Ctrl-C, keeps its log, and prints the offset to go on from", async () => {
     const { stdout } = await cairn(["consume", "--json"], options);
     const end = stdout.trim().split("\n").length;
