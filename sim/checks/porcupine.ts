@@ -10,8 +10,8 @@ import type { Finding } from "./violation.ts";
 /** A sequential specification: what an operation may do to a state. */
 export interface Model<State, Operation> {
   readonly initial: State;
-  /** All states after `operation`, none when it cannot come here. */
-  step(state: State, operation: Operation): readonly State[];
+  /** The state after `operation`; null when it cannot come here. */
+  step(state: State, operation: Operation): State | null;
   /** Equal strings for equal states. */
   key(state: State): string;
 }
@@ -45,9 +45,9 @@ export function searchLinearization<State, Operation>(
 ): SearchResult {
   const head = linkEndpoints(history);
   const seen = new Set<string>();
-  const taken = new Uint8Array(history.length);
-  const stack: { call: Endpoint; states: readonly State[] }[] = [];
-  let states: readonly State[] = [model.initial];
+  const taken = new Uint16Array(Math.ceil(history.length / 16));
+  const stack: { call: Endpoint; state: State }[] = [];
+  let state = model.initial;
   let at = head.next;
   for (let steps = 0; head.next !== null; steps++) {
     if (steps >= stepsMax) return "gave-up";
@@ -55,40 +55,42 @@ export function searchLinearization<State, Operation>(
       // A return whose call has no place yet: undo the last choice and try the one after it.
       const undone = stack.pop();
       if (undone === undefined) return "not-linearizable";
-      taken[undone.call.operation] = 0;
+      flip(taken, undone.call.operation);
       putBack(undone.call);
-      states = undone.states;
+      state = undone.state;
       at = undone.call.next;
       continue;
     }
     const timed = history[at.operation] as Timed<Operation>;
-    const after = distinct(
-      model,
-      states.flatMap((state) => model.step(state, timed.operation)),
-    );
-    taken[at.operation] = 1;
-    const configuration = `${taken.join("")}|${after.map((state) => model.key(state)).join("|")}`;
-    if (after.length === 0 || seen.has(configuration)) {
-      taken[at.operation] = 0;
+    const after = model.step(state, timed.operation);
+    if (after === null || !isNew(seen, taken, at.operation, model.key(after))) {
       at = at.next;
       continue;
     }
-    seen.add(configuration);
-    stack.push({ call: at, states });
-    states = after;
+    stack.push({ call: at, state });
+    state = after;
     liftOut(at);
     at = head.next;
   }
   return "linearizable";
 }
 
-function distinct<State, Operation>(
-  model: Model<State, Operation>,
-  states: readonly State[],
-): State[] {
-  const byKey = new Map<string, State>();
-  for (const state of states) byKey.set(model.key(state), state);
-  return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, state]) => state);
+/** Takes `operation`, unless the same operations have led to the same state before. */
+function isNew(seen: Set<string>, taken: Uint16Array, operation: number, state: string): boolean {
+  flip(taken, operation);
+  // PERF: sixteen operations a character.
+  const configuration = String.fromCharCode(...taken) + state;
+  if (seen.has(configuration)) {
+    flip(taken, operation);
+    return false;
+  }
+  seen.add(configuration);
+  return true;
+}
+
+function flip(taken: Uint16Array, operation: number): void {
+  const word = operation >> 4;
+  taken[word] = (taken[word] as number) ^ (1 << (operation & 15));
 }
 
 /** Calls before returns of the same instant: operations that touch are concurrent. */
@@ -129,7 +131,13 @@ function putBack(call: Endpoint): void {
 /** What S2's model keeps: constant size however long the log is. */
 export interface LogState {
   readonly endOffset: number;
-  readonly hash: string;
+  readonly hash: Hash;
+}
+
+/** Two 32-bit lanes over the earlier hash and each record: enough for the histories of a test. */
+interface Hash {
+  readonly low: number;
+  readonly high: number;
 }
 
 export type LogOperation =
@@ -142,38 +150,39 @@ export type LogOperation =
     }
   | { readonly kind: "tail"; readonly endOffset: number }
   /** A read of everything. */
-  | { readonly kind: "read"; readonly endOffset: number; readonly hash: string };
+  | { readonly kind: "read"; readonly endOffset: number; readonly hash: Hash };
 
-const EMPTY_HASH = "2166136261:461845907";
+const EMPTY_HASH: Hash = { low: 2166136261, high: 461845907 };
 
-/** Two 32-bit lanes over the earlier hash and each record: enough for the histories of a test. */
-function chain(hash: string, records: readonly RecordId[]): string {
-  let [low = 0, high = 0] = hash.split(":").map(Number);
+function chain(hash: Hash, records: readonly RecordId[]): Hash {
+  let { low, high } = hash;
   for (const record of records) {
     low = Math.imul(low ^ (record + 1), 0x01000193) >>> 0;
     low = (low ^ (low >>> 15)) >>> 0;
     high = (Math.imul(high ^ (record + 0x9e37), 0x85ebca6b) + low) >>> 0;
   }
-  return `${low}:${high}`;
+  return { low, high };
 }
 
 export const LOG_MODEL: Model<LogState, LogOperation> = {
   initial: { endOffset: 0, hash: EMPTY_HASH },
   step(state, operation) {
-    if (operation.kind === "tail") return operation.endOffset === state.endOffset ? [state] : [];
+    if (operation.kind === "tail") return operation.endOffset === state.endOffset ? state : null;
     if (operation.kind === "read") {
-      return operation.endOffset === state.endOffset && operation.hash === state.hash
-        ? [state]
-        : [];
+      const { endOffset, hash } = operation;
+      const { low, high } = state.hash;
+      const isAll = endOffset === state.endOffset && hash.low === low && hash.high === high;
+      return isAll ? state : null;
     }
     const { records, offset, expectedEndOffset } = operation;
-    const endOffset = state.endOffset + records.length;
-    const after = { endOffset, hash: chain(state.hash, records) };
     const isAllowed = expectedEndOffset === null || expectedEndOffset === state.endOffset;
-    if (offset !== null) return isAllowed && offset === state.endOffset ? [after] : [];
-    return isAllowed ? [after, state] : [state];
+    // Nobody knows what became of it: where it is not allowed, it did nothing. One that was allowed
+    // and did nothing all the same, or was never heard of, has its place after the last read.
+    if (!isAllowed) return offset === null ? state : null;
+    if (offset !== null && offset !== state.endOffset) return null;
+    return { endOffset: state.endOffset + records.length, hash: chain(state.hash, records) };
   },
-  key: (state) => `${state.endOffset}#${state.hash}`,
+  key: ({ endOffset, hash }) => `${endOffset}#${hash.low}:${hash.high}`,
 };
 
 /** `calls` as operations of LOG_MODEL, closed by a read of all of `log` after everything else. */
