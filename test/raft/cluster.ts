@@ -23,7 +23,7 @@ import type {
 import { Raft } from "../../src/raft/raft.ts";
 import { HostLog } from "./host-log.ts";
 import { Oracle } from "./oracle.ts";
-import { draftOf, foundingEntry, id, memberOf, ms, optionsOf } from "./subject.ts";
+import { draftOf, foundingEntry, id, logOf, memberOf, ms, optionsOf } from "./subject.ts";
 
 /** A message, or a checkpoint in one piece. */
 interface Mail {
@@ -282,6 +282,14 @@ export class Cluster {
     node.cached = node.disk.log.copy();
     node.raft = this.#start(node.name, node.disk, node.starts);
     node.commitIndex = node.disk.checkpoint;
+  }
+
+  /** `node` begins anew in `term` with a log of entries of these terms. */
+  beginWith(node: ClusterNode, terms: readonly number[], term: number): void {
+    this.crash(node, 0);
+    node.disk.log.entries = logOf(terms);
+    node.disk.hardState = { term: term as Term, votedFor: null };
+    this.restart(node);
   }
 
   /** Time jumps to the first deadline of a node that is up, and that node is told. */

@@ -2,6 +2,7 @@
 // it. Owns the commands; what nodes say is put into words by describe.ts.
 //
 //   nodes VOTERS [LEARNERS] [JOINERS]   begins; the nodes are called n1, n2 ...
+//   log NODE TERMS TERM                 it begins in a term with entries of these, with commas
 //   elect NODE                          its deadline comes, and all settles; only the end is told
 //   campaign NODE                       its deadline comes, and nothing else
 //   propose NODE [COUNT]                so many proposals in one turn
@@ -9,8 +10,8 @@
 //   transfer NODE [TO]                  to the most caught up when nobody is named
 //   read NODE [patient]
 //   write NODE                          its oldest write is durable
-//   deliver [FROM] [TO]                 what is on its way now; "-" for anybody
-//   lose [FROM] [TO]
+//   deliver [FROM] [TO] [KIND]          what is on its way now; "-" for anybody
+//   lose [FROM] [TO] [KIND]
 //   cut NAMES / heal                    nothing passes between these and the others
 //   crash NODE [WRITES] / restart NODE  so many of its writes had reached the disk
 //   trim NODE BACK                      so many entries before what is committed stay
@@ -19,6 +20,7 @@
 //   settle                              mail and writes, as long as there are any; no time passes
 //   stable                              time passes, too, until all have converged
 //   status                              a line for each node
+//   peers NODE                          how far a leader has brought each of the others
 
 import type { Instant, MemberId } from "../../src/base/ids.ts";
 import { describeStatus } from "../../src/raft/describe.ts";
@@ -60,6 +62,9 @@ class Player {
   }
 
   readonly #commands: Record<string, (...words: string[]) => void> = {
+    log: (name, terms, term) => {
+      this.#cluster.beginWith(this.#node(name), namesIn(terms).map(Number), Number(term));
+    },
     campaign: (name) => this.#cluster.passTime(this.#node(name)),
     elect: (name) => {
       this.#cluster.passTime(this.#node(name));
@@ -74,8 +79,8 @@ class Player {
     transfer: (name, to) => this.#cluster.transfer(this.#node(name), to ?? null),
     read: (name, patient) => this.#cluster.read(this.#node(name), patient === "patient"),
     write: (name) => this.#cluster.writeDurably(this.#node(name)),
-    deliver: (from, to) => this.#mail(from, to, (at) => this.#cluster.deliver(at)),
-    lose: (from, to) => this.#mail(from, to, (at) => this.#cluster.lose(at)),
+    deliver: (from, to, kind) => this.#mail(from, to, kind, (at) => this.#cluster.deliver(at)),
+    lose: (from, to, kind) => this.#mail(from, to, kind, (at) => this.#cluster.lose(at)),
     cut: (names) => this.#cluster.cut(namesIn(names) as MemberId[]),
     heal: () => this.#cluster.cut([]),
     crash: (name, writes = "0") => this.#cluster.crash(this.#node(name), Number(writes)),
@@ -92,6 +97,11 @@ class Player {
       if (this.#cluster.settle(() => this.#cluster.hasConverged())) return;
       throw new Error(`it does not converge:\n${this.#cluster.describe()}`);
     },
+    peers: (name) => {
+      for (const { peer, mode, matchIndex, nextIndex } of this.#node(name).raft.status().peers) {
+        this.#cluster.story?.push(`${peer} ${mode} match ${matchIndex} next ${nextIndex}`);
+      }
+    },
     status: () => {
       for (const { raft, isUp } of this.#cluster.nodes) {
         const status = raft.status();
@@ -105,10 +115,12 @@ class Player {
   }
 
   /** What is on its way between the two when the command is given, in the order it was sent. */
-  #mail(from = "-", to = "-", make: (at: number) => void): void {
+  #mail(from = "-", to = "-", kind = "-", make: (at: number) => void): void {
     const { mail } = this.#cluster;
     const isMeant = (each: (typeof mail)[number]): boolean =>
-      (from === "-" || each.from === from) && (to === "-" || each.to === to);
+      (from === "-" || each.from === from) &&
+      (to === "-" || each.to === to) &&
+      (kind === "-" || each.load.kind === kind);
     for (const each of mail.filter(isMeant)) make(this.#cluster.mail.indexOf(each));
   }
 

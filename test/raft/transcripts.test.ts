@@ -1,10 +1,7 @@
 // Conversations as golden text: an event a line, then what was decided. Scripts (script.ts has
 // their language) are played with what happened under each of their lines. Read the diff before
 // updating it with `npx vitest run test/raft/transcripts -u`: each changed line is a changed
-// protocol. Of etcd's conversations some have no counterpart here: nobody forgets a leader on
-// request, a joint configuration is never left by hand, no rule of changes can be switched off,
-// and a membership is in force when appended, so that nothing waits to be applied. Figure 7 of the
-// paper (probe_and_replicate) is in replication.test.ts.
+// protocol. docs/raft.md says which of etcd's 28 conversations each script is.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
@@ -17,6 +14,16 @@ describe("the script", () => {
   test.each(readdirSync(SCRIPTS).sort())("%s has this transcript", async (name) => {
     const told = playScript(readFileSync(path.join(SCRIPTS, name), "utf8"));
     await expect(told).toMatchFileSnapshot(path.join("transcripts", name));
+  });
+
+  test("is one of etcd's conversations, all of which there are, or named beside them", () => {
+    const page = readFileSync(path.join(import.meta.dirname, "../../docs/raft.md"), "utf8");
+    const [, section = ""] = page.split("## Conversations\n");
+    const [conversations = ""] = section.split("\n## ");
+    const rows = [...conversations.matchAll(/^\| \w+ \| `(\S+)` \|/gm)].map(([, ours]) => ours);
+    expect(new Set(rows).size).toBe(28);
+    const named = [...conversations.matchAll(/`([a-z-]+)`/g)].map(([, name]) => `${name}.txt`);
+    expect(readdirSync(SCRIPTS).sort()).toEqual([...new Set(named)].sort());
   });
 
   test("with a command that is not known is refused", () => {
