@@ -215,12 +215,18 @@ export class Leader {
     if (reply.round > this.#replication.round) return "a round that never began";
     if (reply.conflict === null && reply.matchIndex > tail.lastIndex) return "beyond the log";
     peer.answered(now, reply.round);
+    const hasLost = reply.conflict !== null && peer.maybeLost(reply.conflict, reply.round);
     if (reply.conflict !== null) peer.refused(reply.conflict, tail);
-    else if (peer.acknowledged(now, reply.matchIndex, tail.startIndex)) this.#maybeCommit(now);
+    else if (this.#acknowledged(now, peer, reply)) this.#maybeCommit(now);
     if (peer.takeStuck(now, options.heartbeatInterval, tail.startIndex) === "pipeline") {
       this.#replication.askPipeline(peer);
     }
-    return null;
+    return hasLost ? `${from} has lost entries that it had acknowledged` : null;
+  }
+
+  #acknowledged(now: Instant, peer: Progress, { matchIndex }: AppendReply): boolean {
+    const { startIndex } = this.#server.tail;
+    return peer.acknowledged(now, this.#replication.round, matchIndex, startIndex);
   }
 
   /**

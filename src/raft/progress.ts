@@ -32,10 +32,12 @@ export class Progress {
   readonly #inFlightMax: number;
   #mode: PeerStatus["mode"] = "probe";
   /**
-   * Verified and durable at the peer. Only its acknowledgements raise it, nothing lowers it.
-   * Invariant: matchIndex < nextIndex.
+   * Verified and durable at the peer. Only its acknowledgements raise it; nothing lowers it but its
+   * own word that it has lost what it had acknowledged. Invariant: matchIndex < nextIndex.
    */
   #matchIndex: LogIndex = NO_INDEX;
+  /** The leader's round when matchIndex last rose. */
+  #matchRound = 0;
   #nextIndex: LogIndex;
   /** Probe mode: the one append is on its way. */
   #probeIsOut = false;
@@ -164,12 +166,13 @@ export class Progress {
 
   /**
    * The peer has everything up to `matchIndex`, durable and verified. Says whether that was news.
-   * The leader's log begins after `startIndex`.
+   * The leader is in `round`, and its log begins after `startIndex`.
    */
-  acknowledged(now: Instant, matchIndex: LogIndex, startIndex: LogIndex): boolean {
+  acknowledged(now: Instant, round: number, matchIndex: LogIndex, startIndex: LogIndex): boolean {
     const isNews = matchIndex > this.#matchIndex;
     if (isNews) {
       this.#matchIndex = matchIndex;
+      this.#matchRound = round;
       this.#waitingSince = now;
     }
     if (this.#mode === "replicate") {
@@ -183,6 +186,22 @@ export class Progress {
       this.#mode = "replicate";
     }
     return isNews;
+  }
+
+  /**
+   * Takes back all that the peer has acknowledged, if it refuses a place that it had acknowledged
+   * when the round of the refused request began: it has lost durable entries, for within a term
+   * nothing else takes them away. Whatever it is sent anew counts once it is durable there. A
+   * refusal of an earlier round is merely late. Says whether anything was lost.
+   *
+   *   1. it acknowledges entries up to 9; the leader counts that, in its round 4
+   *   2. an append after entry 7, sent in round 3, was refused before they came: it proves nothing
+   *   3. a heartbeat of round 5 speaks of entry 9, and is refused: entry 9 is gone
+   */
+  maybeLost({ prevIndex }: Conflict, round: number): boolean {
+    if (prevIndex > this.#matchIndex || round <= this.#matchRound) return false;
+    this.#matchIndex = NO_INDEX;
+    return true;
   }
 
   /**

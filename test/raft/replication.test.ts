@@ -144,6 +144,7 @@ describe("a term jump", () => {
     expect(leader.peer("b")).toMatchObject({ mode: "probe", matchIndex: 5, nextIndex: 7 });
     leader.refuse("b", 6, 0, 0);
     expect(leader.peer("b")).toMatchObject({ mode: "probe", matchIndex: 5, nextIndex: 6 });
+    // What was acknowledged in this round may be refused by an answer that was given before.
     leader.refuse("b", 5, 0, 0).refuse("b", 3, 0, 0);
     expect(leader.peer("b")).toMatchObject({ matchIndex: 5, nextIndex: 6 });
   });
@@ -295,6 +296,40 @@ describe("an acknowledgement", () => {
     });
     expect(leader.peer("c").matchIndex).toBe(0);
     expect(leader.status.commitIndex).toBe(0);
+  });
+});
+
+describe("a refusal of what was acknowledged", () => {
+  /** A leader of a, b, c whose b has acknowledged everything up to index 5, in round 1. */
+  const acknowledged = () =>
+    new Subject("a", { log: [1, 1, 1, 1], term: 1 }).lead("b").ack("b", 5).forget();
+
+  test("is late, when the leader had not the acknowledgement as it asked: nothing follows", () => {
+    const leader = acknowledged().refuse("b", 4, 2, 1);
+    expect(leader.peer("b")).toMatchObject({ matchIndex: 5, nextIndex: 6, mode: "replicate" });
+    expect(leader.status.dropped).toBe(0);
+  });
+
+  test("is a loss, when it had: the peer counts for nothing until it has all anew", () => {
+    const leader = acknowledged().elapse(ms(50)).refuse("b", 5, 2, 1);
+    expect(leader.peer("b")).toMatchObject({ matchIndex: 0, nextIndex: 3, mode: "probe" });
+    expect(leader.appends()).toMatchObject([{ to: "b", prevIndex: 2, lastIndex: 5 }]);
+    expect(leader.status.lastDropped).toBe("b has lost entries that it had acknowledged");
+    // Committed stays committed; but of what comes now b does not hold anything yet.
+    expect(leader.status.commitIndex).toBe(5);
+    leader.forget().propose(1).ack("b", 4);
+    expect(leader.status.commitIndex).toBe(5);
+    leader.ack("b", 6);
+    expect(leader.status.commitIndex).toBe(6);
+  });
+
+  test("is a loss also while a snapshot is under way, which then goes on", () => {
+    const base = { base: 4, trimmedTo: 4, term: 1, log: [1, 1, 1, 1] };
+    const start = pointAfter(logOf([1, 1, 1])[2] as Entry);
+    const leader = new Subject("a", { ...base, start }).lead("b").refuse("b", 4, 0, 0);
+    expect(leader.peer("b")).toMatchObject({ mode: "snapshot" });
+    leader.ack("b", 2).forget().elapse(ms(50)).refuse("b", 2, 0, 0);
+    expect(leader.peer("b")).toMatchObject({ matchIndex: 0, mode: "snapshot" });
   });
 });
 
