@@ -9,10 +9,9 @@ import { certificateFolder, LocalCluster } from "../../src/cli/local-cluster.ts"
 import { findFreePorts } from "../../src/cli/ports.ts";
 import { clusterIdOf } from "../../src/cli/settings.ts";
 import { type CairnClient, connect } from "../../src/client/client.ts";
-import { cairn, endChildrenAfterwards, mainFile, start, useFolder, useProgram } from "./program.ts";
+import { cairn, mainFile, start, useFolder, useProgram } from "./program.ts";
 
 useProgram();
-endChildrenAfterwards();
 const folder = useFolder();
 const certs = certificateFolder(folder);
 const died: string[] = [];

@@ -6,17 +6,9 @@ import path from "node:path";
 import { expect, test } from "vitest";
 
 import { DEMO_LINES_MIN, findDemoText } from "../../src/cli/demo-text.ts";
-import {
-  cairn,
-  endChildrenAfterwards,
-  repository,
-  start,
-  useFolder,
-  useProgram,
-} from "./program.ts";
+import { cairn, repository, start, useFolder, useProgram } from "./program.ts";
 
 useProgram();
-endChildrenAfterwards();
 const folder = useFolder();
 
 const leftovers = () => readdirSync(folder).filter((name) => name.startsWith("cairn-demo-"));

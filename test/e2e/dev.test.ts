@@ -4,19 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 
-import {
-  cairn,
-  endChildrenAfterwards,
-  mainFile,
-  Running,
-  shell,
-  start,
-  useFolder,
-  useProgram,
-} from "./program.ts";
+import { cairn, mainFile, Running, shell, start, useFolder, useProgram } from "./program.ts";
 
 useProgram();
-endChildrenAfterwards();
 // Inside the repository, where `npx cairn` is this very package.
 const folder = useFolder(true);
 const npmCache = useFolder();

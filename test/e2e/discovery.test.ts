@@ -4,17 +4,9 @@ import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
 
 import { findFreePorts } from "../../src/cli/ports.ts";
-import {
-  cairn,
-  endChildrenAfterwards,
-  type Running,
-  start,
-  useFolder,
-  useProgram,
-} from "./program.ts";
+import { cairn, type Running, start, useFolder, useProgram } from "./program.ts";
 
 useProgram();
-endChildrenAfterwards();
 const folder = useFolder();
 const certs = path.join(folder, "certs");
 const names = ["n1", "n2", "n3", "n4"];

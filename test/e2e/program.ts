@@ -11,8 +11,14 @@ import { afterAll, beforeAll } from "vitest";
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 export const mainFile = path.join(repository, "dist", "src", "main.js");
 
-/** Tests run what the sources say now, never an older dist. */
+/**
+ * To be called once in each test file that starts processes: they run what the sources say now,
+ * never an older dist, and are ended when the file is done.
+ */
 export function useProgram(): void {
+  afterAll(() => {
+    for (const child of children) child.kill("SIGKILL");
+  });
   beforeAll(() => {
     const build = spawnSync(process.execPath, [path.join(repository, "scripts", "build.mjs")], {
       encoding: "utf8",
@@ -46,13 +52,6 @@ export interface RunOptions {
 }
 
 const children = new Set<ChildProcess>();
-
-/** To be called once in each test file that starts processes. */
-export function endChildrenAfterwards(): void {
-  afterAll(() => {
-    for (const child of children) child.kill("SIGKILL");
-  });
-}
 
 /** Our environment without what would configure the program under test. */
 export function cleanEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {

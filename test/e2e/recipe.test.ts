@@ -5,18 +5,9 @@ import path from "node:path";
 import { expect, test } from "vitest";
 
 import { findFreePorts } from "../../src/cli/ports.ts";
-import {
-  endChildrenAfterwards,
-  mainFile,
-  Running,
-  repository,
-  shell,
-  useFolder,
-  useProgram,
-} from "./program.ts";
+import { mainFile, Running, repository, shell, useFolder, useProgram } from "./program.ts";
 
 useProgram();
-endChildrenAfterwards();
 const folder = useFolder();
 /** The lines of a page's shell blocks that run the installed program. */
 function commandsOf(...page: string[]): string[] {

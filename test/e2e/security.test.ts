@@ -9,17 +9,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 
 import { certificateFiles, clientBase } from "../../src/cli/certificate-files.ts";
 import { findFreePorts } from "../../src/cli/ports.ts";
-import {
-  cairn,
-  endChildrenAfterwards,
-  type Running,
-  start,
-  useFolder,
-  useProgram,
-} from "./program.ts";
+import { cairn, type Running, start, useFolder, useProgram } from "./program.ts";
 
 useProgram();
-endChildrenAfterwards();
 const folder = useFolder();
 const certs = path.join(folder, "certs");
 const policyFile = path.join(folder, "policy.csv");

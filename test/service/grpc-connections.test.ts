@@ -4,66 +4,18 @@
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type SecureContextOptions } from "node:tls";
 import { ChannelCredentials, Client, Metadata, type ServiceError } from "@grpc/grpc-js";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import {
-  DEFAULT_MODEL,
-  DEFAULT_POLICY,
-  openCasbinAuthorizer,
-} from "../../src/adapters/casbin-authorizer.ts";
-import type { Authorizer } from "../../src/ports/authorizer.ts";
+import { describe, expect, test } from "vitest";
 import { TestAuthority } from "../adapters/certificates.ts";
-import { TestServer, type TestServerOptions } from "./grpc-harness.ts";
-import { MemoryCluster } from "./memory-node.ts";
-import { CHANNEL_OPTIONS, failureOf, StockClient, until } from "./stock-client.ts";
-import { type Pems, TestCertificates } from "./test-certificates.ts";
+import { SecuredServers } from "./secured-servers.ts";
+import { CHANNEL_OPTIONS, failureOf, until } from "./stock-client.ts";
+import { TestCertificates } from "./test-certificates.ts";
 
 const produce = "/log.v1.Log/Produce";
 const consume = "/log.v1.Log/Consume";
 
-let certificates: TestCertificates;
-let serverPems: Pems;
-let rootPems: Pems;
-let authorizer: Authorizer;
-beforeAll(async () => {
-  certificates = await TestCertificates.create();
-  serverPems = await certificates.server();
-  rootPems = await certificates.client("root");
-  authorizer = await openCasbinAuthorizer(
-    { file: "model.conf", text: DEFAULT_MODEL },
-    { file: "policy.csv", text: DEFAULT_POLICY },
-  );
-});
-afterAll(() => certificates.remove());
-
-let cluster: MemoryCluster;
-let servers: TestServer[];
-let stockClients: StockClient[];
-beforeEach(() => {
-  cluster = new MemoryCluster();
-  servers = [];
-  stockClients = [];
-});
-afterEach(async () => {
-  for (const { client } of stockClients) client.close();
-  await Promise.all(servers.map((server) => server.stop()));
-});
-
-async function startServer(options: TestServerOptions = {}, name = "n1"): Promise<TestServer> {
-  const server = await TestServer.start(name, cluster, {
-    authorizer,
-    ...options,
-    service: { anonymousSubject: null, ...options.service },
-    grpc: { tls: serverPems, ...options.grpc },
-  });
-  servers.push(server);
-  return server;
-}
-
-function clientOf(server: TestServer, pems: Pems | null = rootPems): StockClient {
-  const client = new StockClient(server.address, pems);
-  stockClients.push(client);
-  return client;
-}
+const servers = new SecuredServers();
+const startServer: SecuredServers["start"] = (...args) => servers.start(...args);
+const clientOf: SecuredServers["clientOf"] = (...args) => servers.clientOf(...args);
 
 describe("a connection", () => {
   test("with a certificate of another authority is dropped", async () => {
@@ -71,21 +23,20 @@ describe("a connection", () => {
     const impostor = await others.client("root");
     others.remove();
     const server = await startServer();
-    const client = clientOf(server, { ...impostor, ca: rootPems.ca });
+    const client = clientOf(server, { ...impostor, ca: servers.rootPems.ca });
     const error = await failureOf(client.call(produce, { record: { value: "" } }));
     expect(error.code).toBe(14);
     await until(() => server.refused.length > 0);
     expect(server.refused[0]).toMatch(/^TLS handshake failed: [A-Z_]+$/);
-    expect(cluster.entries).toEqual([]);
+    expect(servers.cluster.entries).toEqual([]);
   });
 
   test("without a certificate is dropped", async () => {
     const server = await startServer();
-    const client = new StockClient(server.address, null);
-    stockClients.push(client);
+    const client = clientOf(server, null);
     const error = await failureOf(client.call(produce, { record: { value: "" } }));
     expect(error.code).toBe(14);
-    const anonymous = ChannelCredentials.createSsl(rootPems.ca);
+    const anonymous = ChannelCredentials.createSsl(servers.rootPems.ca);
     const second = new Client(server.address, anonymous, CHANNEL_OPTIONS);
     const failed = await new Promise<ServiceError | null>((resolve) => {
       const asIs = (bytes: Buffer) => bytes;
@@ -100,7 +51,7 @@ describe("a connection", () => {
     const [host, port] = server.address.split(":");
     const attempt = (versions: Pick<SecureContextOptions, "minVersion" | "maxVersion">) =>
       new Promise<string>((resolve) => {
-        const { ca, cert, key } = rootPems;
+        const { ca, cert, key } = servers.rootPems;
         const names = { servername: "", checkServerIdentity: () => undefined };
         // Level 0: else this end's OpenSSL refuses the old versions by itself.
         const ciphers = "DEFAULT@SECLEVEL=0";
@@ -120,7 +71,7 @@ describe("a connection", () => {
   test("shows its certificate each time: no session is resumed", async () => {
     const server = await startServer();
     const [host, port] = server.address.split(":");
-    const { ca, cert, key } = rootPems;
+    const { ca, cert, key } = servers.rootPems;
     const names = { servername: "", checkServerIdentity: () => undefined };
     const resumed = (version: "TLSv1.2" | "TLSv1.3", session?: Buffer) =>
       new Promise<[boolean, Buffer | undefined]>((resolve, reject) => {
@@ -150,10 +101,10 @@ describe("a connection", () => {
   test("with a certificate of two common names is UNAUTHENTICATED", async () => {
     const authority = await TestAuthority.make();
     const server = await startServer({
-      grpc: { tls: { ...serverPems, ca: Buffer.from(authority.pem) } },
+      grpc: { tls: { ...servers.serverPems, ca: Buffer.from(authority.pem) } },
     });
     const { cert, key } = await authority.issue({ commonName: "root, CN=nobody" });
-    const two = { cert: Buffer.from(cert), key: Buffer.from(key), ca: rootPems.ca };
+    const two = { cert: Buffer.from(cert), key: Buffer.from(key), ca: servers.rootPems.ca };
     const client = clientOf(server, two);
     const error = await failureOf(client.call(produce, { record: { value: "" } }));
     expect([error.code, error.details]).toEqual([
@@ -177,7 +128,7 @@ describe("a connection", () => {
     expect(await before.call(produce, { record: { value: "" } })).toEqual({ offset: 2 });
     const late = await failureOf(clientOf(server).call(produce, { record: { value: "" } }));
     expect(late.code).toBe(14);
-    const wrongKey = { ...serverPems, key: nextServer.key };
+    const wrongKey = { ...servers.serverPems, key: nextServer.key };
     expect(() => server.grpc.replaceCertificates(wrongKey)).toThrow(/key/);
     expect(await clientOf(server, nextRoot).call(produce, { record: { value: "" } })).toEqual({
       offset: 3,
@@ -192,12 +143,12 @@ describe("a connection", () => {
     const next = await TestCertificates.create();
     const nextRoot = await next.client("root");
     next.remove();
-    const ca = Buffer.concat([serverPems.ca, nextRoot.ca]);
-    server.grpc.replaceCertificates({ ...serverPems, ca });
-    for (const pems of [rootPems, { ...nextRoot, ca: rootPems.ca }]) {
+    const ca = Buffer.concat([servers.serverPems.ca, nextRoot.ca]);
+    server.grpc.replaceCertificates({ ...servers.serverPems, ca });
+    for (const pems of [servers.rootPems, { ...nextRoot, ca: servers.rootPems.ca }]) {
       await clientOf(server, pems).call(produce, { record: { value: "" } });
     }
-    expect(cluster.entries).toHaveLength(2);
+    expect(servers.cluster.entries).toHaveLength(2);
   });
 
   test("in plaintext is UNAUTHENTICATED where nobody is assumed", async () => {

@@ -4,28 +4,15 @@
 
 import { connect as connectHttp2 } from "node:http2";
 import { status } from "@grpc/grpc-js";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import {
-  DEFAULT_MODEL,
-  DEFAULT_POLICY,
-  openCasbinAuthorizer,
-} from "../../src/adapters/casbin-authorizer.ts";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { Fault } from "../../src/base/faults.ts";
 import type { NodeId } from "../../src/base/ids.ts";
-import type { Authorizer } from "../../src/ports/authorizer.ts";
 import { Malformed } from "../../src/proto/fields.ts";
 import { decodeRpcStatus } from "../../src/proto/rpc-status.ts";
-import { TestServer, type TestServerOptions } from "./grpc-harness.ts";
-import { MemoryCluster } from "./memory-node.ts";
-import {
-  base64,
-  type Fields,
-  failureOf,
-  failureOfStream,
-  StockClient,
-  until,
-} from "./stock-client.ts";
-import { type Pems, TestCertificates } from "./test-certificates.ts";
+import type { TestServer } from "./grpc-harness.ts";
+import { SecuredServers } from "./secured-servers.ts";
+import { base64, type Fields, failureOf, failureOfStream, until } from "./stock-client.ts";
+import type { Pems } from "./test-certificates.ts";
 
 const recordOf = (text: string, offset: number) => {
   return { value: base64(text), offset, term: 0, type: 0, headers: [] };
@@ -33,52 +20,14 @@ const recordOf = (text: string, offset: number) => {
 const produce = "/log.v1.Log/Produce";
 const consume = "/log.v1.Log/Consume";
 
-let certificates: TestCertificates;
-let serverPems: Pems;
-let rootPems: Pems;
+const servers = new SecuredServers();
+const startServer: SecuredServers["start"] = (...args) => servers.start(...args);
+const clientOf: SecuredServers["clientOf"] = (...args) => servers.clientOf(...args);
+
 let nobodyPems: Pems;
-let authorizer: Authorizer;
 beforeAll(async () => {
-  certificates = await TestCertificates.create();
-  serverPems = await certificates.server();
-  rootPems = await certificates.client("root");
-  nobodyPems = await certificates.client("nobody");
-  authorizer = await openCasbinAuthorizer(
-    { file: "model.conf", text: DEFAULT_MODEL },
-    { file: "policy.csv", text: DEFAULT_POLICY },
-  );
+  nobodyPems = await servers.certificates.client("nobody");
 });
-afterAll(() => certificates.remove());
-
-let cluster: MemoryCluster;
-let servers: TestServer[];
-let stockClients: StockClient[];
-beforeEach(() => {
-  cluster = new MemoryCluster();
-  servers = [];
-  stockClients = [];
-});
-afterEach(async () => {
-  for (const { client } of stockClients) client.close();
-  await Promise.all(servers.map((server) => server.stop()));
-});
-
-async function startServer(options: TestServerOptions = {}, name = "n1"): Promise<TestServer> {
-  const server = await TestServer.start(name, cluster, {
-    authorizer,
-    ...options,
-    service: { anonymousSubject: null, ...options.service },
-    grpc: { tls: serverPems, ...options.grpc },
-  });
-  servers.push(server);
-  return server;
-}
-
-function clientOf(server: TestServer, pems: Pems | null = rootPems): StockClient {
-  const client = new StockClient(server.address, pems);
-  stockClients.push(client);
-  return client;
-}
 
 describe("the book's client as root", () => {
   test("produces and consumes", async () => {
@@ -129,7 +78,7 @@ describe("the book's client as root", () => {
     call.end();
     expect((await ended).code).toBe(0);
     expect(offsets).toEqual([0, 1, 2]);
-    expect(cluster.texts).toEqual(["a", "b", "c"]);
+    expect(servers.cluster.texts).toEqual(["a", "b", "c"]);
   });
 
   test("gets 404 with a LocalizedMessage past the end of the log", async () => {
@@ -312,7 +261,7 @@ describe("a message", () => {
     const value = Buffer.alloc(200_000).toString("base64");
     const error = await failureOf(client.call(produce, { record: { value } }));
     expect(error.code).toBe(8);
-    expect(cluster.entries).toEqual([]);
+    expect(servers.cluster.entries).toEqual([]);
     expect(await client.call(produce, { record: { value: "" } })).toEqual({ offset: 0 });
   });
 
@@ -330,7 +279,7 @@ describe("a message", () => {
 describe("a stream", () => {
   // Over bare HTTP/2: a grpc-js client reads ahead without bound until it was first asked to read.
   const stalledStream = (server: TestServer) => {
-    const { ca, key, cert } = rootPems;
+    const { ca, key, cert } = servers.rootPems;
     const session = connectHttp2(`https://${server.address}`, {
       ca,
       key,
@@ -414,7 +363,7 @@ describe("a stream", () => {
     call.end();
     expect((await ended).code).toBe(0);
     expect(offsets).toEqual(Array.from({ length: 500 }, (_, i) => i));
-    expect(cluster.texts).toEqual(offsets.map(String));
+    expect(servers.cluster.texts).toEqual(offsets.map(String));
   });
 
   test("of produce requests ends with the first bad one, after the answers before it", async () => {
@@ -484,7 +433,7 @@ describe("a server that stops", () => {
     const ended = failureOfStream(consuming);
     await until(() => server.node.waiting === 1);
     const inFlight = client.call(produce, { record: { value: base64("in flight") } });
-    await until(() => cluster.endOffset === 2);
+    await until(() => servers.cluster.endOffset === 2);
     await server.stop();
     expect(await inFlight).toEqual({ offset: 1 });
     expect((await ended).code).toBe(14);
@@ -512,9 +461,9 @@ describe("who leads", () => {
       return (list as { isLeader: boolean }[]).map(({ isLeader }) => isLeader);
     };
     expect(await leaders()).toEqual([true, false]);
-    cluster.leader = "n2" as NodeId;
+    servers.cluster.leader = "n2" as NodeId;
     expect(await leaders()).toEqual([false, true]);
-    cluster.leader = null;
+    servers.cluster.leader = null;
     expect(await leaders()).toEqual([false, false]);
     const error = await failureOf(client.call(produce, { record: { value: "" } }));
     expect([error.code, error.details]).toEqual([
