@@ -22,6 +22,7 @@ import type { Notice } from "../base/notice.ts";
 import type { Lane } from "../ports/network.ts";
 import { Callers } from "./callers.ts";
 import { greetingFault, isBound, notBound } from "./identity.ts";
+import { PeerFaults } from "./peer-faults.ts";
 import type { Dial, LinkClose, LinkSend, MemberAddress } from "./protocol.ts";
 import {
   decodeMessage,
@@ -98,6 +99,7 @@ export class Links {
   #outgoing: Outgoing[] = [];
   readonly #byLink = new Map<LinkId, Outgoing>();
   readonly #callers: Callers;
+  readonly #faults = new PeerFaults();
   #contacts: readonly MemberAddress[];
   #members: readonly MemberAddress[] = [];
   #isClosed = false;
@@ -231,6 +233,11 @@ export class Links {
     return null;
   }
 
+  /** What that member said was dropped: no correct peer says it. */
+  dropped(now: Instant, from: MemberId, why: string): void {
+    this.#warn(now, "peer-message-dropped", from, { from, why });
+  }
+
   send(link: LinkId, parts: readonly Uint8Array[]): void {
     this.#output.sends.push({ link, parts });
   }
@@ -350,7 +357,9 @@ export class Links {
   /** Gives a dialed link up, and says so. */
   #give(now: Instant, outgoing: Outgoing, why: string): void {
     if (outgoing.link !== null) this.#output.closes.push({ link: outgoing.link, why });
-    this.#tell("warn", "peer-link-given-up", outgoing, { why });
+    const { target, lane } = outgoing;
+    const facts = { peer: target.id, address: target.address, lane, why };
+    this.#warn(now, "peer-link-given-up", `${target.id} at ${target.address}`, facts);
     this.#wait(now, outgoing);
   }
 
@@ -406,7 +415,7 @@ export class Links {
     this.#callers.maybeForget(link);
     this.#follow(now);
     this.#output.closes.push({ link, why });
-    this.#output.notices.push({ level: "warn", what: "peer-link-refused", facts: { from, why } });
+    this.#warn(now, "peer-link-refused", from ?? "nobody that is known", { from, why });
   }
 
   /** What is wrong with who speaks to whom, or null. */
@@ -417,6 +426,13 @@ export class Links {
     }
     if (route.to !== self) return `${route.from} looks for ${route.to}, this is ${self}`;
     return route.from === self ? `another node is named ${self}, too` : null;
+  }
+
+  /** Once in a while for each `whose`; what was left out in between is counted. */
+  #warn(now: Instant, what: string, whose: string, facts: Notice["facts"]): void {
+    const tale = this.#faults.count(now, whose);
+    if (tale === null) return;
+    this.#output.notices.push({ level: "warn", what, facts: { ...facts, ...tale } });
   }
 
   #tell(

@@ -24,7 +24,7 @@ import { nameOf } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 import type { LogOpened, LogOutput, LogRead, LogStatus } from "../log/protocol.ts";
 import type { FaultSites } from "../ports/fault-sites.ts";
-import type { RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
+import type { RaftEvent, RaftOutput, RaftStatus, Send } from "../raft/protocol.ts";
 import type { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
@@ -189,19 +189,28 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (heard === null) return;
     const { from, payload } = heard;
     if (payload.kind === "raft") {
-      this.#replica.consult(this.#now, { kind: "received", from, message: payload.message });
+      this.#heed(from, { kind: "received", from, message: payload.message });
     } else this.#hearOfSnapshot(from, payload.message);
+  }
+
+  /** What a peer has said; Raft drops what no correct peer says. */
+  #heed(from: MemberId, event: RaftEvent): void {
+    const raft = this.#raft;
+    const before = raft?.dropped;
+    this.#replica.consult(this.#now, event);
+    if (raft === null || raft.dropped === before) return;
+    this.#links?.dropped(this.#now, from, raft.lastDropped ?? "for no reason");
   }
 
   #hearOfSnapshot(from: MemberId, message: SnapshotMessage): void {
     const event =
       message.kind === "snapshot-reply"
         ? this.#snapshots?.replied(this.#now, from, message)
-        : this.#snapshots?.partReceived(from, message, {
+        : this.#snapshots?.partReceived(this.#now, from, message, {
             commitIndex: this.#state.committed.index,
             membership: this.#state.committedMembership,
           });
-    if (event != null) this.#replica.consult(this.#now, event);
+    if (event != null) this.#heed(from, event);
   }
 
   #linkClosed(now: Instant, event: Extract<NodeEvent, { kind: "link-closed" }>): void {

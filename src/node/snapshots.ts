@@ -243,7 +243,7 @@ export class Snapshots {
    *   1. a snapshot was installed, and a crash came before it was acknowledged
    *   2. the leader knows of an older match only, and offers the same snapshot again
    */
-  partReceived(from: MemberId, part: Part, here: Here): RaftEvent | null {
+  partReceived(now: Instant, from: MemberId, part: Part, here: Here): RaftEvent | null {
     const { term, round, name, position, bytes } = part;
     if (name.at.index <= here.commitIndex) {
       this.#reply(from, name, name.length);
@@ -252,8 +252,13 @@ export class Snapshots {
       const snapshot = { at: name.at, membership: here.membership, state: EMPTY_BYTES };
       return { kind: "snapshot-received", from, term, round, snapshot };
     }
+    const { snapshotBytesMax } = this.#options;
+    if (name.length > snapshotBytesMax) {
+      const why = `a snapshot of ${name.length} bytes, the largest held here is ${snapshotBytesMax}`;
+      this.#links.dropped(now, from, why);
+      return null;
+    }
     const receiving = this.#receivingOf(name);
-    if (receiving === null) return null;
     if (position === receiving.position && bytes.length > 0) {
       receiving.bytes.set(bytes, position);
       receiving.position += bytes.length;
@@ -266,16 +271,12 @@ export class Snapshots {
   }
 
   /** What was received of another snapshot is let go for this one. */
-  #receivingOf(name: SnapshotName): Receiving | null {
+  #receivingOf(name: SnapshotName): Receiving {
     const current = this.#receiving;
     if (current !== null && isSame(current.name, name)) return current;
-    if (name.length > this.#options.snapshotBytesMax) {
-      const facts = { bytes: name.length, bytesMax: this.#options.snapshotBytesMax };
-      this.#output.notice("error", "snapshot-too-large", facts);
-      return null;
-    }
-    this.#receiving = { name, bytes: new Uint8Array(name.length), position: 0 };
-    return this.#receiving;
+    const receiving = { name, bytes: new Uint8Array(name.length), position: 0 };
+    this.#receiving = receiving;
+    return receiving;
   }
 
   #whole(from: MemberId, { term, round }: Part, { name, bytes }: Receiving): RaftEvent | null {

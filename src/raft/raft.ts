@@ -124,6 +124,15 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     return { write, ...outbox.take(), membership, commitIndex };
   }
 
+  /** See RaftStatus; for whoever looks after each message. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  get lastDropped(): string | null {
+    return this.#lastDropped;
+  }
+
   status(): RaftStatus {
     const status = statusOf(this.#server, this.#role);
     return { ...status, dropped: this.#dropped, lastDropped: this.#lastDropped };

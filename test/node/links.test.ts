@@ -194,6 +194,42 @@ describe("an accepted link", () => {
     expect(links.frame(at(1), link, helloOf(b, a))).toBeNull();
   });
 
+  test("is told of once a minute, however often nodes of another cluster dial", () => {
+    const links = linksOfA();
+    const told: unknown[] = [];
+    for (let second = 0; second <= 60; second++) {
+      const link = (2 * second + 1) as LinkId;
+      links.opened(at(second * 1000), link, false, [peerIdentity(b)]);
+      links.frame(at(second * 1000), link, helloOf(b, a, HELLO, OTHER_CLUSTER));
+      const { closes, notices } = take(links);
+      expect(closes).toHaveLength(1);
+      told.push(...notices.map(({ facts }) => [second, facts["count"], facts["untold"]]));
+    }
+    expect(told).toEqual([
+      [0, 1, 0],
+      [60, 61, 59],
+    ]);
+  });
+
+  test("whose member says what no correct one says stays, and that is told once a minute", () => {
+    const links = linksOfA();
+    const link = accept(links, 1, [peerIdentity(b)]);
+    links.frame(at(1), link, helloOf(b, a));
+    take(links);
+    for (let second = 1; second <= 61; second++) {
+      links.dropped(at(second * 1000), memberB, "term is absurd");
+    }
+    const facts = { from: memberB, why: "term is absurd" };
+    expect(take(links)).toMatchObject({
+      closes: [],
+      notices: [
+        { level: "warn", what: "peer-message-dropped", facts: { ...facts, count: 1, untold: 0 } },
+        { level: "warn", what: "peer-message-dropped", facts: { ...facts, count: 61, untold: 59 } },
+      ],
+    });
+    expect(links.frame(at(62_000), link, voteOf(b, a))?.from).toBe(memberB);
+  });
+
   test("on which a member speaks for another is closed", () => {
     const links = linksOfA();
     const link = accept(links, 1, [peerIdentity(b)]);

@@ -77,6 +77,7 @@ export class Cluster {
     joint: 0,
     installs: 0,
     transfers: 0,
+    dropped: 0,
   };
   readonly #machine: typeof Raft;
   readonly #options: Partial<RaftOptions>;

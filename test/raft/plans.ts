@@ -2,8 +2,10 @@
 // how likely each is; what is right is the judge's.
 
 import { Prng } from "../../src/base/prng.ts";
+import { describeMessage } from "../../src/raft/describe.ts";
 import type { RaftOptions } from "../../src/raft/protocol.ts";
 import { Raft } from "../../src/raft/raft.ts";
+import { badMessage } from "./bad-messages.ts";
 import { Cluster, type ClusterNode } from "./cluster.ts";
 
 /** Small, so that pipelines fill and appends are cut. */
@@ -14,18 +16,20 @@ export interface Setting {
   readonly learners?: number;
   /** Nodes that are up and empty, for changes of membership to bring in; with them come trims. */
   readonly joiners?: number;
+  /** Some messages come a second time with something in them that cannot be. */
+  readonly badInput?: boolean;
 }
 
 export type Seen = Cluster["seen"] & { leaders: number; committed: number };
 
 /** Plays a plan to its end, ends all faults, and says what was seen. Throws for anything unsafe. */
 export function play(
-  { voters, learners = 0, joiners = 0 }: Setting,
+  setting: Setting,
   moves: readonly number[],
   machine: typeof Raft = Raft,
 ): Seen {
-  const cluster = new Cluster(voters, learners, SMALL, joiners, machine);
-  for (const choice of moves) move(cluster, choice, joiners > 0);
+  const cluster = begin(setting, machine);
+  make(cluster, setting, moves);
   const before = cluster.committed.length;
   settle(cluster);
   const leader = cluster.leader();
@@ -34,6 +38,29 @@ export function play(
   const committed = cluster.committed.length;
   if (committed <= before) throw new Error(`nothing is committed:\n${cluster.describe()}`);
   return { ...cluster.seen, leaders: cluster.oracle.leadersSeen, committed };
+}
+
+/** Every event and every decision of a plan, a line each. */
+export function storyOf(setting: Setting, moves: readonly number[]): string {
+  const cluster = begin(setting, Raft);
+  cluster.story = [];
+  make(cluster, setting, moves);
+  return cluster.story.join("\n");
+}
+
+function begin({ voters, learners = 0, joiners = 0 }: Setting, machine: typeof Raft): Cluster {
+  return new Cluster(voters, learners, SMALL, joiners, machine);
+}
+
+function make(
+  cluster: Cluster,
+  { joiners = 0, badInput }: Setting,
+  moves: readonly number[],
+): void {
+  for (const choice of moves) {
+    if (badInput && choice % 5 === 0) strike(cluster, Math.floor(choice / 100));
+    else move(cluster, choice, joiners > 0);
+  }
 }
 
 /** The plan that a number stands for. */
@@ -73,6 +100,32 @@ function move(cluster: Cluster, choice: number, isChanging: boolean): void {
   // Most turns end here; the others go on with the next move, so that outputs coalesce.
   if (choice % 7 !== 0) for (const each of nodes) cluster.take(each);
   else cluster.take(node);
+}
+
+/** A message that cannot be comes to a node: it has no effect whatsoever. */
+function strike(cluster: Cluster, pick: number): void {
+  const letters = cluster.mail.filter(({ load }) => load.kind !== "snapshot-received");
+  const letter = letters[pick % letters.length];
+  if (letter === undefined || letter.load.kind === "snapshot-received") return;
+  const { from, to, load } = letter;
+  const node = cluster.node(to);
+  // What time alone brings about would be taken for the message's doing.
+  if (!node.isUp || node.raft.deadline <= cluster.now) return;
+  cluster.take(node);
+  const { dropped: before, lastDropped: _, ...state } = node.raft.status();
+  const { deadline } = node.raft;
+  const bad = badMessage(load, from, to, Math.floor(pick / letters.length));
+  if (!bad.isCounted && load.term > node.raft.term) return;
+  cluster.step(node, { kind: "received", from: bad.from, message: bad.message });
+  const { dropped, lastDropped, ...stateAfter } = node.raft.status();
+  const output = node.raft.takeOutput();
+  const isSame =
+    JSON.stringify([stateAfter, node.raft.deadline]) === JSON.stringify([state, deadline]);
+  const isCounted = dropped === before + 1 && lastDropped !== null;
+  cluster.seen.dropped += dropped - before;
+  const what = `${bad.what} of ${describeMessage(load)} to ${to}`;
+  cluster.oracle.demand(isSame && output === null, `nothing comes of ${what}`);
+  cluster.oracle.demand(isCounted || !bad.isCounted, `it is counted: ${what}`);
 }
 
 type Moves = readonly [weight: number, make: () => void][];

@@ -3,7 +3,7 @@
 // answered and all logs are equal.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { addUp, play, type Seen, type Setting } from "./plans.ts";
+import { addUp, play, type Seen, type Setting, storyOf } from "./plans.ts";
 
 const plans = fc.array(fc.noBias(fc.nat(0x7fff_ffff)), {
   minLength: 500,
@@ -48,4 +48,24 @@ test.each([
   expect(seen.joint).toBeGreaterThan(runs / 4);
   expect(seen.installs).toBeGreaterThan(runs / 20);
   expect(seen.transfers).toBeGreaterThan(0);
+});
+
+test.each([
+  [3, 0, 200],
+  [3, 2, 200],
+  [5, 0, 100],
+])("messages that cannot be change nothing at %i voters and %i others", (voters, joiners, runs) => {
+  const setting = { voters, joiners, badInput: true };
+  const seen = playMany(setting, 20_261_122 + voters + joiners, runs);
+  expect(seen.dropped).toBeGreaterThan(runs * 20);
+});
+
+test("one trace fed twice to a cluster says the same twice, byte by byte", () => {
+  const setting = { voters: 3, joiners: 2 };
+  const property = fc.property(plans, (moves) => {
+    const story = storyOf(setting, moves);
+    expect(story.split("\n").length).toBeGreaterThan(500);
+    expect(storyOf(setting, moves)).toBe(story);
+  });
+  fc.assert(property, { seed: 6, numRuns: 20, endOnFailure: true });
 });
