@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 
+import { GossipFile } from "./adapters/gossip-file.ts";
 import { GossipSockets } from "./adapters/gossip-sockets.ts";
 import { OsClock } from "./adapters/os-clock.ts";
 import { type Address, parseIp, splitHostPort } from "./base/address.ts";
@@ -40,6 +41,11 @@ export interface CreateMembershipOptions extends MembershipOptions {
    * :: this machine's first address that is not loopback.
    */
   readonly advertiseAddr?: string;
+  /**
+   * A file in which this member keeps its incarnation and whom it knows, for its next life; made
+   * when missing. One member a file. Absent: nothing is kept.
+   */
+  readonly memoryFile?: string;
   /** Hears what operators should know: refused input, joins that failed. */
   readonly onNotice?: (notice: Notice) => void;
 }
@@ -50,16 +56,18 @@ export interface CreateMembershipOptions extends MembershipOptions {
  * Error of the sockets when it cannot hear there.
  */
 export async function createMembership(options: CreateMembershipOptions): Promise<Membership> {
-  const { bindAddr, advertiseAddr, onNotice = () => undefined } = options;
+  const { bindAddr, advertiseAddr, memoryFile, onNotice = () => undefined } = options;
   const bind = await resolveOwn("bindAddr", bindAddr);
   const said =
     advertiseAddr === undefined ? null : await resolveOwn("advertiseAddr", advertiseAddr);
   const telemetry = { notice: onNotice };
   const network = await GossipSockets.open({ bind, telemetry });
   const clock = new OsClock();
+  const memory = memoryFile === undefined ? null : new GossipFile(memoryFile, telemetry);
   const shut = async () => {
     clock.close();
     await network.shut();
+    await memory?.settled();
   };
   try {
     const advertise = said ?? reachable(network.address);
@@ -72,6 +80,7 @@ export async function createMembership(options: CreateMembershipOptions): Promis
       advertise,
       resolve,
       shut,
+      ...(memory === null ? {} : { memory }),
     });
   } catch (error) {
     await shut();

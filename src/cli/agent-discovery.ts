@@ -1,18 +1,23 @@
 // An agent's gossip: the member on real sockets, and the node's discovery fed by it. Owns when to
-// look, and their common end; decides nothing (src/service/discovery.ts).
+// look, and their common end; decides nothing (src/node/discovery.ts).
+
+import path from "node:path";
 
 import type { MembershipChange } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import { millis } from "../base/ids.ts";
 import { createMembership } from "../membership.ts";
+import type { DiscoveryOptions } from "../node/discovery.ts";
 import type { NodeHost } from "../node/ports.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
-import { Discovery, type DiscoveryOptions, ownTags } from "../service/discovery-loop.ts";
+import { DiscoveryLoop, firstTags } from "../service/discovery-loop.ts";
 import type { Membership } from "../service/membership.ts";
 import type { AgentConfig, GossipConfig } from "./config.ts";
 import { CommandError, describeError } from "./exit.ts";
 
+/** In the data directory; names that begin with a dot are not the log's. */
+const MEMORY_FILE = ".gossip";
 const LOOK_MS = 250;
 /** While no contact answers. */
 const RETRY_JOIN_MS = 1000;
@@ -28,7 +33,7 @@ export class AgentDiscovery {
   readonly membership: Membership;
   readonly #timer: NodeJS.Timeout;
 
-  private constructor(membership: Membership, discovery: Discovery) {
+  private constructor(membership: Membership, discovery: DiscoveryLoop) {
     this.membership = membership;
     this.#timer = setInterval(() => discovery.look(), LOOK_MS);
   }
@@ -40,24 +45,38 @@ export class AgentDiscovery {
     ports: AgentDiscoveryPorts,
   ): Promise<AgentDiscovery> {
     const options = optionsOf(config, gossip);
-    let discovery: Discovery | null = null;
+    let discovery: DiscoveryLoop | null = null;
     try {
       const membership = await createMembership({
         nodeName: config.nodeName,
         bindAddr: gossip.bindAddr,
-        tags: ownTags(options, ports.host),
+        // A host alone that is everywhere (with peers): the member finds an address itself.
+        ...(gossip.advertiseAddr === gossip.bindAddr
+          ? {}
+          : { advertiseAddr: gossip.advertiseAddr }),
+        memoryFile: path.join(config.dataDir, MEMORY_FILE),
+        tags: firstTags(options, ports.host),
         startJoinAddrs: gossip.startJoinAddrs,
         retryJoinMs: RETRY_JOIN_MS,
         handler: { fail: (member) => discovery?.failed(member) },
         onNotice: (notice) => ports.telemetry.notice(notice),
       });
-      discovery = new Discovery(options, { ...ports, membership });
+      discovery = new DiscoveryLoop(options, { ...ports, membership });
       const facts = { address: membership.localAddr };
       ports.telemetry.notice({ level: "info", what: "gossiping", facts });
       return new AgentDiscovery(membership, discovery);
     } catch (error) {
       throw new CommandError(`bind-addr: ${describeError(error)}`);
     }
+  }
+
+  /** Whoever is there is not declared gone: it would only object. */
+  async forceLeave(name: string, prune: boolean): Promise<void> {
+    const member = this.membership.members().find((each) => each.name === name);
+    if (member?.status === "alive") {
+      throw new Error(`${name} is there, as far as gossip knows: use cairn leave ${name}`);
+    }
+    await this.membership.forceLeave(name, { prune });
   }
 
   async close(): Promise<void> {
@@ -67,12 +86,12 @@ export class AgentDiscovery {
 }
 
 function optionsOf(config: AgentConfig, gossip: GossipConfig): DiscoveryOptions {
-  const { bindAddr, startJoinAddrs, bootstrap, expect, cleanupSeconds } = gossip;
+  const { bindAddr, advertiseAddr, startJoinAddrs, bootstrap, expect, cleanupSeconds } = gossip;
   return {
     address: config.address,
     bootstrap,
     expect,
-    hasContacts: startJoinAddrs.some((contact) => contact !== bindAddr),
+    hasContacts: startJoinAddrs.some((contact) => ![bindAddr, advertiseAddr].includes(contact)),
     replacesWiped: config.autoReplaceWiped,
     cleanupGrace: cleanupSeconds === null ? null : millis(cleanupSeconds * 1000),
   };

@@ -151,7 +151,7 @@ class Agent {
           // Calls under way are let finish: this one's answer, too.
           this.#askToStop("it has left");
         },
-        forceLeave: (name, prune) => discovery.membership.forceLeave(name, { prune }),
+        forceLeave: (name, prune) => discovery.forceLeave(name, prune),
       });
       // A stop that came while contacts were asked has found nothing to close.
       if (this.#isEnding) await discovery.close();

@@ -232,8 +232,8 @@ function addLeave(root: Command): void {
   withCluster(
     root
       .command("force-leave <NAME>")
-      .summary("declare a failed member gone, so that it is removed")
-      .description("Declare a member that gossip lists as failed gone, so that it is removed.")
+      .summary("declare a failed member gone and remove it")
+      .description("Declare a member that gossip lists as failed gone, and remove it.")
       .option("--prune", "forget it, too")
       .option("--json", "one JSON object"),
   )

@@ -66,6 +66,8 @@ export interface AgentConfig {
 export interface GossipConfig {
   /** host:port. */
   readonly bindAddr: string;
+  /** Where others reach bindAddr; host:port. */
+  readonly advertiseAddr: string;
   readonly startJoinAddrs: readonly string[];
   readonly bootstrap: boolean;
   readonly expect: number | null;
@@ -319,18 +321,22 @@ function fitMembers(gathered: Gathered): Place | null {
   const advertised = own === undefined ? null : splitAddress(own.address);
   const listenHost = bind?.host ?? advertised?.host ?? "127.0.0.1";
   const listenPort = rpcPort ?? advertised?.port ?? 8400;
-  const alone = [{ id: nodeName, address: `${bracketed(listenHost)}:${listenPort}` }];
-  const members = (listed ?? alone).toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  const gossip = fitGossip(gathered, listenHost, bind?.gossipPort ?? null, bootstrap);
+  const reached = fitAdvertised(gathered, listenHost);
+  const ownAddress = `${bracketed(reached.host)}:${listenPort}`;
+  const members = (listed ?? [{ id: nodeName, address: ownAddress }]).toSorted((a, b) =>
+    a.id < b.id ? -1 : 1,
+  );
+  const gossip = fitGossip(gathered, { listenHost, reached, bind, bootstrap });
   const isDiscovered = gossip !== null && listed === undefined;
   const words = isDiscovered ? "discovered" : `members ${members.map(({ id }) => id).join(" ")}`;
-  if (isDiscovered && ["0.0.0.0", "::"].includes(listenHost)) {
-    gathered.refuse("bind-addr", `nobody can dial ${listenHost}: give an address of this machine`);
+  if (isDiscovered && isEverywhere(reached.host)) {
+    const remedy = "say with advertise-addr where others reach this node";
+    gathered.refuse("bind-addr", `nobody can dial ${reached.host}: ${remedy}`);
   }
   return {
     nodeName,
     clusterId: clusterId ?? clusterIdOf(words),
-    address: own?.address ?? `${bracketed(listenHost)}:${listenPort}`,
+    address: own?.address ?? ownAddress,
     members,
     mayCreate: listed !== undefined || (bootstrap && gossip === null),
     gossip,
@@ -343,13 +349,36 @@ function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
+/** Where others reach this node; its host is the one to listen on where nothing was said. */
+function fitAdvertised(gathered: Gathered, listenHost: string): BindAddress {
+  const given = gathered.take<BindAddress>("advertise-addr");
+  if (given === undefined) return { host: listenHost, gossipPort: null };
+  if (isEverywhere(given.host)) {
+    gathered.refuse(
+      "advertise-addr",
+      `nobody can dial ${given.host}: give an address of this node`,
+    );
+  }
+  return given;
+}
+
+function isEverywhere(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+interface GossipPlace {
+  readonly listenHost: string;
+  readonly reached: BindAddress;
+  readonly bind: BindAddress | undefined;
+  readonly bootstrap: boolean;
+}
+
 /** Gossip is spoken where it was given a port, or something to do. */
 function fitGossip(
   gathered: Gathered,
-  listenHost: string,
-  port: number | null,
-  bootstrap: boolean,
+  { listenHost, reached, bind, bootstrap }: GossipPlace,
 ): GossipConfig | null {
+  const port = bind?.gossipPort ?? null;
   const startJoinAddrs = gathered.take<string[]>("start-join-addrs");
   const expect = gathered.take<number>("bootstrap-expect") ?? null;
   const cleanupSeconds = gathered.take<number>("dead-server-cleanup") ?? null;
@@ -364,8 +393,15 @@ function fitGossip(
     }
     return null;
   }
-  const bindAddr = `${bracketed(listenHost)}:${port ?? GOSSIP_PORT}`;
-  return { bindAddr, startJoinAddrs: startJoinAddrs ?? [], bootstrap, expect, cleanupSeconds };
+  const bindPort = port ?? GOSSIP_PORT;
+  return {
+    bindAddr: `${bracketed(listenHost)}:${bindPort}`,
+    advertiseAddr: `${bracketed(reached.host)}:${reached.gossipPort ?? bindPort}`,
+    startJoinAddrs: startJoinAddrs ?? [],
+    bootstrap,
+    expect,
+    cleanupSeconds,
+  };
 }
 
 /** Where Serf's agents are. */

@@ -1,5 +1,6 @@
 // `cairn leave` and `cairn force-leave`: a member goes for good. Owns the order: nobody says
-// good-bye before its vote has stopped to count.
+// good-bye before its vote has stopped to count, and nobody's vote is taken away before gossip
+// agrees that it is not there. What is said in gossip alone removes nobody: anybody can say it.
 
 import { type ClusterFlags, findTarget, withClient } from "./connect.ts";
 import { CommandError } from "./exit.ts";
@@ -32,8 +33,15 @@ export interface ForceLeaveFlags extends LeaveFlags {
 
 export async function runForceLeave(name: string, flags: ForceLeaveFlags): Promise<void> {
   const prune = flags.prune === true;
-  await withClient(findTarget(flags), {}, (client) => client.forceLeave(name, { prune }));
-  await tell(`${name} is declared gone`, { gone: name, pruned: prune }, flags);
+  const isRemoved = await withClient(findTarget(flags), {}, async (client) => {
+    await client.forceLeave(name, { prune });
+    const { members } = await client.status();
+    const isMember = members.some((each) => each.name === name);
+    if (isMember) await client.changeMembership({ kind: "remove", name });
+    return isMember;
+  });
+  const said = `${name} is declared gone${isRemoved ? " and removed" : ""}`;
+  await tell(said, { gone: name, pruned: prune, removed: isRemoved }, flags);
 }
 
 async function tell(said: string, facts: object, flags: LeaveFlags): Promise<void> {

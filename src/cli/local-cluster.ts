@@ -1,7 +1,7 @@
-// A cluster of agent processes on this machine, as `cairn dev` and `cairn demo` run one:
-// certificates, ports, child processes, their logs and their ends. Owns its children: none outlives
-// it, not even when this process is killed, for an agent stops when its parent goes away. Talks to
-// no node itself.
+// A cluster of agent processes on this machine, as `cairn dev` and `cairn demo` run one: they find
+// each other by gossip. Certificates, ports, child processes, their logs and their ends. Owns its
+// children: none outlives it, not even when this process is killed, for an agent stops when its
+// parent goes away. Talks to no node itself.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
@@ -44,6 +44,7 @@ export interface LocalClusterOptions {
 interface Member {
   readonly name: string;
   readonly address: string;
+  readonly gossipAddress: string;
   readonly logFile: string;
   child: ChildProcess | null;
   /** Its end was asked for. */
@@ -63,7 +64,8 @@ export class LocalCluster {
     for (const [at, name] of LOCAL_MEMBERS.entries()) {
       this.#members.set(name, {
         name,
-        address: `${LOCAL_HOST}:${ports[at]}`,
+        address: `${LOCAL_HOST}:${ports[2 * at]}`,
+        gossipAddress: `${LOCAL_HOST}:${ports[2 * at + 1]}`,
         logFile: path.join(options.folder, `${name}.log`),
         child: null,
         ending: false,
@@ -76,7 +78,7 @@ export class LocalCluster {
   static async create(options: LocalClusterOptions): Promise<LocalCluster> {
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
     await createMissingCertificates(certificateFolder(options.folder));
-    return new LocalCluster(options, await findFreePorts(LOCAL_MEMBERS.length));
+    return new LocalCluster(options, await findFreePorts(2 * LOCAL_MEMBERS.length));
   }
 
   get names(): readonly string[] {
@@ -172,13 +174,16 @@ export class LocalCluster {
   }
 
   #flags(member: Member): string[] {
-    const peers = [...this.#members.values()].map(({ name, address }) => `${name}=${address}`);
+    const contacts = [...this.#members.values()].map(({ gossipAddress }) => gossipAddress);
     const flags: Record<string, string> = {
       "node-name": member.name,
       "data-dir": path.join(this.#options.folder, member.name),
       "certs-dir": certificateFolder(this.#options.folder),
       "cluster-id": this.#options.clusterId,
-      peers: peers.join(","),
+      "bind-addr": member.gossipAddress,
+      "rpc-port": member.address.slice(LOCAL_HOST.length + 1),
+      "start-join-addrs": contacts.join(","),
+      "bootstrap-expect": String(LOCAL_MEMBERS.length),
       "election-timeout-ms": String(this.#options.electionTimeoutMs),
     };
     const { CAIRN_INDEX: index } = process.env;

@@ -201,6 +201,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
     wholeNumber(1, 31_536_000, "seconds"),
   ),
   setting("bind-addr", "HOST[:PORT]", "listen here; PORT is gossip's [127.0.0.1]", bindAddress),
+  setting("advertise-addr", "HOST[:PORT]", "where others reach bind-addr [bind-addr]", bindAddress),
   setting(
     "rpc-port",
     "PORT",

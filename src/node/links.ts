@@ -102,6 +102,7 @@ export class Links {
   readonly #faults = new PeerFaults();
   #contacts: readonly MemberAddress[];
   #members: readonly MemberAddress[] = [];
+  #hints: readonly MemberAddress[] = [];
   #isClosed = false;
   #nextLink = 2;
   #changes = 0;
@@ -141,6 +142,12 @@ export class Links {
    */
   setMembers(now: Instant, members: readonly MemberAddress[]): void {
     this.#members = members;
+    this.#follow(now);
+  }
+
+  /** Where members may be, besides: whoever answers there proves who it is. */
+  setHints(now: Instant, hints: readonly MemberAddress[]): void {
+    this.#hints = hints;
     this.#follow(now);
   }
 
@@ -262,11 +269,14 @@ export class Links {
 
   // ---- whom to dial ----
 
-  /** Dials whoever is a contact, a member, or greeted us and is still there; and nobody else. */
+  /**
+   * Dials whoever is a contact, a member, seen elsewhere, or greeted us and is still there; and
+   * nobody else.
+   */
   #follow(now: Instant): void {
     if (this.#isClosed) return;
     const { self, strangersMax } = this.#options;
-    const known = [...this.#contacts, ...this.#members];
+    const known = [...this.#contacts, ...this.#members, ...this.#hints];
     const strangers = this.#callers.addresses.filter((caller) => !includes(known, caller));
     const wanted = [...known, ...strangers.slice(0, strangersMax)].filter(({ id, address }) => {
       return id !== self && address !== "";

@@ -141,6 +141,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       case "founders":
         this.#hearFounders(event.members);
         return;
+      case "addresses":
+        this.#links?.setHints(now, event.members);
+        return;
       case "peer-failed":
         this.#hearFailure(event.name);
         return;

@@ -85,6 +85,8 @@ export type News =
    * NodeOptions.members says of them holds.
    */
   | { readonly kind: "founders"; readonly members: readonly MemberAddress[] }
+  /** Members that gossip sees elsewhere than the log says: dialed there, too; replaces the last. */
+  | { readonly kind: "addresses"; readonly members: readonly MemberAddress[] }
   /** Gossip takes this member for failed: a hint, never a vote. */
   | { readonly kind: "peer-failed"; readonly name: NodeId };
 

@@ -8,6 +8,7 @@ import { after, earlier, type Instant, type Micros, NEVER, type StreamId } from 
 import type { Prng } from "../base/prng.ts";
 import { DropLedger } from "../gossip/drops.ts";
 import { Gossip } from "../gossip/gossip.ts";
+import type { Incarnation } from "../gossip/messages.ts";
 import type {
   DropReason,
   GossipAnswer,
@@ -32,6 +33,8 @@ export interface GossipPorts {
 export interface GossipListener {
   happened(happening: Happening): void;
   answered(answer: GossipAnswer): void;
+  /** Somebody came, went or changed, or this member raised its incarnation or left. */
+  changed?(): void;
 }
 
 export type GossipRequest = Extract<GossipEvent, { requestId: unknown }>;
@@ -63,12 +66,14 @@ export class GossipHost implements ClockInbox, GossipInbox {
   /** Even: the machine counts what it dials in odd numbers. */
   #nextAccepted = 2;
   #isHalted = false;
+  #incarnation: Incarnation;
 
   /** Begins at once. `options` without what the ports give. */
   constructor(options: Omit<GossipOptions, "prng">, ports: GossipPorts, listener: GossipListener) {
     this.#ports = ports;
     this.#listener = listener;
     this.#gossip = new Gossip({ ...options, prng: ports.prng }, ports.clock.now());
+    this.#incarnation = this.#gossip.incarnation;
     ports.clock.attach(this);
     ports.network.attach(this);
     ports.clock.wakeSoon();
@@ -190,6 +195,10 @@ export class GossipHost implements ClockInbox, GossipInbox {
     for (const answer of output.answers) {
       if (!this.#isHalted) this.#listener.answered(answer);
     }
+    const hasRaised = this.#gossip.incarnation !== this.#incarnation;
+    this.#incarnation = this.#gossip.incarnation;
+    const hasChanged = hasRaised || output.happenings.length > 0 || output.answers.length > 0;
+    if (hasChanged && !this.#isHalted) this.#listener.changed?.();
   }
 
   #runChores(now: Instant): void {

@@ -20,6 +20,7 @@ import type {
 } from "../gossip/protocol.ts";
 import { encodeTags } from "../gossip/tags.ts";
 import { GossipHost, type GossipPorts, type GossipRequest } from "./gossip-host.ts";
+import type { GossipMemory } from "./gossip-memory.ts";
 
 /** One member as this one knows it. */
 export interface Member {
@@ -74,6 +75,8 @@ export interface MembershipPorts extends GossipPorts {
   resolve(hostPort: string): Promise<readonly Address[]>;
   /** Gives the ports back. */
   shut(): Promise<void>;
+  /** What this member keeps for its next life; absent: it begins anew each time. */
+  readonly memory?: GossipMemory;
 }
 
 export type MembershipErrorCode =
@@ -100,12 +103,13 @@ export class MembershipError extends Error {
 const MEMBERS_MAX = 4096;
 const RUMORS_MAX = 8192;
 const STREAMS_MAX = 128;
-/** The first word of a life. A wiser one is learnt from what others remember (refutation). */
-const FIRST_INCARNATION = 1 as Incarnation;
+/** Whom a member remembers is asked again after so long, where nobody said otherwise. */
+const REJOIN_MS = 5000;
 
 /**
  * A member on these ports. With startJoinAddrs it resolves when it has been taken in; when nobody
- * answers it rejects with "unreachable", or keeps trying where retryJoinMs says so.
+ * answers it rejects with "unreachable", or keeps trying where retryJoinMs says so. A member that
+ * remembers others keeps trying those, too, and does not wait for them.
  */
 export async function openMembership(
   options: MembershipOptions,
@@ -113,16 +117,23 @@ export async function openMembership(
 ): Promise<Membership> {
   const membership = new Membership(options, ports);
   const { startJoinAddrs = [], retryJoinMs } = options;
-  if (startJoinAddrs.length === 0) return membership;
+  const remembered = ports.memory?.remembered?.members.map(({ addr }) => addr) ?? [];
+  const contacts = [...startJoinAddrs, ...remembered];
+  if (contacts.length === 0) return membership;
+  if (startJoinAddrs.length === 0) {
+    membership.keepJoining(contacts, retryJoinMs ?? REJOIN_MS, 0);
+    return membership;
+  }
   try {
     await membership.join(startJoinAddrs);
   } catch (error) {
     const isUnreachable = error instanceof MembershipError && error.code === "unreachable";
-    if (!isUnreachable || retryJoinMs === undefined) {
+    const mayWait = retryJoinMs !== undefined || remembered.length > 0;
+    if (!isUnreachable || !mayWait) {
       await membership.stop();
       throw error;
     }
-    membership.keepJoining(startJoinAddrs, retryJoinMs);
+    membership.keepJoining(contacts, retryJoinMs ?? REJOIN_MS, 0);
   }
   return membership;
 }
@@ -147,7 +158,8 @@ export class Membership {
       self: checkName(nodeName),
       address: ports.advertise,
       tags: checkTags(options.tags ?? {}, "bad-options"),
-      incarnation: FIRST_INCARNATION,
+      // Above whatever was said of the life before: it is refuted with the first word of this one.
+      incarnation: ((ports.memory?.remembered?.incarnation ?? 0) + 1) as Incarnation,
       profile: { ...PROFILES[profile], ...timing },
       compress,
       membersMax: MEMBERS_MAX,
@@ -157,7 +169,9 @@ export class Membership {
     this.#host = new GossipHost(gossip, ports, {
       happened: (happening) => this.#happened(happening),
       answered: (answer) => this.#answered(answer),
+      changed: () => this.#remember(),
     });
+    this.#remember();
   }
 
   /** Everybody that is known, this member too, whatever their status; sorted by name. */
@@ -204,8 +218,8 @@ export class Membership {
   }
 
   /** Tries to join until somebody answers or the member is stopped. */
-  keepJoining(addresses: readonly string[], everyMs: number): void {
-    this.#host.later(millis(everyMs), () => {
+  keepJoining(addresses: readonly string[], everyMs: number, firstMs = everyMs): void {
+    this.#host.later(millis(firstMs), () => {
       this.join(addresses).catch((error: unknown) => {
         if (this.#stopping !== null) return;
         this.#tell("gossip-join-failed", error);
@@ -267,6 +281,20 @@ export class Membership {
     const settle = this.#waiting.get(answer.requestId);
     this.#waiting.delete(answer.requestId);
     settle?.(answer);
+  }
+
+  /** Whoever left in good order begins anew: nobody is to be found again. */
+  #remember(): void {
+    const { memory } = this.#ports;
+    if (memory === undefined) return;
+    const { self, state, incarnation, members } = this.#host.status();
+    const others = members.filter(({ node, status }) => node !== self && status !== "left");
+    const told = others.map(({ node, address }) => {
+      return { name: node, addr: describeAddress(address) };
+    });
+    // Before anybody was met, those of the life before are still whom to look for.
+    const known = told.length > 0 ? told : (memory.remembered?.members ?? []);
+    memory.keep({ incarnation, members: state === "running" ? known : [] });
   }
 
   #happened({ kind, member }: Happening): void {

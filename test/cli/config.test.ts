@@ -91,6 +91,17 @@ describe("gossip", () => {
     expect(load({ "bind-addr": "::1" })).toMatchObject({ listenHost: "::1", gossip: null });
   });
 
+  test("an agent may listen everywhere and say where others reach it", () => {
+    const everywhere = { ...found, "bind-addr": "0.0.0.0:7000", "rpc-port": "8500" };
+    const config = load({ ...everywhere, "advertise-addr": "10.0.0.1" });
+    expect(config).toMatchObject({ listenHost: "0.0.0.0", address: "10.0.0.1:8500" });
+    const { bindAddr, advertiseAddr } = config.gossip ?? {};
+    expect([bindAddr, advertiseAddr]).toEqual(["0.0.0.0:7000", "10.0.0.1:7000"]);
+    const mapped = load({ ...everywhere, "advertise-addr": "[fd00::1]:7946" });
+    expect(mapped.address).toBe("[fd00::1]:8500");
+    expect(mapped.gossip?.advertiseAddr).toBe("[fd00::1]:7946");
+  });
+
   test("whoever gossips founds nothing by itself, and all have one cluster id", () => {
     const config = load({ ...found, bootstrap: true });
     expect(config).toMatchObject({ mayCreate: false, gossip: { bootstrap: true } });
@@ -102,7 +113,12 @@ describe("gossip", () => {
     [
       "nobody can dial it",
       { ...found, "bind-addr": "0.0.0.0" },
-      "bind-addr: nobody can dial 0.0.0.0: give an address of this machine (--bind-addr)",
+      "bind-addr: nobody can dial 0.0.0.0: say with advertise-addr where others reach this node",
+    ],
+    [
+      "it advertises no address",
+      { ...found, "bind-addr": "0.0.0.0", "advertise-addr": "::" },
+      "advertise-addr: nobody can dial ::: give an address of this node (--advertise-addr)",
     ],
     [
       "founders are named twice",

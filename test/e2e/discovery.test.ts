@@ -1,5 +1,7 @@
-// Real agents that find each other by gossip alone: no list of members anywhere.
+// Real agents that find each other by gossip alone: no list of members anywhere. The tests go on
+// where the one before stopped: one cluster, and what its operator does to it.
 
+import { rmSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
 
@@ -26,16 +28,34 @@ beforeAll(async () => {
 
 const rpcOf = (name: string) => ports[2 * names.indexOf(name)];
 const gossipOf = (name: string) => `127.0.0.1:${ports[2 * names.indexOf(name) + 1]}`;
+const dataOf = (name: string) => path.join(folder, name);
+
+/** At other ports from now on. */
+async function move(name: string, { gossip }: { gossip: boolean }): Promise<void> {
+  const fresh = await findFreePorts(2);
+  const place = 2 * names.indexOf(name);
+  ports[place] = fresh[0] ?? 0;
+  if (gossip) ports[place + 1] = fresh[1] ?? 0;
+}
 
 function run(name: string, ...more: string[]): Running {
+  const contacts = names.map(gossipOf).join(",");
   const agent = start([
     "agent",
-    ...["--node-name", name, "--data-dir", path.join(folder, name), "--certs-dir", certs],
+    ...["--node-name", name, "--data-dir", dataOf(name), "--certs-dir", certs],
     ...["--bind-addr", gossipOf(name), "--rpc-port", String(rpcOf(name))],
-    ...["--start-join-addrs", gossipOf("n1"), "--election-timeout-ms", "300", ...more],
+    ...["--start-join-addrs", contacts, "--election-timeout-ms", "300", ...more],
   ]);
   agents.set(name, agent);
   return agent;
+}
+
+/** Returns when it is gone; it is nobody's to ask any more. */
+async function end(name: string, signal: NodeJS.Signals): Promise<void> {
+  const agent = agents.get(name);
+  agents.delete(name);
+  agent?.child.kill(signal);
+  await agent?.ended;
 }
 
 const as = (name: string) => {
@@ -44,17 +64,54 @@ const as = (name: string) => {
 
 interface Row {
   readonly id: string;
+  readonly address: string;
   readonly role: string;
   readonly standing: string;
   readonly lag: number | null;
 }
 
 async function membersSeenBy(name: string): Promise<Row[]> {
-  const { stdout } = await cairn(["members", "--json", ...as(name)]);
+  return rowsOf(await cairn(["members", "--json", ...as(name)]));
+}
+
+function rowsOf({ stdout }: { stdout: string }) {
   return stdout
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
+}
+
+/** Asks again and again until what `name` sees of the members is so. */
+async function untilMembers(
+  name: string,
+  isSo: (rows: readonly Row[]) => boolean,
+  seconds = 30,
+): Promise<void> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const rows = await membersSeenBy(name);
+    if (isSo(rows)) return;
+    if (performance.now() > deadline) {
+      throw new Error(`still ${JSON.stringify(rows)}: ${agents.get(name)?.output.slice(-3000)}`);
+    }
+  }
+}
+
+const isVoterAt = (name: string) => (rows: readonly Row[]) => {
+  const row = rows.find(({ id }) => id === name);
+  return row?.standing === "voter" && row.address === `127.0.0.1:${rpcOf(name)}` && row.lag === 0;
+};
+
+/** Of its data directory, as the log has it. */
+async function instanceOf(name: string, asked: string): Promise<string> {
+  const [status] = rowsOf(await cairn(["status", "--json", ...as(asked)]));
+  const members = (status?.members ?? []) as { name: string; instance: string }[];
+  return members.find((member) => member.name === name)?.instance ?? "";
+}
+
+async function leaderSeenBy(name: string): Promise<string> {
+  await untilMembers(name, (rows) => rows.some(({ role }) => role === "leader"));
+  return (await membersSeenBy(name)).find(({ role }) => role === "leader")?.id ?? "";
 }
 
 /** Some agent says so: whichever leads. */
@@ -91,8 +148,83 @@ test("a member that leaves is removed and stops, and joins again when it is star
   expect(alive.code).toBe(1);
   expect(alive.stderr).toContain("no member of that name is known here");
   run("n4");
-  const deadline = performance.now() + 20_000;
-  while ((await membersSeenBy("n1")).length < names.length) {
-    if (performance.now() > deadline) throw new Error("n4 was not admitted again");
+  await untilMembers("n1", isVoterAt("n4"));
+}, 60_000);
+
+test("a member that is killed and comes back at another address is followed there", async () => {
+  await end("n4", "SIGKILL");
+  await move("n4", { gossip: false });
+  run("n4");
+  await anybodySays(/"kind":"add","member":"n4","msg":"discovery-change"/);
+  await untilMembers("n1", isVoterAt("n4"));
+  const consumed = await cairn(["consume", "--count", "2", ...as("n4")]);
+  expect(consumed.stdout).toBe("one\ntwo\n");
+}, 60_000);
+
+test("a member whose directory is gone comes back as a new instance, under its old name", async () => {
+  const before = await instanceOf("n4", "n1");
+  await end("n4", "SIGKILL");
+  rmSync(dataOf("n4"), { recursive: true });
+  run("n4");
+  await agents.get("n4")?.says(/"serving"/);
+  const deadline = performance.now() + 30_000;
+  while ([before, ""].includes(await instanceOf("n4", "n1"))) {
+    if (performance.now() > deadline) throw new Error(`never swapped: ${before}`);
   }
+  await untilMembers("n1", isVoterAt("n4"));
+  const consumed = await cairn(["consume", "--count", "2", ...as("n4")]);
+  expect(consumed.stdout).toBe("one\ntwo\n");
+}, 60_000);
+
+const CLEANUP = ["--dead-server-cleanup", "2", "--bind-addr"];
+/** Listens everywhere, and says where others reach it. */
+const runEverywhere = (name: string) => {
+  const port = gossipOf(name).split(":")[1];
+  return run(name, ...CLEANUP, `0.0.0.0:${port}`, "--advertise-addr", "127.0.0.1");
+};
+
+test("members that all come back at other addresses find each other again", async () => {
+  for (const name of names) await end(name, "SIGTERM");
+  for (const name of names) await move(name, { gossip: true });
+  for (const name of names) runEverywhere(name);
+  await anybodySays(/"became-leader"/);
+  const produced = await cairn(["produce", ...as("n2")], { input: "three\n" });
+  expect(produced).toMatchObject({ code: 0 });
+  await untilMembers("n3", (rows) => names.every((name) => isVoterAt(name)(rows)));
+}, 60_000);
+
+test("a member that is gone for longer than the operator grants is removed", async () => {
+  await end("n4", "SIGKILL");
+  await anybodySays(/"kind":"remove","member":"n4","msg":"discovery-change"/);
+  await untilMembers("n1", (rows) => rows.length === 3);
+}, 60_000);
+
+test("a member that comes while nobody leads is admitted by the next leader", async () => {
+  const leader = await leaderSeenBy("n1");
+  await end(leader, "SIGKILL");
+  runEverywhere("n4");
+  const other = names.find((name) => name !== leader) ?? "";
+  await untilMembers(other, isVoterAt("n4"));
+  runEverywhere(leader);
+  await untilMembers(other, (rows) => names.every((name) => isVoterAt(name)(rows)));
+}, 60_000);
+
+test("three voters are kept, however long one of them is gone", async () => {
+  const gone = names.find((name) => name !== "n1") ?? "";
+  await end(gone, "SIGKILL");
+  await untilMembers("n1", (rows) => rows.length === 3);
+  const next = names.find((name) => name !== "n1" && agents.has(name)) ?? "";
+  await end(next, "SIGKILL");
+  await anybodySays(/"peer-link-lost"/);
+  const refused = await cairn(["force-leave", "n1", ...as("n1")]);
+  expect(refused.stderr).toContain("n1 is there, as far as gossip knows: use cairn leave n1");
+  // Refused for as long as gossip does not know that it is gone.
+  const deadline = performance.now() + 40_000;
+  for (;;) {
+    expect(await membersSeenBy("n1")).toHaveLength(3);
+    const forced = await cairn(["force-leave", next, ...as("n1")]);
+    if (forced.stdout === `${next} is declared gone and removed\n`) break;
+    if (performance.now() > deadline) throw new Error(forced.stderr);
+  }
+  expect(await membersSeenBy("n1")).toHaveLength(2);
 }, 60_000);

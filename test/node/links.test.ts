@@ -393,6 +393,17 @@ test("a node that learns of founders dials them and is greeted anew by who did n
   expect(take(links).dials.map(({ address }) => address)).toEqual(["c:9", "c:9"]);
 });
 
+test("a node dials a member where it was seen, besides, until it is seen elsewhere", () => {
+  const links = linksOfA();
+  links.ring(at(0));
+  expect(take(links).dials.map(({ address }) => address)).toEqual(["b:1", "b:1", "c:1", "c:1"]);
+  links.setHints(at(1), [{ id: c, address: "c:9" }]);
+  links.ring(at(1));
+  expect(take(links).dials.map(({ address }) => address)).toEqual(["c:9", "c:9"]);
+  links.setHints(at(2), []);
+  expect(take(links).closes.map(({ why }) => why)).toEqual(Array(2).fill("no longer a member"));
+});
+
 test("a node that stops closes every link and dials no more", () => {
   const links = linksOfA();
   links.ring(at(0));

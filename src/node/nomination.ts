@@ -1,12 +1,20 @@
 // What gossip and the log together ask for: who founds a cluster, and the one change of its members
-// that is due next. Pure decisions. Gossip only nominates: whoever is admitted proves its name and
-// its cluster on a link of its own (src/node/change-plan.ts), nobody is removed whose link is up,
-// and consensus commits every step. Owns the tags by which members know each other.
+// that is due next. Gossip only nominates: whoever is admitted proves its name and its cluster on a
+// link of its own (change-plan.ts), nobody is removed because gossip says so unless an operator
+// gave a grace time, and consensus commits every step. Owns the tags by which members know each
+// other; patience and what is under way are discovery.ts.
 
 import type { MemberInfo, MembershipChange, NodeStatus } from "../base/client.ts";
 import type { NodeId } from "../base/ids.ts";
-import type { MemberAddress } from "../node/protocol.ts";
-import type { Member } from "./membership.ts";
+import type { MemberStatus } from "../gossip/protocol.ts";
+import type { MemberAddress } from "./protocol.ts";
+
+/** A member as gossip shows it. */
+export interface Seen {
+  readonly name: string;
+  readonly status: MemberStatus;
+  readonly tags: Readonly<Record<string, string>>;
+}
 
 /** Whether its log is in use. */
 export type Stage = "empty" | "member";
@@ -32,7 +40,7 @@ export function tagsOf(clusterId: string, candidate: Candidate): Record<string, 
 }
 
 /** Null for whoever is not there, or is no node of this cluster: it is never admitted. */
-export function candidateOf(clusterId: string, member: Member): Candidate | null {
+export function candidateOf(clusterId: string, member: Seen): Candidate | null {
   const { rpc_addr: address, cluster, stage, instance, expect } = member.tags;
   if (member.status !== "alive" || cluster !== clusterId) return null;
   if (address === undefined || !/^[^\s,=]+:\d{1,5}$/.test(address)) return null;
@@ -101,7 +109,6 @@ export class Dismissals {
 
 export interface ChangeView {
   readonly status: Pick<NodeStatus, "name" | "members">;
-  readonly gossip: readonly Member[];
   readonly candidates: readonly Candidate[];
   readonly replacesWiped: boolean;
   /** Whoever was failed for as long as an operator allows; nobody unless that was said. */
@@ -117,22 +124,11 @@ export function planChange(view: ChangeView): MembershipChange | null {
   const { status, candidates, postponed } = view;
   const others = status.members.filter(({ id }) => id !== status.name && !postponed.has(id));
   return (
-    planLeave(view, others) ??
     first(candidates, (candidate) => {
       const isTold = candidate.name === status.name || postponed.has(candidate.name);
       return isTold ? null : planAdmission(view, candidate);
-    }) ??
-    first(others, (member) => planCleanup(view, member))
+    }) ?? first(others, (member) => planCleanup(view, member))
   );
-}
-
-/** Who said good-bye and is gone. While its link is up, it is not gone, whatever gossip says. */
-function planLeave(view: ChangeView, others: readonly MemberInfo[]): MembershipChange | null {
-  const hasLeft = (name: NodeId) => {
-    return view.gossip.some((member) => member.name === name && member.status === "left");
-  };
-  const gone = others.find(({ id, isUp, answersAs }) => !isUp && answersAs === null && hasLeft(id));
-  return gone === undefined ? null : { kind: "remove", name: gone.id };
 }
 
 function planAdmission(view: ChangeView, candidate: Candidate): MembershipChange | null {

@@ -11,9 +11,9 @@ import {
   Dismissals,
   planChange,
   planFounding,
+  type Seen,
   tagsOf,
-} from "../../src/service/discovery.ts";
-import type { Member } from "../../src/service/membership.ts";
+} from "../../src/node/nomination.ts";
 
 const CLUSTER = "00112233445566778899aabbccddeeff";
 const instance = (digit: string) => digit.repeat(32);
@@ -24,8 +24,8 @@ function candidate(name: string, rest: Partial<Candidate> = {}): Candidate {
   return { name: name as NodeId, address, ...plain, ...rest };
 }
 
-function gossiped(name: string, status: Member["status"], tags = {}): Member {
-  return { name, addr: `${name}:7946`, tags, status };
+function gossiped(name: string, status: Seen["status"], tags = {}): Seen {
+  return { name, tags, status };
 }
 
 describe("a member of gossip", () => {
@@ -39,7 +39,7 @@ describe("a member of gossip", () => {
     expect(candidateOf(CLUSTER, said)).toEqual(joiner);
   });
 
-  test.each<[string, Member]>([
+  test.each<[string, Seen]>([
     ["it has no tags", gossiped("a", "alive")],
     ["it is of another cluster", gossiped("a", "alive", { ...tags, cluster: instance("0") })],
     ["it has no address", gossiped("a", "alive", { ...tags, rpc_addr: "a" })],
@@ -104,7 +104,6 @@ describe("the leader", () => {
   function view(members: MemberInfo[], rest: Partial<ChangeView> = {}): ChangeView {
     return {
       status: { name: "a" as NodeId, members },
-      gossip: [],
       candidates: [],
       replacesWiped: true,
       failedTooLong: new Set(),
@@ -144,18 +143,6 @@ describe("the leader", () => {
     expect(planChange(view(three, byHand))).toBeNull();
     const there = candidate("c", { instance: instance("2") });
     expect(planChange(view(three, { candidates: [there] }))).toBeNull();
-  });
-
-  test("removes who has left, but nobody whose link is up or whose name answers", () => {
-    const gossip = [gossiped("c", "left")];
-    const removal = { kind: "remove", name: "c" };
-    const [a, b] = [member("a"), member("b")];
-    expect(planChange(view([a, b, member("c", down)], { gossip }))).toEqual(removal);
-    expect(planChange(view(three, { gossip }))).toBeNull();
-    const wiped = member("c", { ...down, answersAs: instance("2") });
-    expect(planChange(view([a, b, wiped], { gossip }))).toBeNull();
-    const failed = view([a, b, member("c", down)], { gossip: [gossiped("c", "failed")] });
-    expect(planChange(failed)).toBeNull();
   });
 
   describe("does not undo what somebody did by hand", () => {
