@@ -6,8 +6,8 @@ import { expect, test } from "vitest";
 import type { Computer, Observer } from "../../sim/observer.ts";
 import { planOf } from "../../sim/plan.ts";
 import { World } from "../../sim/world.ts";
-import { nameOf } from "../../src/base/membership.ts";
 import type { NodeId } from "../../src/base/ids.ts";
+import { nameOf } from "../../src/base/membership.ts";
 
 /** Tells the first leader that each of its peers has failed, and everybody else, too. */
 class Alarmist implements Observer {
