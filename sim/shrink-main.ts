@@ -1,8 +1,7 @@
 // `npm run sim -- shrink`: makes the plan of a failing seed as small as it gets, saves it and says
 // how to see it again. Owns the command line and the files; shrinking is sim/shrink-failure.ts.
 
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Command } from "commander";
 
@@ -15,23 +14,15 @@ import {
   runCommand,
   UsageError,
 } from "./command-line.ts";
-import { buildSources, repositoryRoot } from "./mutants/build.ts";
-import { MUTANTS } from "./mutants/catalogue.ts";
 import { loadBroken } from "./mutants/load.ts";
-import { type Mutant, mutate } from "./mutants/mutant.ts";
+import type { Mutant } from "./mutants/mutant.ts";
 import { findMutant, seedsFor } from "./mutants/run.ts";
 import type { Plan } from "./plan.ts";
 import { encodeBriefly } from "./plan-draft.ts";
 import { describeViolation } from "./report.ts";
 import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
-import { type RunPlan, shrinkFailure, sizeOf } from "./shrink-failure.ts";
-import {
-  describeSums,
-  describeTable,
-  putTable,
-  type Shrinking,
-  type TableRow,
-} from "./shrink-table.ts";
+import { type RunPlan, sizeOf } from "./shrink-failure.ts";
+import { type Shrinking, shrinkInTime } from "./shrink-time.ts";
 import { drawPlan } from "./swarm.ts";
 import { plural } from "./words.ts";
 
@@ -42,8 +33,6 @@ interface Options {
   readonly out?: string;
   readonly seconds: number;
   readonly runs: number;
-  readonly allMutants?: boolean;
-  readonly into?: string;
 }
 
 /** Runs the command and returns its exit code: 0 when something was shrunk and saved. */
@@ -51,8 +40,6 @@ export async function shrinkMain(args: readonly string[], print: Print): Promise
   const command = makeCommand();
   return runCommand(command, args, print, async () => {
     const options = command.opts<Options>();
-    if (options.allMutants === true) return shrinkAll(options, print);
-    if (options.into !== undefined) throw new UsageError("--into goes with --all-mutants");
     if (options.seed !== undefined && options.plan !== undefined)
       throw new UsageError("choose one of --seed and --plan");
     if (options.mutant !== undefined) return shrinkMutant(options.mutant, options, print);
@@ -76,8 +63,6 @@ function makeCommand(): Command {
     .option("--out <file>", "where the plan goes (default: .cairn/shrunk/NAME.json)")
     .option("--seconds <count>", "stop after this time", parseCount, 60)
     .option("--runs <count>", "stop after so many runs", parseCount, 5000)
-    .option("--all-mutants", "shrink one failure of each mutant, save none, print a line for each")
-    .option("--into <file>", "with --all-mutants: also replace the table in this page")
     .addHelpText("after", "\nExit: 0 shrunk, 4 nothing failed, 64 usage");
 }
 
@@ -121,7 +106,8 @@ function huntPlan(mutant: Mutant, run: RunPlan): Plan | null {
 }
 
 function shrinkOne(plan: Plan, name: string, run: RunPlan, options: Options, print: Print): number {
-  const shrinking = shrinkInTime(plan, run, options, name);
+  const shrinking = shrinkInTime(plan, run, options, makeProgress(name));
+  clearProgress();
   if (shrinking === null) {
     print(`PASS ${name}: it does not fail, so there is nothing to shrink`);
     return EXIT_CODES.unknown;
@@ -139,31 +125,6 @@ function shrinkOne(plan: Plan, name: string, run: RunPlan, options: Options, pri
   print(`replay: npm run sim -- --plan ${file}${mutant}`);
   print(`SHRUNK ${name}: ${describeSteps(shrinking)}`);
   return 0;
-}
-
-function shrinkInTime(plan: Plan, run: RunPlan, limits: Options, name: string): Shrinking | null {
-  const began = performance.now();
-  const cpuBegan = process.cpuUsage();
-  const spentMs = () => performance.now() - began;
-  const isOver = makeDeadline(limits.seconds * 1000, spentMs);
-  const budget = { runsMax: limits.runs, isOver };
-  const shrunk = shrinkFailure(plan, run, budget, makeProgress(name, spentMs));
-  clearProgress();
-  if (shrunk === null) return null;
-  const { user, system } = process.cpuUsage(cpuBegan);
-  return { original: plan, shrunk, wallMs: spentMs(), cpuMs: (user + system) / 1000 };
-}
-
-/** Asked before each run: over when one more, as slow as the slowest, would end too late. */
-function makeDeadline(limitMs: number, spentMs: () => number): () => boolean {
-  let askedMs = 0;
-  let slowestMs = 0;
-  return () => {
-    const nowMs = spentMs();
-    slowestMs = Math.max(slowestMs, nowMs - askedMs);
-    askedMs = nowMs;
-    return nowMs + slowestMs > limitMs;
-  };
 }
 
 function describeSizes({ original, shrunk }: Shrinking): string[] {
@@ -190,70 +151,13 @@ function defaultFile(plan: Plan, { mutant, plan: file }: Options): string {
   return path.join(".cairn", "shrunk", `${name}.json`);
 }
 
-// ---- all mutants ----
-
-async function shrinkAll(options: Options, print: Print): Promise<number> {
-  const page = options.into === undefined ? null : readPage(options.into);
-  // So does a mutant whose text is gone.
-  for (const mutant of MUTANTS)
-    mutate(mutant, readFileSync(path.join(repositoryRoot(), mutant.file), "utf8"));
-  const rows: TableRow[] = [];
-  const sound = await buildSources();
-  try {
-    for (const mutant of MUTANTS) {
-      const broken = await loadBroken(mutant, sound);
-      try {
-        const row = shrinkRow(mutant, broken.runPlan, options);
-        rows.push(row);
-        print(`${mutant.name.padEnd(32)} ${describeOne(row.shrinking)}`);
-      } finally {
-        broken.remove();
-      }
-    }
-  } finally {
-    sound.remove();
-  }
-  print(describeSums(rows));
-  if (options.into !== undefined && page !== null)
-    writeFileSync(options.into, putTable(page, describeTable(rows, describeNow())));
-  return rows.some(({ shrinking }) => shrinking === null) ? EXIT_CODES.unknown : 0;
-}
-
-/** Misuse shows before the figures are made, which takes minutes. */
-function readPage(file: string): string {
-  try {
-    const page = readFileSync(file, "utf8");
-    putTable(page, []);
-    return page;
-  } catch (error) {
-    throw new UsageError(`--into ${file}: ${(error as Error).message}`);
-  }
-}
-
-function shrinkRow(mutant: Mutant, run: RunPlan, options: Options): TableRow {
-  const plan = huntPlan(mutant, run);
-  const shrinking = plan === null ? null : shrinkInTime(plan, run, options, mutant.name);
-  return { mutant: mutant.name, shrinking };
-}
-
-function describeOne(shrinking: Shrinking | null): string {
-  if (shrinking === null) return "no seed fails";
-  const { property } = shrinking.shrunk.report.violation ?? {};
-  return `seed ${shrinking.original.seed}, ${property}: ${describeSteps(shrinking)}`;
-}
-
-function describeNow(): string {
-  const commit = spawnSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" });
-  const day = new Date().toISOString().slice(0, 10);
-  return `at commit ${commit.stdout.trim()} on ${day}, Node ${process.versions.node}`;
-}
-
 // ---- on a terminal ----
 
-function makeProgress(name: string, spentMs: () => number): (best: Plan, runs: number) => void {
+function makeProgress(name: string): (best: Plan, runs: number) => void {
   if (!process.stderr.isTTY) return () => undefined;
+  const began = performance.now();
   return (best, runs) => {
-    if (spentMs() < NEWS_AFTER_MS) return;
+    if (performance.now() - began < NEWS_AFTER_MS) return;
     const size = plural(sizeOf(best), "plan event");
     process.stderr.write(`\r\u001b[K${name}: ${size} after ${plural(runs, "run")}`);
   };

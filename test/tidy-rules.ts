@@ -57,8 +57,13 @@ const allowedPackages: Readonly<Record<string, readonly string[]>> = {
 export const simulatorFilesWithClock = [
   "sim/main.ts",
   "sim/batch.ts",
+  "sim/mutants/hunt.ts",
+  "sim/mutants/hunter.ts",
+  "sim/mutants/main.ts",
   "sim/mutants/run.ts",
+  "sim/mutants/test-run.ts",
   "sim/shrink-main.ts",
+  "sim/shrink-time.ts",
   // It takes the clock away from everybody else.
   "sim/poison.ts",
 ];
@@ -74,6 +79,7 @@ export const entryPoints = [
   "src/client/resolver.ts",
   "sim/main.ts",
   "sim/sim.ts",
+  "sim/mutants/main.ts",
   // The child process of a hunt.
   "sim/mutants/hunt.ts",
 ];

@@ -18,13 +18,15 @@ import { pathToFileURL } from "node:url";
 
 import { type Mutant, mutate } from "./mutant.ts";
 
-/** What a simulated node is made of, and the simulator. */
-const FOLDERS = ["src", "sim"];
+/** What a simulated node is made of, the simulator, and the judge of plans on the core alone. */
+const FOLDERS = ["src", "sim", "test/raft"];
 
 /** A compiled tree of its own; `remove` it when done. */
 export interface Build {
   /** Where `src` and `sim` are, compiled. */
   readonly dist: string;
+  /** The compiled file that was edited, and the first place in it that is another. */
+  readonly edit: { readonly file: string; readonly offset: number } | null;
   readonly remove: () => void;
 }
 
@@ -49,7 +51,8 @@ export async function buildSources(): Promise<Build> {
     for (const name of FOLDERS) {
       cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
     }
-    await compile(root, folder, { include: FOLDERS });
+    await compile(root, folder, { include: FOLDERS, exclude: ["**/*.test.ts"] });
+    return null;
   });
 }
 
@@ -62,21 +65,32 @@ export async function breakBuild(sound: Build, mutant: Mutant): Promise<Build> {
     mkdirSync(path.dirname(broken), { recursive: true });
     writeFileSync(broken, mutate(mutant, readFileSync(path.join(root, mutant.file), "utf8")));
     await compile(root, folder, { files: [mutant.file] });
+    const compiled = mutant.file.replace(/\.ts$/, ".js");
+    const file = path.join(folder, "dist", compiled);
+    return { file, offset: firstDifference(path.join(sound.dist, compiled), file) };
   });
+}
+
+/** Characters that two files have in common at their beginnings. */
+function firstDifference(one: string, other: string): number {
+  const [a, b] = [readFileSync(one, "utf8"), readFileSync(other, "utf8")];
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return at;
 }
 
 async function inNewFolder(
   root: string,
   name: string,
-  fill: (folder: string) => Promise<void>,
+  fill: (folder: string) => Promise<Build["edit"]>,
 ): Promise<Build> {
   const cache = path.join(root, "node_modules", ".cache", "cairn-mutants");
   mkdirSync(cache, { recursive: true });
   const folder = mkdtempSync(path.join(cache, `${name}-`));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    await fill(folder);
-    return { dist: path.join(folder, "dist"), remove };
+    const edit = await fill(folder);
+    return { dist: path.join(folder, "dist"), edit, remove };
   } catch (error) {
     remove();
     throw error;
@@ -87,7 +101,7 @@ async function inNewFolder(
 async function compile(
   root: string,
   folder: string,
-  what: { readonly include: readonly string[] } | { readonly files: readonly string[] },
+  what: Readonly<Record<string, readonly string[]>>,
 ): Promise<void> {
   writeFileSync(path.join(folder, "package.json"), '{ "type": "module" }\n');
   const options = {

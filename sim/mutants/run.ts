@@ -1,13 +1,13 @@
 // `npm run sim -- --mutant NAME`: breaks our own code in one place and shows that the simulator
-// notices. Owns the hunt for a failing seed and its words; the list of mutants is catalogue.ts.
-
-import { spawn } from "node:child_process";
-import path from "node:path";
+// notices. Owns the hunt for a failing seed and its words; the list of mutants is catalogue.ts, the
+// figures of all of them are measure.ts.
 
 import { EXIT_CODES, EXIT_USAGE } from "../run.ts";
 import { type Build, breakBuild, buildSources } from "./build.ts";
 import { MUTANTS } from "./catalogue.ts";
-import type { Kill, Mutant } from "./mutant.ts";
+import { Hunter } from "./hunter.ts";
+import { huntOf, type Kill, type Mutant } from "./mutant.ts";
+import { runTests } from "./test-run.ts";
 
 /** Seeds among which every mutant of the catalogue must fail. */
 export const SEEDS_MAX = 200;
@@ -35,7 +35,8 @@ export async function runMutant(
   }
   print("");
   for (const line of describeKill(kill)) print(line);
-  print(`replay: npm run sim -- --mutant ${mutant.name} --seed ${kill.seed}`);
+  if (huntOf(mutant).by === "simulator")
+    print(`replay: npm run sim -- --mutant ${mutant.name} --seed ${kill.seed}`);
   print(`KILLED ${mutant.name} by seed ${kill.seed}, ${kill.property}, in ${seconds} s`);
   return EXIT_CODES[kill.verdict];
 }
@@ -56,7 +57,7 @@ function seedsUpTo(count: number): string[] {
 
 /** The seeds of a hunt, the known one first. */
 export function seedsFor(mutant: Mutant): string[] {
-  const known = String(mutant.knownSeed);
+  const known = String(mutant.knownSeed ?? 1);
   return [known, ...seedsUpTo(SEEDS_MAX).filter((seed) => seed !== known)];
 }
 
@@ -75,32 +76,20 @@ export async function killMutant(
   mutant: Mutant,
   seeds: readonly string[],
 ): Promise<Kill | null> {
+  const hunt = huntOf(mutant);
+  if (hunt.by === "tests") return (await runTests(hunt.files, mutant)).kill;
   const broken = await breakBuild(sound, mutant);
+  const hunter = new Hunter(broken);
   try {
-    return await hunt(broken, seeds);
+    for (const seed of seeds) {
+      const { kill } = await hunter.run(hunt, seed);
+      if (kill !== null) return kill;
+    }
+    return null;
   } finally {
+    hunter.stop();
     broken.remove();
   }
-}
-
-/** Runs the build's own simulator in a child process; one seed after another. */
-function hunt(build: Build, seeds: readonly string[]): Promise<Kill | null> {
-  const program = path.join(build.dist, "sim", "mutants", "hunt.js");
-  const child = spawn(process.execPath, [program, ...seeds], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  return new Promise((resolve, reject) => {
-    let said = "";
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (text: string) => {
-      said += text;
-    });
-    child.once("error", reject);
-    child.once("close", (code) => {
-      if (code === 0) resolve(JSON.parse(said) as Kill | null);
-      else reject(new Error(`the hunt ended with ${code ?? "a signal"}`));
-    });
-  });
 }
 
 function describeEdit({ file, find, replace }: Mutant): string[] {

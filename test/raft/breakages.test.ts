@@ -1,5 +1,6 @@
-// Consensus broken in one place at a time, one of each kind; all of them are in test/deep.
-import { breakAll } from "./break-all.ts";
-import { EVERYDAY_BREAKAGES } from "./breakages.ts";
+// Consensus broken in one place at a time, one of each kind, which random plans on the core alone
+// must show; all of them are measured by `npm run mutants`.
+import { EVERYDAY_CORE_MUTANTS } from "../../sim/mutants/catalogue.ts";
+import { killAll } from "../sim-mutants/kill-all.ts";
 
-breakAll(EVERYDAY_BREAKAGES);
+killAll(EVERYDAY_CORE_MUTANTS);

@@ -1,5 +1,6 @@
 // Bugs put into our own sources, one of each kind, each of which the simulator must find; and what
-// the command says of mutants that it cannot hunt. The whole catalogue is hunted in test/deep.
+// the command says of mutants that it cannot hunt. The whole catalogue is measured by `npm run
+// mutants`.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -11,6 +12,10 @@ import { runMutant } from "../../sim/mutants/run.ts";
 import { killAll } from "./kill-all.ts";
 
 killAll(EVERYDAY_MUTANTS);
+
+it("has names that tell its mutants apart", () => {
+  expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
+});
 
 it.each(MUTANTS)("the mutant $name applies at exactly one place of the sources", (mutant) => {
   const source = readFileSync(path.join(repositoryRoot(), mutant.file), "utf8");

@@ -11,7 +11,6 @@ import type { Observer, Stage, Violation } from "../../sim/observer.ts";
 import { decodePlan, type Plan, planOf } from "../../sim/plan.ts";
 import { type RunReport, runPlan } from "../../sim/run.ts";
 import { type RunPlan, shrinkFailure } from "../../sim/shrink-failure.ts";
-import { describeTable, putTable } from "../../sim/shrink-table.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -89,8 +88,6 @@ describe("npm run sim -- shrink", () => {
     [["--seed", "1", "--plan", "x.json"], "choose one of --seed and --plan"],
     [["--mutant", "nobody"], 'there is no mutant "nobody"'],
     [["--plan", "no-such-plan.json"], "no-such-plan.json: ENOENT"],
-    [["--seed", "1", "--into", "x.md"], "--into goes with --all-mutants"],
-    [["--all-mutants", "--into", "no-such-page.md"], "--into no-such-page.md: ENOENT"],
     [["--seconds", "0"], "Expected at least 1"],
     [["stray"], "too many arguments"],
   ])("exits 64 for %j", async (args, message) => {
@@ -173,35 +170,5 @@ describe("a failure that is shrunk", () => {
     const shrunk = shrinkFailure(planOf({ ...busy, why: ["An old story."] }), run, PATIENT);
     expect(shrunk?.plan.why[0]).toBe("crash: keeps-running");
     expect(shrunk?.plan.why.at(-1)).toBe("An old story.");
-  });
-});
-
-describe("the table of all mutants", () => {
-  test("has a row for each, and says how many were seen", () => {
-    const run = pretend(() => ({ turns: 10, violation: stops("gone") }));
-    const original = planOf(busy);
-    const shrunk = shrinkFailure(original, run, PATIENT);
-    if (shrunk === null) return expect.fail("it does not fail");
-    const shrinking = { original, shrunk, wallMs: 1234, cpuMs: 987 };
-    const rows = [
-      { mutant: "one", shrinking },
-      { mutant: "two", shrinking: null },
-    ];
-    const table = describeTable(rows, "today");
-    expect(table[0]).toBe("Measured today.");
-    expect(table[1]).toMatch(/^1 of 2 mutants: plan events median 1, most 1; /);
-    expect(table.at(-2)).toMatch(
-      /^\| one \| busy \| keeps-running \| 4→1 \| 5→1 \| .* \| 1\.2 \| 1\.0 \|$/,
-    );
-    expect(table.at(-1)).toMatch(/^\| two \| no seed \|/);
-  });
-
-  test("takes the place of the one before, and leaves the rest of the page alone", () => {
-    const marks = ["<!-- written by `npm run sim -- shrink --all-mutants` -->", "<!-- end -->"];
-    const page = `# A\n\n${marks.join("\n")}\n\nB\n`;
-    const once = putTable(page, ["| x |"]);
-    expect(once).toBe(`# A\n\n${marks[0]}\n\n| x |\n\n${marks[1]}\n\nB\n`);
-    expect(putTable(once, ["| x |"])).toBe(once);
-    expect(() => putTable("# A\n", [])).toThrow("no table: write <!--");
   });
 });
