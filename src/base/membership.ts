@@ -5,7 +5,8 @@
 // effect is Raft's.
 //
 //   body:  u8 version = 1, u16 members, then for each member, ascending by id:
-//          u8 roles (1 voter, 2 outgoing voter, 4 learner, 8 learner once the joint one is left)
+//          u8 roles (1 voter, 2 outgoing voter, 4 learner, 8 learner once the joint one is left,
+//          16 besides 4: owed a vote)
 //          u16 length, id        u16 length, address           all UTF-8, integers big-endian
 
 import { assert } from "./assert.ts";
@@ -18,6 +19,11 @@ export interface Member {
   readonly id: MemberId;
   /** host:port, or empty where nobody dials (a core driven by hand). */
   readonly address: string;
+  /**
+   * A learner that came in the place of a voter of its name, and is to be one as soon as it has
+   * caught up, whoever leads by then. Absent for everybody else.
+   */
+  readonly isOwedVote?: true;
 }
 
 /**
@@ -59,6 +65,7 @@ const VOTER = 1;
 const OUTGOING = 2;
 const LEARNER = 4;
 const LEARNER_NEXT = 8;
+const OWED_VOTE = 16;
 
 /** The member that `name` is with this data directory. `instance` is 32 lower-case hex digits. */
 export function memberId(name: NodeId, instance: string): MemberId {
@@ -77,7 +84,7 @@ export function instanceOf(id: MemberId): string {
   return at < 0 ? "" : id.slice(at + 1);
 }
 
-/** A simple configuration; sorts what it is given. */
+/** A simple configuration; sorts what it is given. Who votes is owed no vote any more. */
 export function membershipOf(
   voters: readonly Member[],
   learners: readonly Member[] = [],
@@ -87,8 +94,12 @@ export function membershipOf(
     outgoing: [],
     learners: sortedIds(learners.map(({ id }) => id)),
     learnersNext: [],
-    members: [...voters, ...learners].sort((a, b) => compareIds(a.id, b.id)),
+    members: [...voters.map(asVoter), ...learners].sort((a, b) => compareIds(a.id, b.id)),
   };
+}
+
+function asVoter(member: Member): Member {
+  return member.isOwedVote ? { id: member.id, address: member.address } : member;
 }
 
 /** Ids in the one order used everywhere: by code units, not by anybody's language. */
@@ -127,6 +138,9 @@ export function brokenMembership(membership: Membership): string | null {
   }
   if (outgoing.length > 0 && voters.length === 0) return "a joint membership without voters";
   if (learners.some((id) => isVoterIn(membership, id))) return "a member both voter and learner";
+  if (members.some(({ id, isOwedVote }) => isOwedVote && !learners.includes(id))) {
+    return "a vote owed to who is no learner";
+  }
   if (learnersNext.some((id) => !outgoing.includes(id) || voters.includes(id))) {
     return "a learner to be that is no outgoing voter";
   }
@@ -145,8 +159,8 @@ function brokenMember({ id, address }: Member): string | null {
 /** The body of a membership entry; equal memberships give equal bytes. */
 export function encodeMembership(membership: Membership): FrozenBytes {
   assert(brokenMembership(membership) === null, "a membership's rules hold when it is written");
-  const parts = membership.members.map(({ id, address }) => ({
-    roles: rolesOf(membership, id),
+  const parts = membership.members.map(({ id, address, isOwedVote }) => ({
+    roles: rolesOf(membership, id) | (isOwedVote ? OWED_VOTE : 0),
     id: encodeUtf8(id),
     address: encodeUtf8(address),
   }));
@@ -187,12 +201,14 @@ export function decodeMembership(bytes: Uint8Array): Membership | null {
   let at = 3;
   for (let left = view.getUint16(1); left > 0; left--) {
     if (at + 3 > bytes.length) return null;
-    roles.push(view.getUint8(at));
+    const role = view.getUint8(at);
+    roles.push(role);
     const id = textAt(bytes, view, at + 1, MEMBER_ID_BYTES_MAX);
     if (id === null || id.text === "") return null;
     const address = textAt(bytes, view, id.end, ADDRESS_BYTES_MAX);
     if (address === null) return null;
-    members.push({ id: id.text as MemberId, address: address.text });
+    const member = { id: id.text as MemberId, address: address.text };
+    members.push((role & OWED_VOTE) === 0 ? member : { ...member, isOwedVote: true });
     at = address.end;
   }
   if (at !== bytes.length) return null;

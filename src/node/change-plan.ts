@@ -19,8 +19,6 @@ export type ChangeStep =
 interface View {
   readonly membership: Membership;
   readonly greetings: readonly Greeting[];
-  /** Learners that stand in for a voter of their name, and are to become what it was. */
-  readonly owed: ReadonlySet<MemberId>;
 }
 
 const DONE: ChangeStep = { kind: "done" };
@@ -63,10 +61,11 @@ function planAdd(change: Extract<Change, { kind: "add" }>, view: View): ChangeSt
   if (known?.address === address && isVoter === (asVoter || isVoter)) return DONE;
   // First a learner; and whoever is known by another address gets this one.
   const joinsVoters = known?.address === address ? asVoter : isVoter;
+  const entrant: Member = { ...known, id, address };
   return propose(membership, {
     drop: [id],
-    voters: joinsVoters ? [{ id, address }] : [],
-    learners: joinsVoters ? [] : [{ id, address }],
+    voters: joinsVoters ? [entrant] : [],
+    learners: joinsVoters ? [] : [entrant],
   });
 }
 
@@ -88,7 +87,7 @@ function planStanding(name: NodeId, membership: Membership, asVoter: boolean): C
 
 function planReplace(
   change: Extract<Change, { kind: "replace" }>,
-  { membership, greetings, owed }: View,
+  { membership, greetings }: View,
   isBegun: boolean,
 ): ChangeStep {
   const { name, withName, withAddress: address } = change;
@@ -96,38 +95,28 @@ function planReplace(
   if (id === null) return { kind: "waits", what: `nobody named ${withName} answers at ${address}` };
   const former = namedIn(membership, name).filter((member) => member.id !== id);
   const entrant = { id, address };
-  const isKnown = membership.members.some((member) => member.id === id);
+  const known = membership.members.find((member) => member.id === id);
+  const isKnown = known !== undefined;
   if (former.length === 0) {
-    if (owed.has(id) && membership.learners.includes(id)) {
+    if (known?.isOwedVote) {
       return propose(membership, { drop: [id], voters: [entrant], learners: [] });
     }
     return isBegun || isKnown ? DONE : unknown(name);
   }
   const isVoter = former.some((member) => isVoterIn(membership, member.id));
+  const isOwed = isVoter || former.some(({ isOwedVote }) => isOwedVote);
   const drop = [id, ...former.map((member) => member.id)];
   // Nobody is there twice: who was wiped leaves as a voter and comes back as a learner at once.
-  if (name === withName) return propose(membership, { drop, voters: [], learners: [entrant] });
+  if (name === withName) {
+    const learner: Member = isOwed ? { ...entrant, isOwedVote: true } : entrant;
+    return propose(membership, { drop, voters: [], learners: [learner] });
+  }
   // Another node takes over when it has caught up, so that nothing rests on fewer meanwhile.
   if (isVoter && !isKnown) {
     return propose(membership, { drop: [], voters: [], learners: [entrant] });
   }
   const [voters, learners] = isVoter ? [[entrant], []] : [[], [entrant]];
   return propose(membership, { drop, voters, learners });
-}
-
-/**
- * Who is owed a vote after a change: whoever was and is still a learner, and each learner that came
- * in the place of a voter of its name.
- */
-export function owedAfter(
-  owed: ReadonlySet<MemberId>,
-  before: Membership,
-  next: Membership,
-): ReadonlySet<MemberId> {
-  const voted = (id: MemberId) => {
-    return before.voters.some((voter) => isOtherInstance(voter, id) && !isVoterIn(next, voter));
-  };
-  return new Set(next.learners.filter((id) => owed.has(id) || voted(id)));
 }
 
 function planSet(change: Extract<Change, { kind: "set" }>, view: View): ChangeStep {

@@ -20,7 +20,7 @@ import {
 } from "../base/ids.ts";
 import { isJoint, type Membership, NO_MEMBERS, nameOf } from "../base/membership.ts";
 import type { MembershipTarget, RaftEvent, TransferVerdict, Verdict } from "../raft/protocol.ts";
-import { type Change, isOtherInstance, owedAfter, planChange } from "./change-plan.ts";
+import { type Change, isOtherInstance, planChange } from "./change-plan.ts";
 import type { Greeting } from "./links.ts";
 import type { MemberAddress } from "./protocol.ts";
 
@@ -69,7 +69,6 @@ export class Changes {
   /** What the last look at who answers was taken of. */
   #seen = -1;
   #membership: Membership = NO_MEMBERS;
-  #owed: ReadonlySet<MemberId> = new Set();
 
   /** `replacesWiped`: whether a wiped member is replaced without being asked. */
   constructor(replacesWiped: boolean) {
@@ -93,7 +92,6 @@ export class Changes {
   /** Another membership is in force; heard on every node, whoever leads. */
   follow(membership: Membership): void {
     if (membership === this.#membership) return;
-    this.#owed = owedAfter(this.#owed, this.#membership, membership);
     this.#membership = membership;
     this.#seen = -1;
   }
@@ -161,7 +159,7 @@ export class Changes {
   }
 
   #plan(now: Instant, current: Operation, view: ChangeView): void {
-    const step = planChange(current.change, { ...view, owed: this.#owed }, current.isBegun);
+    const step = planChange(current.change, view, current.isBegun);
     switch (step.kind) {
       case "done":
         this.#end(null);
@@ -195,12 +193,13 @@ export class Changes {
 
   /**
    * The swap of a member that was wiped: another instance answers where it was, and becomes what it
-   * was. The second half may be another leader's.
+   * was. The second half may be another leader's, after any crash: the membership itself says who
+   * is owed a vote.
    */
   #replacement(now: Instant, { self, membership, greetings }: ChangeView): Operation | null {
     if (!this.#replacesWiped) return null;
-    for (const id of this.#owed) {
-      if (greetings.some(({ member }) => member === id)) {
+    for (const { id, isOwedVote } of membership.members) {
+      if (isOwedVote && greetings.some(({ member }) => member === id)) {
         return operation(null, { kind: "promote", name: nameOf(id) }, now);
       }
     }

@@ -10,6 +10,7 @@ import {
   decodeMembership,
   encodeMembership,
   instanceOf,
+  type Member,
   type Membership,
   memberId,
   membershipOf,
@@ -19,7 +20,7 @@ import {
 } from "../../src/base/membership.ts";
 
 /** Each name with any set of roles that the rules allow together. */
-const roles = fc.constantFrom("voter", "both", "outgoing", "demoted", "learner");
+const roles = fc.constantFrom("voter", "both", "outgoing", "demoted", "learner", "owed");
 const memberships = fc
   .dictionary(fc.string({ minLength: 1, maxLength: 6, unit: "grapheme" }), roles, {
     maxKeys: 9,
@@ -32,9 +33,12 @@ const memberships = fc
     return {
       voters: having("voter", "both"),
       outgoing: having("both", "outgoing", "demoted"),
-      learners: having("learner"),
+      learners: having("learner", "owed"),
       learnersNext: having("demoted"),
-      members: sortedIds(ids).map((id) => ({ id, address: `${id}:1` })),
+      members: sortedIds(ids).map((id) => {
+        const member = { id, address: `${id}:1` };
+        return roleOf[id] === "owed" ? { ...member, isOwedVote: true } : member;
+      }),
     };
   })
   .filter((membership) => brokenMembership(membership) === null);
@@ -72,6 +76,15 @@ describe("a membership", () => {
     const listed = members.map((id) => ({ id: id as MemberId, address: "" }));
     const membership = { ...NO_MEMBERS, ...ids, members: listed } as Membership;
     expect(brokenMembership(membership)).not.toBeNull();
+  });
+
+  test("breaks the rules with a vote owed to somebody who has one", () => {
+    const member: Member = { id: "a" as MemberId, address: "", isOwedVote: true };
+    expect(brokenMembership({ ...NO_MEMBERS, voters: [member.id], members: [member] })).toBe(
+      "a vote owed to who is no learner",
+    );
+    expect(membershipOf([member]).members).toEqual([{ id: "a", address: "" }]);
+    expect(membershipOf([], [member]).members).toEqual([member]);
   });
 
   test("names its members by name and instance", () => {
