@@ -2,7 +2,7 @@
 // connection breaks with its node. Owns request ids and the fate of what is carried; what a client
 // makes of it is sim/sim-client.ts.
 
-import type { Answer, ClientRequest } from "../src/base/client.ts";
+import type { Answer, ClientRequest, NodeStatus } from "../src/base/client.ts";
 import type { Fault } from "../src/base/faults.ts";
 import type { RequestId, WallMs } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
@@ -14,13 +14,31 @@ import type { Timeline } from "./timeline.ts";
 /** An answer, and the life of the node that gave it; null when the connection broke first. */
 export type Reply = { readonly answer: Answer; readonly life: number } | null;
 
-/** Makes the request at the node's door, where its wall clock is read. */
-export type RequestMaker = (requestId: RequestId, wall: WallMs) => ClientRequest;
+/** Refused at the door: the node is not asked. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly fault: Fault;
+}
+
+/** Makes the request at the node's door, where its wall clock and its status are read. */
+export type RequestMaker = (
+  requestId: RequestId,
+  wall: WallMs,
+  status: () => NodeStatus,
+) => ClientRequest | Refused;
+
+/** What a client asked, and what its node must answer well before; both in one life of it. */
+interface Asked {
+  readonly requestId: RequestId;
+  readonly make: RequestMaker;
+  readonly first: RequestMaker | null;
+  readonly reply: (reply: Reply) => void;
+}
 
 interface Waiting {
   readonly computer: SimComputer;
   readonly life: number;
-  readonly reply: (reply: Reply) => void;
+  readonly asked: Asked;
 }
 
 const LATE_MIN_MICROS = 50_000;
@@ -41,12 +59,20 @@ export class ClientPath {
     this.#prng = prng;
   }
 
-  /** Carries a request to a node; `reply` is called at most once, and perhaps never. */
-  ask(computer: SimComputer, make: RequestMaker, reply: (reply: Reply) => void): RequestId {
+  /**
+   * Carries a request to a node; `reply` is called at most once, and perhaps never. With `first`
+   * the node is asked that before, and the request only after an answer that is no fault.
+   */
+  ask(
+    computer: SimComputer,
+    make: RequestMaker,
+    reply: (reply: Reply) => void,
+    first: RequestMaker | null = null,
+  ): RequestId {
     const requestId = this.#nextRequest++ as RequestId;
+    const asked = { requestId, make, first, reply };
     const delay = this.#drawDelay();
-    if (delay !== null)
-      this.#timeline.after(delay, () => this.#arrive(computer, make, requestId, reply));
+    if (delay !== null) this.#timeline.after(delay, () => this.#arrive(computer, asked));
     return requestId;
   }
 
@@ -55,7 +81,16 @@ export class ClientPath {
     const waiting = this.#waiting.get(answer.requestId);
     if (waiting === undefined) return;
     this.#waiting.delete(answer.requestId);
-    this.#carryBack(computer, answer, waiting.reply);
+    const { asked, life } = waiting;
+    if (asked.first === null || answer.kind === "fault") {
+      this.#carryBack(computer, answer, asked.reply);
+      return;
+    }
+    // As the service goes on once the node's turn is over.
+    this.#timeline.after(0, () => {
+      if (computer.host === null || computer.life !== life) this.#breakOff(asked);
+      else this.#arrive(computer, { ...asked, first: null });
+    });
   }
 
   /** The node is gone: who waited for it hears that the connection broke, or waits in vain. */
@@ -63,31 +98,40 @@ export class ClientPath {
     for (const [requestId, waiting] of this.#waiting) {
       if (waiting.computer !== computer) continue;
       this.#waiting.delete(requestId);
-      const delay = this.#drawDelay();
-      if (delay !== null) this.#timeline.after(delay, () => waiting.reply(null));
+      this.#breakOff(waiting.asked);
     }
   }
 
-  #arrive(
-    computer: SimComputer,
-    make: RequestMaker,
-    requestId: RequestId,
-    reply: (reply: Reply) => void,
-  ): void {
+  #breakOff({ reply }: Asked): void {
+    const delay = this.#drawDelay();
+    if (delay !== null) this.#timeline.after(delay, () => reply(null));
+  }
+
+  #arrive(computer: SimComputer, asked: Asked): void {
     if (computer.isPaused) {
-      computer.whenAwake(() => this.#arrive(computer, make, requestId, reply));
+      computer.whenAwake(() => this.#arrive(computer, asked));
       return;
     }
-    const request = make(requestId, computer.wall);
-    const waiting = { computer, life: computer.life, reply };
+    const { first, make, reply } = asked;
+    // What is asked first has an id of its own, as everything that a node is asked.
+    const requestId = first === null ? asked.requestId : (this.#nextRequest++ as RequestId);
+    const refuse = (fault: Fault) =>
+      this.#carryBack(computer, { kind: "fault", requestId, fault }, reply);
+    const { host } = computer;
+    if (host === null) {
+      refuse({ code: "not-serving", state: "stopped" });
+      return;
+    }
+    const request = (first ?? make)(requestId, computer.wall, () => host.status());
+    if (request.kind === "refused") {
+      refuse(request.fault);
+      return;
+    }
+    const waiting = { computer, life: computer.life, asked };
     if (request.kind !== "cancel") this.#waiting.set(requestId, waiting);
     if (computer.offer(request)) return;
     this.#waiting.delete(requestId);
-    const fault: Fault =
-      computer.host === null
-        ? { code: "not-serving", state: "stopped" }
-        : { code: "overloaded", what: "mailbox", retryAfterMs: 20 };
-    this.#carryBack(computer, { kind: "fault", requestId, fault }, reply);
+    refuse({ code: "overloaded", what: "mailbox", retryAfterMs: 20 });
   }
 
   #carryBack(computer: SimComputer, answer: Answer, reply: (reply: Reply) => void): void {

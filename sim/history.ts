@@ -1,9 +1,11 @@
 // What the clients of a run asked and were told, as one list in the order of their calls. Owns the
 // record and nothing else: who asks is sim/sim-client.ts, who judges is sim/checks.
 
+import type { CursorInfo } from "../src/base/client.ts";
 import type { FaultCode } from "../src/base/faults.ts";
 import type { Instant, LogIndex, NodeId, Offset, Term } from "../src/base/ids.ts";
 import { NEVER } from "../src/base/ids.ts";
+import type { ReadFrom, ReadRequest } from "../src/service/batch-reads.ts";
 
 /** Names one record of the whole run: no two drafts carry the same. */
 export type RecordId = number;
@@ -13,6 +15,9 @@ export interface SeenRecord {
   readonly offset: Offset;
   readonly record: RecordId;
 }
+
+/** How fresh the log of the node must be that answers. */
+export type Consistency = ReadRequest["consistency"];
 
 /** What was asked. */
 export type Question =
@@ -25,6 +30,8 @@ export type Question =
       /** Of the first record. */
       readonly sequence: number;
       readonly expectedEndOffset: Offset | null;
+      /** The token that the writer names; absent: none, and no fence keeps it out. */
+      readonly fencingToken?: string;
     }
   /** One fetch at one node. A stream reader is many of these, with one `stream` name. */
   | {
@@ -38,7 +45,38 @@ export type Question =
        */
       readonly stream: number | null;
     }
-  | { readonly kind: "check-tail" };
+  /** One fetch at one node, from a place that the node finds. */
+  | {
+      readonly kind: "seek";
+      readonly node: NodeId;
+      readonly from: ReadFrom;
+      readonly consistency: Consistency;
+    }
+  | { readonly kind: "check-tail" }
+  | {
+      readonly kind: "commit-cursor";
+      readonly name: string;
+      /** Null deletes it. */
+      readonly offset: Offset | null;
+      /** Unlike that of any other commit of the run: the log says by it whose commit it has. */
+      readonly ttlMs: number;
+      /** Where the consumer believes it to be, null for nowhere; absent: wherever. */
+      readonly expected?: Offset | null;
+    }
+  | {
+      readonly kind: "fetch-cursors";
+      readonly node: NodeId;
+      /** Null for all. */
+      readonly names: readonly string[] | null;
+      readonly consistency: Consistency;
+    }
+  | {
+      readonly kind: "fence";
+      /** Unlike that of any other fence of the run. */
+      readonly token: string;
+      /** Absent: whatever it is. */
+      readonly expected?: string;
+    };
 
 /**
  * How it ended. ok: it happened, as the facts say. fail: it did not happen and never will. unknown:
@@ -48,6 +86,7 @@ export type Outcome = "pending" | "ok" | "fail" | "unknown";
 
 /** What was told. */
 export type Facts =
+  /** Also of a cursor's commit and of a fence: their entries have no records. */
   | {
       readonly kind: "appended";
       readonly offset: Offset;
@@ -63,6 +102,12 @@ export type Facts =
       readonly endOffset: Offset;
     }
   | { readonly kind: "tail"; readonly endOffset: Offset }
+  | {
+      readonly kind: "cursors";
+      readonly node: NodeId;
+      readonly life: number;
+      readonly cursors: readonly CursorInfo[];
+    }
   | { readonly kind: "fault"; readonly code: FaultCode };
 
 /** One call of one client; `end`, `outcome` and `facts` are set when it returns. */

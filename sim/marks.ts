@@ -27,6 +27,11 @@ export const MARKS = {
   "crash-in-cut": "a crash while a tail is cut on the disk",
   blackout: "all nodes are down at once",
   eviction: "a full path throws a frame away",
+  "cursor-guarded": "a commit of a cursor is refused, since another one moved it",
+  "cursor-forgotten": "a cursor is forgotten by log time, and a reader told so",
+  "fenced-off": "a writer is refused, since another one has fenced the log",
+  "fresh-follower": "a follower answers a linearizable read of records",
+  "leader-only": "a node refuses a read that only a leader answers",
   "core-recovers": "a quorum recovers while the rest has failed for ever",
   "core-elects": "such a quorum has to elect a leader of its own first",
 } as const;
@@ -61,6 +66,8 @@ export class Marks implements Observer {
   readonly #rolling = new Set<Computer>();
   /** Reads that a leader took, by node. */
   readonly #tookAsLeader = new Map<NodeId, Set<RequestId>>();
+  /** Cursors whose last commit was acknowledged, and no deletion. */
+  readonly #kept = new Set<string>();
   #oneWayCuts = 0;
   #outside = 0;
   #leaderIsOutside = false;
@@ -149,9 +156,38 @@ export class Marks implements Observer {
     if (answer.kind === "fault" && answer.fault.code === "not-leader") this.#reach("deposed-read");
   }
 
-  returned({ question, outcome, facts }: Call): void {
+  returned(call: Call): void {
+    this.#readerReturned(call);
+    const { question, outcome, facts } = call;
     const isAppended = question.kind === "append" && outcome === "ok" && facts?.kind === "appended";
     if (isAppended && facts.duplicate) this.#reach("duplicate-answered");
+  }
+
+  /** Of consumers, rivals and readers that say how fresh. */
+  #readerReturned({ question, outcome, facts }: Call): void {
+    const code = facts?.kind === "fault" ? facts.code : null;
+    if (code === "fenced-off" && outcome === "fail") this.#reach("fenced-off");
+    switch (question.kind) {
+      case "commit-cursor":
+        if (code === "cursor-mismatch" && outcome === "fail") this.#reach("cursor-guarded");
+        if (outcome !== "fail") this.#kept.delete(question.name);
+        if (outcome === "ok" && question.offset !== null) this.#kept.add(question.name);
+        return;
+      case "fetch-cursors": {
+        if (facts?.kind !== "cursors" || question.consistency !== "linearizable") return;
+        const told = facts.cursors.map(({ name }) => name);
+        const isGone = (name: string) => this.#kept.has(name) && !told.includes(name);
+        if (question.names?.some(isGone) === true) this.#reach("cursor-forgotten");
+        return;
+      }
+      case "seek": {
+        if (code === "not-leader" && question.consistency === "leader") this.#reach("leader-only");
+        const node = this.#stage?.nodes.find(({ name }) => name === question.node);
+        const isFollower = node?.raft?.role === "follower";
+        const isFresh = question.consistency === "linearizable" && outcome === "ok";
+        if (isFresh && isFollower) this.#reach("fresh-follower");
+      }
+    }
   }
 
   atEnd(): void {

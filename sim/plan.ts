@@ -72,6 +72,11 @@ const disk = z
   .prefault({});
 
 const client = count.max(255);
+const cursor = count.max(7);
+/**
+ * Of the node that answers: its own log, only while it leads, or with all that was acknowledged.
+ */
+const consistency = z.enum(["local", "leader", "linearizable"]).default("local");
 
 /**
  * What clients do. `times` repeats it, `everyMs` after the one before has begun at the earliest.
@@ -92,6 +97,8 @@ const operation = z.discriminatedUnion("kind", [
     guarded: z.boolean().default(false),
     /** Begins with an append that leaves a sequence out, and must be refused. */
     gap: z.boolean().default(false),
+    /** Names the fencing token that the client set last; without, no fence keeps it out. */
+    fenced: z.boolean().default(false),
   }),
   z.strictObject({
     kind: z.literal("read"),
@@ -109,6 +116,54 @@ const operation = z.discriminatedUnion("kind", [
     atMs: count,
     times: z.int().min(1).default(1),
     everyMs: count.default(0),
+  }),
+  /** Reads once, from a place that the node finds, as fresh as the client wants it to be. */
+  z.strictObject({
+    kind: z.literal("seek"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    node: target,
+    by: z.enum(["offset", "time", "last"]),
+    /** Of the highest end offset, or between the log times, that any client was told. */
+    perMille: perMille.default(0),
+    /** By "last": so many records before the end. */
+    count: z.int().min(1).default(1),
+    consistency,
+  }),
+  /** Moves a cursor forward, or deletes it, on condition that it is where the client believes. */
+  z.strictObject({
+    kind: z.literal("commit-cursor"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    /** Names it; clients may share one. */
+    cursor,
+    /** Forgotten about so long after, in log time; 0 for never. */
+    ttlMs: count.default(0),
+    guarded: z.boolean().default(true),
+    drop: z.boolean().default(false),
+  }),
+  z.strictObject({
+    kind: z.literal("fetch-cursor"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    cursor,
+    node: target,
+    consistency,
+  }),
+  /** Fences the log with a new token; guarded, on condition that the client set the last one. */
+  z.strictObject({
+    kind: z.literal("fence"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    guarded: z.boolean().default(false),
   }),
   /** Follows one node, waiting at the end of its log, until all is settled. */
   z.strictObject({

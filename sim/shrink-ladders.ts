@@ -36,6 +36,9 @@ const SIMPLEST: Readonly<Record<string, unknown>> = {
   producer: true,
   guarded: false,
   gap: false,
+  fenced: false,
+  drop: false,
+  consistency: "local",
 };
 
 /** The parts of a plan that are calm by default. */

@@ -6,6 +6,7 @@
 import { Prng } from "../src/base/prng.ts";
 import { type Plan, type PlanDraft, planOf, type Target } from "./plan.ts";
 import type { Profile } from "./profiles.ts";
+import { drawConsumers } from "./swarm-consumers.ts";
 import { drawMishaps, drawTarget, places } from "./swarm-mishaps.ts";
 
 type OperationDraft = PlanDraft["operations"][number];
@@ -148,6 +149,7 @@ function drawOperations(prng: Prng, nodes: number, healAtMs: number): OperationD
       fromPerMille,
     });
   }
+  operations.push(...drawConsumers(prng.fork("consumers"), nodes, healAtMs, client));
   return operations;
 }
 

@@ -6,7 +6,8 @@ import type { Offset } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { SimComputer } from "./computer.ts";
 import type { Plan, PlannedOperation } from "./plan.ts";
-import { type ClientRoom, SimClient } from "./sim-client.ts";
+import type { ClientRoom } from "./sim-caller.ts";
+import { SimClient } from "./sim-client.ts";
 
 /** Auditors, and whoever else the simulator adds, are above all clients that a plan may name. */
 export const AUDITOR_BASE = 256;
@@ -21,10 +22,14 @@ export class Workload {
   readonly #prng: Prng;
   readonly #clients: SimClient[] = [];
   readonly #readers: Reader[] = [];
+  readonly #hasCursors: boolean;
+  /** Nodes whose cursors an auditor has still to read. */
+  readonly #unread = new Set<SimComputer>();
 
   constructor(plan: Plan, room: ClientRoom, prng: Prng) {
     this.#room = room;
     this.#prng = prng;
+    this.#hasCursors = plan.operations.some(({ kind }) => kind === "commit-cursor");
     const scripts = new Map<number, PlannedOperation[]>();
     for (const planned of plan.operations) {
       const script = scripts.get(planned.client);
@@ -59,20 +64,35 @@ export class Workload {
     return this.#clients.every((client) => client.isDone);
   }
 
-  /** Every follower has read up to `end`. */
+  /** Every follower has read up to `end`, and every node's cursors are read. */
   hasRead(end: Offset): boolean {
+    const isRead = (computer: SimComputer) => computer.isLost || computer.isOutside;
+    return [...this.#unread].every(isRead) && this.#haveRead(end);
+  }
+
+  #haveRead(end: Offset): boolean {
     return this.#readers.every((reader) => reader.isExcused || reader.next >= end);
   }
 
-  /** Reads every node's log from its start, until `hasRead(end)`. */
+  /** Reads every node's log from its start, and its cursors, until `hasRead(end)`. */
   audit(end: Offset): void {
     for (const computer of this.#room.computers) {
       if (computer.isLost || computer.isOutside) continue;
       const id = AUDITOR_BASE + computer.place;
-      const reader = new Reader(this.#client(id, []), computer, id, end, this.#room);
+      const auditor = this.#client(id, []);
+      const reader = new Reader(auditor, computer, id, end, this.#room);
       this.#readers.push(reader);
       reader.readOn(0 as Offset);
+      if (this.#hasCursors) this.#auditCursors(auditor, computer);
     }
+  }
+
+  #auditCursors(auditor: SimClient, computer: SimComputer): void {
+    this.#unread.add(computer);
+    auditor.auditCursors(computer, (isAnswered) => {
+      if (isAnswered) this.#unread.delete(computer);
+      else this.#room.timeline.after(RETRY_MICROS, () => this.#auditCursors(auditor, computer));
+    });
   }
 
   #follow(planned: PlannedStream): void {

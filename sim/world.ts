@@ -22,7 +22,7 @@ import { History } from "./history.ts";
 import { Mishaps } from "./mishaps.ts";
 import type { Computer, Observer, Stage, Violation } from "./observer.ts";
 import type { Plan } from "./plan.ts";
-import type { ClientRoom } from "./sim-client.ts";
+import type { ClientRoom } from "./sim-caller.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { PLAIN_VALUES, type RecordValues } from "./sim-record.ts";
 import { Timeline } from "./timeline.ts";
@@ -275,7 +275,9 @@ export class World implements Stage {
       history: this.history,
       values,
       knownEnd: 0 as Offset,
+      knownTimes: null,
       nextRecord: 1,
+      nextControl: 1,
       isClosing: false,
       target: (target) => this.#mishaps.find(target),
       returned: (call) => this.#audience.tell("returned", call),

@@ -1,6 +1,7 @@
 // The committed log as clients may know it: record ids by offset, and where batches end. Also the
 // words in which checkers speak of calls. Owns no rule.
 
+import type { ReadFrom } from "../../src/service/batch-reads.ts";
 import type { Call, RecordId } from "../history.ts";
 
 /** Everything committed when all is over. */
@@ -43,13 +44,54 @@ export function describeCall(call: Call): string {
 }
 
 function describeQuestion({ question }: Call): string {
-  if (question.kind === "check-tail") return "a check-tail";
-  if (question.kind === "read") return `a read of ${question.node} from offset ${question.from}`;
-  const guard =
-    question.expectedEndOffset === null
-      ? ""
-      : ` expecting the end at ${question.expectedEndOffset}`;
-  return `an append of ${describeRecords(question.records)}${guard}`;
+  switch (question.kind) {
+    case "check-tail":
+      return "a check-tail";
+    case "read":
+      return `a read of ${question.node} from offset ${question.from}`;
+    case "seek": {
+      const { node, from, consistency } = question;
+      return `a ${consistency} read of ${node} ${describeFrom(from)}`;
+    }
+    case "commit-cursor": {
+      const { name, offset, expected } = question;
+      const what = offset === null ? `a deletion of ${name}` : `a commit of ${name} at ${offset}`;
+      return expected === undefined ? what : `${what} expecting it ${placeOf(expected)}`;
+    }
+    case "fetch-cursors": {
+      const { node, names, consistency } = question;
+      return `a ${consistency} read of ${names?.join(", ") ?? "all cursors"} of ${node}`;
+    }
+    case "fence": {
+      const { token, expected } = question;
+      const guard = expected === undefined ? "" : ` expecting "${expected}"`;
+      return `a fence with "${token}"${guard}`;
+    }
+    case "append": {
+      const { records, expectedEndOffset, fencingToken } = question;
+      const guard = expectedEndOffset === null ? "" : ` expecting the end at ${expectedEndOffset}`;
+      const token = fencingToken === undefined ? "" : ` naming the token "${fencingToken}"`;
+      return `an append of ${describeRecords(records)}${guard}${token}`;
+    }
+  }
+}
+
+function describeFrom(from: ReadFrom): string {
+  switch (from.kind) {
+    case "offset":
+      return `from offset ${from.offset}`;
+    case "timestamp":
+      return `from log time ${from.timestampMs}`;
+    case "last":
+      return `of the last ${from.count}`;
+    default:
+      return `from the ${from.kind}`;
+  }
+}
+
+/** Where a cursor is, for facts. */
+export function placeOf(offset: number | null): string {
+  return offset === null ? "nowhere" : `at ${offset}`;
 }
 
 /** `record 4` or `records 4..6` or `records 4, 6`. */
@@ -66,12 +108,19 @@ export function describeRecords(records: readonly RecordId[]): string {
 function describeOutcome(call: Call): string {
   const { facts } = call;
   if (call.outcome === "pending") return "no answer";
+  if (facts?.kind === "appended" && call.question.kind !== "append") {
+    return `acknowledged as entry ${facts.index}@${facts.term}`;
+  }
   if (facts?.kind === "appended") {
     return `acknowledged at offset ${facts.offset}${facts.duplicate ? " as a duplicate" : ""}`;
   }
   if (facts?.kind === "tail") return `the log ends at ${facts.endOffset}`;
   if (facts?.kind === "read") {
     return `${facts.records.length} records, the log of ${facts.node} ends at ${facts.endOffset}`;
+  }
+  if (facts?.kind === "cursors") {
+    const found = facts.cursors.map(({ name, offset }) => `${name} ${placeOf(offset)}`);
+    return found.join(", ") || "no cursor";
   }
   const verdict = call.outcome === "fail" ? "definitely refused" : "outcome unknown";
   return facts === null ? verdict : `${verdict} (${facts.code})`;

@@ -46,6 +46,11 @@ export class CommittedLog {
     return (head === undefined ? 0 : head.offset + head.count) as Offset;
   }
 
+  /** All of them, in order; a copy. */
+  get heads(): EntryHead[] {
+    return this.#entries.map(({ head }) => head);
+  }
+
   at(index: LogIndex): EntryHead | null {
     return this.#entries[index - 1]?.head ?? null;
   }

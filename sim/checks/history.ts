@@ -123,14 +123,16 @@ function checkProducers(calls: readonly Call[], log: ClientLog): Finding | null 
 }
 
 type ReadCall = Call & {
-  readonly question: Extract<Question, { kind: "read" }>;
+  readonly question: Extract<Question, { kind: "read" | "seek" }>;
   readonly facts: Extract<Facts, { kind: "read" }>;
 };
 
 /** Reads that brought something, in the order in which they ended. */
 function readsOf(calls: readonly Call[]): ReadCall[] {
   const isRead = (call: Call): call is ReadCall =>
-    call.question.kind === "read" && call.facts?.kind === "read" && call.outcome === "ok";
+    (call.question.kind === "read" || call.question.kind === "seek") &&
+    call.facts?.kind === "read" &&
+    call.outcome === "ok";
   return calls.filter(isRead).sort((a, b) => a.end - b.end);
 }
 
@@ -140,7 +142,8 @@ function checkReads(calls: readonly Call[], log: ClientLog): Finding | null {
   for (const call of readsOf(calls)) {
     // A batch is answered whole, so the first record may lie before the one asked for.
     const first = call.facts.records[0];
-    if (first !== undefined && first.offset > call.question.from) {
+    const from = call.question.kind === "read" ? call.question.from : null;
+    if (first !== undefined && from !== null && first.offset > from) {
       const began = `the first record it brought is at offset ${first.offset}`;
       return found("poll-skip", describeCall(call), began, call.facts.node);
     }
@@ -173,6 +176,7 @@ function checkReads(calls: readonly Call[], log: ClientLog): Finding | null {
 function checkStreams(calls: readonly Call[]): Finding | null {
   const streams = new Map<number, { call: ReadCall; next: number }>();
   for (const call of readsOf(calls)) {
+    if (call.question.kind !== "read") continue;
     const { stream, from } = call.question;
     const last = call.facts.records.at(-1);
     if (stream === null || last === undefined) continue;

@@ -8,13 +8,13 @@
 //  - such a pair stands one way round in the log and the other way round in time: no order exists;
 //  - without such a pair, take the calls by key, each at the latest start so far: that is an order.
 
-import type { Call } from "../history.ts";
+import type { Call, Facts } from "../history.ts";
 import { ackedOffset, type ClientLog, describeCall, offsetsByRecord } from "./client-log.ts";
 import type { Finding } from "./violation.ts";
 
 /** One call with its forced place in the order. */
-interface Placed {
-  /** 2 * offset for an append, 2 * end - 1 for a read of the end. */
+export interface Placed {
+  /** 2 * offset for an append, 2 * end - 1 for a read of the end; or the index of the entry. */
   readonly key: number;
   readonly start: number;
   /** Infinity without an acknowledgement: it may take effect at any later time. */
@@ -37,7 +37,7 @@ export function checkLinearizable(calls: readonly Call[], log: ClientLog): Findi
       if (offset === undefined || call.outcome === "fail") continue;
       const end = call.outcome === "ok" ? call.end : Number.POSITIVE_INFINITY;
       placed.push({ key: 2 * offset, start: call.start, end, call });
-    } else if (facts?.kind === "tail" && call.outcome === "ok") {
+    } else if (call.outcome === "ok" && (facts?.kind === "tail" || isFresh(call, facts))) {
       if (!ends.has(facts.endOffset)) {
         const lasts = `the final log has ${log.records.length} records and no batch that ends there`;
         return { property: "linearizability", facts: [describeCall(call), lasts], node: null };
@@ -46,6 +46,15 @@ export function checkLinearizable(calls: readonly Call[], log: ClientLog): Findi
     }
   }
   return firstContradiction(placed);
+}
+
+/** A linearizable read of records is one of the end, too. */
+function isFresh(
+  { question }: Call,
+  facts: Facts | null,
+): facts is Extract<Facts, { kind: "read" }> {
+  const isAsked = question.kind === "seek" && question.consistency === "linearizable";
+  return isAsked && facts?.kind === "read";
 }
 
 /**
@@ -71,7 +80,7 @@ function checkPlace(
 }
 
 /** A pair with key(x) < key(y) and end(y) < start(x): by ascending key, the latest start so far. */
-function firstContradiction(placed: readonly Placed[]): Finding | null {
+export function firstContradiction(placed: readonly Placed[]): Finding | null {
   const ordered = placed.slice().sort((a, b) => a.key - b.key);
   let latest: Placed | null = null;
   for (let at = 0; at < ordered.length; ) {

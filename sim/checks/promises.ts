@@ -3,9 +3,9 @@
 // too early is found at once and not only after a lucky crash. Owns what each kind of message
 // promises.
 
-import type { Answer, ClientRequest } from "../../src/base/client.ts";
+import type { Answer, ClientRequest, CursorInfo } from "../../src/base/client.ts";
 import type { Entry } from "../../src/base/entry.ts";
-import type { NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
+import type { LogIndex, NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 import { isSameHead, printOf } from "./lineage.ts";
 import type { Durability, Safety } from "./safety.ts";
@@ -162,6 +162,10 @@ export class Promises {
       case "tail":
         this.#checkTail(node, answer, asked);
         break;
+      case "cursors":
+        for (const cursor of answer.cursors) this.#checkCursor(node, cursor);
+        break;
+      case "done":
       case "fault":
     }
     this.#asked.get(node)?.delete(answer.requestId);
@@ -213,6 +217,20 @@ export class Promises {
       const second = `nothing is committed after index ${committed.lastIndex}`;
       this.#found("precommitted-read", node, says, second);
     } else this.#found("inconsistent-offsets", node, says, committed.describe(entry.index));
+  }
+
+  /** The commit that it rests on is committed. */
+  #checkCursor(node: NodeId, { name, offset, ttlMs, timestamp }: CursorInfo): void {
+    const { committed } = this.#safety;
+    for (let index = committed.lastIndex; index >= 1; index--) {
+      const head = committed.at(index as LogIndex);
+      const { control } = head ?? {};
+      const isIt = control?.kind === "cursor" && control.name === name;
+      if (isIt && control.ttlMs === ttlMs && head?.timestamp === timestamp) return;
+    }
+    const says = `${node} tells a client that ${name} is at ${offset}, since log time ${timestamp}`;
+    const first = `up to index ${committed.lastIndex} nothing is committed that says so`;
+    this.#found("cursor-read", node, first, says);
   }
 
   #checkTail(node: NodeId, { endOffset }: AnswerOf<"tail">, asked: Asked | null): void {

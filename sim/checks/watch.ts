@@ -16,14 +16,17 @@ import type { Computer, Observer, Stage } from "../observer.ts";
 import { PLAIN_VALUES, type RecordValues } from "../sim-record.ts";
 import { Bounds } from "./bounds.ts";
 import type { ClientLog } from "./client-log.ts";
+import { checkCursors } from "./cursors.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { Elections } from "./elections.ts";
+import { checkFences } from "./fences.ts";
 import { checkHistory } from "./history.ts";
 import { Patience } from "./patience.ts";
 import { checkBySearch } from "./porcupine.ts";
 import { Promises } from "./promises.ts";
 import { Rest } from "./rest.ts";
 import { type Durability, Safety } from "./safety.ts";
+import { checkSeeks } from "./seeks.ts";
 import { Silence } from "./silence.ts";
 import type { Finding } from "./violation.ts";
 import { voteOf } from "./vote.ts";
@@ -177,7 +180,13 @@ export class Watch implements Observer {
     if (!this.#isExcused) this.#checkLogs();
     const log = this.#clientLog();
     const { calls } = stage.history;
-    const finding = checkHistory(calls, log) ?? checkBySearch(calls, log);
+    const { heads } = safety.committed;
+    const finding =
+      checkHistory(calls, log) ??
+      checkSeeks(calls, heads, 0) ??
+      checkCursors(calls, heads) ??
+      checkFences(calls, heads, log) ??
+      checkBySearch(calls, log);
     if (finding !== null) stage.report({ ...finding, at: stage.now });
   }
 

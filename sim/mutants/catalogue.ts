@@ -2,6 +2,7 @@
 // systems); `npm test` checks that all of them still apply and kills some, `npm run mutants`
 // measures all of them. Owns the order.
 
+import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { CORE_MUTANTS } from "./core-mutants.ts";
 import { LOG_MUTANTS } from "./log-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -13,6 +14,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CORE_MUTANTS,
   ...LOG_MUTANTS,
   ...NODE_MUTANTS,
+  ...CONSUMER_MUTANTS,
 ];
 
 /** One of each kind, all found within a few seeds: what every `npm test` hunts. */

@@ -152,7 +152,7 @@ export class BatchReads {
     }
     const status = this.#node.status();
     if (status === null || status.state === "opening") return OPENING;
-    if (consistency === "leader" && status.leader !== status.name) return notLeader(status);
+    if (consistency === "leader" && status.leader !== status.name) return notLeaderOf(status);
     return null;
   }
 
@@ -177,7 +177,8 @@ function timeOf(from: ReadFrom): WallMs | undefined {
 
 const OPENING: Fault = { code: "not-serving", state: "opening" };
 
-function placeOf(from: ReadFrom, { startOffset, endOffset }: NodeStatus): number {
+/** The offset of a place, as this member's log is now. */
+export function placeOf(from: ReadFrom, { startOffset, endOffset }: NodeStatus): number {
   switch (from.kind) {
     case "offset":
       return from.offset;
@@ -196,7 +197,8 @@ function batchOf(entry: Entry): Batch {
   return { offset, count, timestampMs: timestamp, codec, body: bodyOf(entry) };
 }
 
-function notLeader({ name, leader, members }: NodeStatus): Fault {
+/** Why a member that does not lead refuses what only a leader answers. */
+export function notLeaderOf({ name, leader, members }: NodeStatus): Fault {
   const known = leader === name ? null : leader;
   const address = members.find(({ id }) => id === known)?.address ?? null;
   return { code: "not-leader", leader: known, address };
