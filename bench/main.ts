@@ -3,13 +3,19 @@
 
 import { Command, CommanderError } from "commander";
 
-import { type Row, table } from "./row.ts";
+import { writeFigures } from "./page.ts";
+import { type Measured, type Row, table } from "./row.ts";
 
-type Bench = (quick: boolean) => Promise<readonly Row[]>;
+type Bench = (quick: boolean) => Promise<readonly Row[] | Measured>;
 
-const BENCHES: Readonly<
-  Record<string, { readonly what: string; readonly load: () => Promise<Bench> }>
-> = {
+interface Listed {
+  readonly what: string;
+  readonly load: () => Promise<Bench>;
+  /** The page of docs that shows its figures. */
+  readonly page?: string;
+}
+
+const BENCHES: Readonly<Record<string, Listed>> = {
   cluster: {
     what: "three real agents, mTLS, fsync before every acknowledgement",
     load: async () => (await import("./cluster.ts")).runClusterBench,
@@ -17,6 +23,12 @@ const BENCHES: Readonly<
   raft: {
     what: "the consensus core of three nodes in one process, no disk, no sockets",
     load: async () => (await import("./raft.ts")).runRaftBench,
+    page: "raft.md",
+  },
+  elections: {
+    what: "the thesis's election experiment in virtual time: how long nobody leads after a crash",
+    load: async () => (await import("./elections.ts")).runElectionsBench,
+    page: "raft.md",
   },
   log: {
     what: "the log engine on real files, beside raw writes and syncs of the same bytes",
@@ -40,6 +52,7 @@ async function main(): Promise<void> {
     )
     .option("--json", "one JSON object a line", false)
     .option("--quick", "shorter runs, for a first look", false)
+    .option("--docs", "write the figures and plots into the page of docs that shows them", false)
     .exitOverride();
   try {
     command.parse();
@@ -55,12 +68,20 @@ async function main(): Promise<void> {
     process.exitCode = EXIT_USAGE;
     return;
   }
-  const { json, quick } = command.opts<{ json: boolean; quick: boolean }>();
+  const { json, quick, docs } = command.opts<{ json: boolean; quick: boolean; docs: boolean }>();
+  if (docs && bench.page === undefined) {
+    process.stderr.write(`no page of docs shows the figures of ${name}\n`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
   if (!json) process.stdout.write(`${name}: ${bench.what}\n`);
   const run = await bench.load();
-  const rows = await run(quick);
+  const result = await run(quick);
+  const measured: Measured = "rows" in result ? result : { rows: result, plots: [] };
+  const { rows } = measured;
   const text = json ? rows.map((row) => JSON.stringify(row)).join("\n") : table(rows);
   process.stdout.write(`${text}\n`);
+  if (docs && bench.page !== undefined) writeFigures(bench.page, name, measured);
 }
 
 await main();

@@ -12,6 +12,18 @@ export interface Row {
   readonly ratio: number | null;
 }
 
+/** A picture for the docs beside the rows that say the same in figures. */
+export interface Plot {
+  /** Its name in docs. */
+  readonly file: string;
+  readonly svg: string;
+}
+
+export interface Measured {
+  readonly rows: readonly Row[];
+  readonly plots: readonly Plot[];
+}
+
 /** A row with its ratio. */
 export function row(
   bench: string,
