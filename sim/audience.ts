@@ -1,58 +1,84 @@
 // All observers of a run as one, each heard in the order given; the hooks that nobody has cost
-// nothing.
+// nothing, and those of every turn, frame and disk operation little.
 
 import type { FrozenBytes } from "../src/base/bytes.ts";
+import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { NodeId } from "../src/base/ids.ts";
 import { decodeMessage } from "../src/node/wire.ts";
 import type { Lane } from "../src/ports/network.ts";
-import type { RaftMessage } from "../src/raft/protocol.ts";
+import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Computer, Observer } from "./observer.ts";
 
 type Hook = keyof Observer;
+type Having<H extends Hook> = Observer & Required<Pick<Observer, H>>;
 
 export class Audience {
-  readonly #byHook = new Map<Hook, readonly Observer[]>();
   readonly #observers: readonly Observer[];
   readonly #batchBytesMax: number;
-  /** Of the frames that are under way. */
-  readonly #messages = new WeakMap<FrozenBytes, RaftMessage>();
+  readonly #afterTurn: readonly Having<"afterTurn">[];
+  readonly #raftChanged: readonly Having<"raftChanged">[];
+  readonly #operationSubmitted: readonly Having<"operationSubmitted">[];
+  readonly #operationCompleted: readonly Having<"operationCompleted">[];
+  readonly #frameSent: readonly Having<"frameSent">[];
+  readonly #frameTaken: readonly Having<"frameTaken">[];
 
   /** `batchBytesMax` bounds what is decoded of a frame, as in a node. */
   constructor(observers: readonly Observer[], batchBytesMax: number) {
     this.#observers = observers;
     this.#batchBytesMax = batchBytesMax;
+    this.#afterTurn = having(observers, "afterTurn");
+    this.#raftChanged = having(observers, "raftChanged");
+    this.#operationSubmitted = having(observers, "operationSubmitted");
+    this.#operationCompleted = having(observers, "operationCompleted");
+    this.#frameSent = having(observers, "frameSent");
+    this.#frameTaken = having(observers, "frameTaken");
   }
 
   /** Calls one hook of everybody who has it. */
   tell<H extends Hook>(hook: H, ...facts: Parameters<NonNullable<Observer[H]>>): void {
-    for (const observer of this.#having(hook)) {
-      const heard = observer[hook] as (...facts: unknown[]) => void;
-      heard.apply(observer, facts);
+    for (const observer of this.#observers) {
+      const heard = observer[hook] as ((...facts: unknown[]) => void) | undefined;
+      heard?.apply(observer, facts);
     }
   }
 
-  /** Decodes the frame once, and only when somebody wants it. */
-  tellFrame(from: Computer, to: NodeId, lane: Lane, frame: FrozenBytes): void {
-    const observers = this.#having("frameSent");
-    if (observers.length === 0) return;
+  // PERF: what happens at every event is told without a list of facts.
+
+  tellTurn(node: Computer): void {
+    for (const observer of this.#afterTurn) observer.afterTurn(node);
+  }
+
+  tellRaft(node: Computer, raft: RaftStatus): void {
+    for (const observer of this.#raftChanged) observer.raftChanged(node, raft);
+  }
+
+  tellSubmitted(node: Computer, operation: DiskOperation): void {
+    for (const observer of this.#operationSubmitted) observer.operationSubmitted(node, operation);
+  }
+
+  tellCompleted(node: Computer, operation: DiskOperation, result: DiskResult): void {
+    for (const observer of this.#operationCompleted)
+      observer.operationCompleted(node, operation, result);
+  }
+
+  /**
+   * Decodes the frame once, and only when somebody wants it; returns what it says to be told again
+   * when the frame is taken.
+   */
+  tellFrame(from: Computer, to: NodeId, lane: Lane, frame: FrozenBytes): RaftMessage | null {
+    if (this.#frameSent.length === 0) return null;
     const decoded = decodeMessage(frame, this.#batchBytesMax);
     const message = decoded.kind === "raft" ? decoded.message : null;
-    if (message !== null) this.#messages.set(frame, message);
-    for (const observer of observers) observer.frameSent?.(from, to, lane, frame, message);
+    for (const observer of this.#frameSent) observer.frameSent(from, to, lane, frame, message);
+    return message;
   }
 
-  /** The frame is in the mailbox of `node`. */
-  tellTaken(node: Computer, from: NodeId, frame: FrozenBytes): void {
-    const message = this.#messages.get(frame) ?? null;
-    for (const observer of this.#having("frameTaken")) observer.frameTaken?.(node, from, message);
+  /** The frame that said `message` is in the mailbox of `node`. */
+  tellTaken(node: Computer, from: NodeId, message: RaftMessage | null): void {
+    for (const observer of this.#frameTaken) observer.frameTaken(node, from, message);
   }
+}
 
-  #having(hook: Hook): readonly Observer[] {
-    let having = this.#byHook.get(hook);
-    if (having === undefined) {
-      having = this.#observers.filter((observer) => observer[hook] !== undefined);
-      this.#byHook.set(hook, having);
-    }
-    return having;
-  }
+function having<H extends Hook>(observers: readonly Observer[], hook: H): Having<H>[] {
+  return observers.filter((observer): observer is Having<H> => observer[hook] !== undefined);
 }

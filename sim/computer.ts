@@ -50,7 +50,7 @@ export interface Surroundings {
   readonly reachedSite: (computer: SimComputer, site: FaultSite) => void;
   /** A node is gone, whatever the reason. */
   readonly wentDown: (computer: SimComputer) => void;
-  /** A node took a turn and lives on. */
+  /** A node took a turn by which its Raft has changed, and lives on. */
   readonly tookTurn: (computer: SimComputer) => void;
   /** The node has stopped, cleanly or because it cannot go on. */
   readonly stopped: (computer: SimComputer, how: Stopped) => void;
@@ -77,6 +77,8 @@ export class SimComputer implements Computer {
   isOutside = false;
   /** Of the last turn; undefined until somebody asks. */
   #raft: RaftStatus | null | undefined = undefined;
+  /** As it was told last. */
+  #toldRaft: RaftStatus | null = null;
 
   constructor(place: number, surroundings: Surroundings) {
     const { timeline, plan } = surroundings;
@@ -101,7 +103,7 @@ export class SimComputer implements Computer {
   }
 
   get raft(): RaftStatus | null {
-    if (this.#raft === undefined) this.#raft = this.#host?.look().raft ?? null;
+    if (this.#raft === undefined) this.#raft = this.#host?.raft() ?? null;
     return this.#raft;
   }
 
@@ -258,8 +260,14 @@ export class SimComputer implements Computer {
     digest.mix(this.place);
     digest.mixCount(timeline.now);
     if (this.#host === null) return;
-    audience.tell("afterTurn", this);
-    tookTurn(this);
+    const { raft } = this;
+    const hasChanged = raft !== null && raft !== this.#toldRaft;
+    if (hasChanged) {
+      this.#toldRaft = raft;
+      audience.tellRaft(this, raft);
+    }
+    audience.tellTurn(this);
+    if (hasChanged) tookTurn(this);
   }
 
   /** The sites of one life: at the end of its turn a node may die at the first that it came to. */
@@ -280,14 +288,14 @@ export class SimComputer implements Computer {
     digest.mixText(operation.kind);
     digest.mixCount(operation.opId);
     if (operation.kind === "write-at") for (const part of operation.parts) digest.mixBytes(part);
-    audience.tell("operationSubmitted", this, operation);
+    audience.tellSubmitted(this, operation);
   }
 
   #applied(operation: DiskOperation, result: DiskResult): boolean {
     const { digest, audience } = this.#surroundings;
     digest.mixText(result.kind);
     digest.mixCount(operation.opId);
-    audience.tell("operationCompleted", this, operation, result);
+    audience.tellCompleted(this, operation, result);
     return this.#survives(operation, "after");
   }
 

@@ -4,7 +4,8 @@
 
 import type { Answer, ClientRequest } from "../src/base/client.ts";
 import type { DiskOperation } from "../src/base/disk.ts";
-import type { LogIndex, NodeId, RequestId, Term } from "../src/base/ids.ts";
+import type { NodeId, RequestId, Term } from "../src/base/ids.ts";
+import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History, RecordId } from "./history.ts";
 import type { Moment } from "./moments.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
@@ -49,18 +50,13 @@ const MOMENT_MARKS: Readonly<Record<Moment, Mark | null>> = {
 
 const STORE_SUFFIX = ".store";
 
-/** A node as it was after its last turn in this life. */
-interface Last {
-  readonly lastIndex: LogIndex;
-  readonly commitIndex: LogIndex;
-}
-
 export class Marks implements Observer {
   readonly #counts = Object.fromEntries(Object.keys(MARKS).map((mark) => [mark, 0])) as Record<
     Mark,
     number
   >;
-  readonly #last = new Map<Computer, Last>();
+  /** A node as it was after its last turn in this life. */
+  readonly #last = new Map<Computer, RaftStatus>();
   readonly #candidates = new Map<Term, Set<NodeId>>();
   readonly #torn = new Set<Computer>();
   readonly #rolling = new Set<Computer>();
@@ -102,9 +98,7 @@ export class Marks implements Observer {
     if (hasNewer === true) this.#reach("deposed-asleep");
   }
 
-  afterTurn(node: Computer): void {
-    const { raft } = node;
-    if (raft === null) return;
+  raftChanged(node: Computer, raft: RaftStatus): void {
     if (this.#torn.delete(node)) this.#reach("torn-recovery");
     const { role, term, lastIndex, commitIndex } = raft;
     const last = this.#last.get(node);
@@ -114,7 +108,7 @@ export class Marks implements Observer {
       if (this.#oneWayCuts > 0) this.#reach("commit-one-way");
       if (commitIndex > raft.durableIndex) this.#reach("commit-ahead-of-disk");
     }
-    this.#last.set(node, { lastIndex, commitIndex });
+    this.#last.set(node, raft);
   }
 
   pathsCut(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {

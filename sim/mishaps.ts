@@ -106,7 +106,7 @@ export class Mishaps {
     this.#crash(computer, struck.how, struck.downMs);
   }
 
-  /** A node took a turn: a crash may have waited for what it reached by it. */
+  /** A turn has changed a node's Raft: a crash may have waited for what it reached by it. */
   tookTurn(computer: SimComputer): void {
     this.#replacements.tookTurn(computer);
     this.#reach(computer, this.#moments?.afterTurn(computer), "outside");

@@ -35,6 +35,8 @@ export interface Computer {
 
 /** A simulated disk as checkers may ask it; the answers hold for this very instant. */
 export interface DiskView {
+  /** Grows with every crash of its computer: what was asked before may be otherwise since. */
+  readonly crashes: number;
   /** True when losing the power now cannot change or take away bytes [start, end) of the file. */
   survivesPowerLoss(file: string, start: number, end: number): boolean;
   /** What the least lucky power loss would leave; copies, so ask rarely. */
@@ -92,6 +94,8 @@ export interface Observer {
   nodeResumed?(node: Computer): void;
   /** A node took a turn and all its outputs have been performed. */
   afterTurn?(node: Computer): void;
+  /** Before that, where its Raft, which is up, is not what it was after the turn before. */
+  raftChanged?(node: Computer, raft: RaftStatus): void;
   /** The node's disk completes nothing more, or not all, until the node dies. */
   diskHung?(node: Computer): void;
   /** Bits of what is durable on the node's disk read otherwise from here on. */

@@ -48,6 +48,7 @@ export class Replacements {
     });
   }
 
+  /** A turn has changed what Raft says there. */
   tookTurn(computer: SimComputer): void {
     const { raft } = computer;
     if (raft === null) return;

@@ -167,6 +167,7 @@ export class SimDisk implements Disk, DiskView {
   /** Another disk is put into a computer that is down: an older image of this one, or none. */
   replace(image: DiskImage): void {
     assert(this.#inbox === null, "a disk is replaced while no node is on it");
+    this.#life++;
     const files = [...image].map(([file, bytes]): [string, SimFile] => {
       const content = new SimFile();
       content.write(0, [bytes]);
@@ -176,6 +177,10 @@ export class SimDisk implements Disk, DiskView {
     this.#names.replace(new Map(files));
     this.#written = null;
     this.#forgotten = null;
+  }
+
+  get crashes(): number {
+    return this.#life;
   }
 
   survivesPowerLoss(file: string, start: number, end: number): boolean {

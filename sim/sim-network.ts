@@ -10,6 +10,7 @@ import type { LinkId, NodeId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { peerIdentity } from "../src/node/identity.ts";
 import type { Lane, Network, NetworkInbox } from "../src/ports/network.ts";
+import type { RaftMessage } from "../src/raft/protocol.ts";
 import { FrameRules, type FrameVerdict } from "./frame-rules.ts";
 import { FrameCorrupter } from "./network-corrupter.ts";
 import type { CrashKind } from "./observer.ts";
@@ -18,11 +19,16 @@ import type { NetworkProfile } from "./plan.ts";
 import { type InTransit, Path } from "./sim-path.ts";
 import type { Timeline } from "./timeline.ts";
 
-/** Hears every frame as it leaves, before its fate is drawn. */
-export type FrameWitness = (from: NodeId, to: NodeId, lane: Lane, frame: FrozenBytes) => void;
+/** Hears every frame as it leaves, before its fate is drawn; may say what it reads in it. */
+export type FrameWitness = (
+  from: NodeId,
+  to: NodeId,
+  lane: Lane,
+  frame: FrozenBytes,
+) => RaftMessage | null | undefined;
 
-/** Hears every frame that a node takes into its mailbox. */
-export type FrameTaken = (by: NodeId, from: NodeId, frame: FrozenBytes) => void;
+/** Hears of every frame that a node takes into its mailbox, by what was read in it. */
+export type FrameTaken = (by: NodeId, from: NodeId, message: RaftMessage | null) => void;
 
 /** Hears of a frame that a full path has thrown away. */
 export type FrameEvicted = (from: NodeId, to: NodeId) => void;
@@ -30,6 +36,12 @@ export type FrameEvicted = (from: NodeId, to: NodeId) => void;
 const CONNECT_TIMEOUT_MICROS = 400_000;
 /** A full inbox is offered the frame again about a turn later. */
 const OFFER_AGAIN_MICROS = 200;
+
+/** A frame on its way, with what its witness read in it: nothing once it has changed. */
+interface Parcel {
+  readonly frame: FrozenBytes;
+  readonly message: RaftMessage | null;
+}
 
 /** One end of a link; frames sent here arrive at `other`. */
 class LinkEnd {
@@ -50,7 +62,7 @@ class LinkEnd {
   /** Those of them that an overflow may take, oldest first; kept where paths overflow at all. */
   readonly transit: InTransit[] = [];
   /** Frames for the owner that its inbox had no room for. */
-  refused: FrozenBytes[] = [];
+  refused: Parcel[] = [];
 
   constructor(owner: SimEndpoint, id: LinkId, lane: Lane, path: Path) {
     this.owner = owner;
@@ -63,7 +75,7 @@ class LinkEnd {
 export class SimNetwork {
   readonly timeline: Timeline;
   profile: NetworkProfile;
-  readonly witness: FrameWitness;
+  readonly #witness: FrameWitness;
   taken: FrameTaken = () => undefined;
   evicted: FrameEvicted = () => undefined;
   readonly rules = new FrameRules();
@@ -79,7 +91,7 @@ export class SimNetwork {
   constructor(timeline: Timeline, profile: NetworkProfile, prng: Prng, witness: FrameWitness) {
     this.timeline = timeline;
     this.profile = profile;
-    this.witness = witness;
+    this.#witness = witness;
     this.#prng = prng;
     this.#oldAnswers = new OldAnswers(prng.fork("old answers"));
     this.#corrupter = new FrameCorrupter(prng.fork("corruption"));
@@ -146,9 +158,15 @@ export class SimNetwork {
     this.#corrupter.perMille = flipPerMille;
   }
 
+  /** A frame leaves. */
+  sent(from: NodeId, to: NodeId, lane: Lane, frame: FrozenBytes): Parcel {
+    return { frame, message: this.#witness(from, to, lane, frame) ?? null };
+  }
+
   /** The frame as it arrives. */
-  delivered(frame: FrozenBytes): FrozenBytes {
-    return this.#corrupter.passed(frame);
+  delivered(parcel: Parcel): Parcel {
+    const frame = this.#corrupter.passed(parcel.frame);
+    return frame === parcel.frame ? parcel : { frame, message: null };
   }
 
   /** Worsens all paths until the next call; (0, 1) ends it. */
@@ -220,9 +238,9 @@ export class SimEndpoint implements Network {
     if (end.inFlight >= this.#network.profile.linkFramesMax) return false;
     // One frame of its own: the sender may forget its parts.
     const frame = freeze(concat(parts));
-    this.#network.witness(this.name, end.other.owner.name, end.lane, frame);
-    if (end.hasSpoken) this.#transmit(end, end.other, frame);
-    else this.#transmitHello(end, end.other, frame);
+    const parcel = this.#network.sent(this.name, end.other.owner.name, end.lane, frame);
+    if (end.hasSpoken) this.#transmit(end, end.other, parcel);
+    else this.#transmitHello(end, end.other, parcel);
     return true;
   }
 
@@ -304,40 +322,40 @@ export class SimEndpoint implements Network {
     return accepted;
   }
 
-  #transmitHello(end: LinkEnd, to: LinkEnd, frame: FrozenBytes): void {
+  #transmitHello(end: LinkEnd, to: LinkEnd, parcel: Parcel): void {
     end.hasSpoken = true;
     if (this.#network.isMute(this.name)) return;
-    const verdict = this.#ruling(to, frame);
+    const verdict = this.#ruling(to, parcel.frame);
     if (verdict?.kind === "drop") return;
     if (end.path.cuts === 0) {
       const delay = delayOf(verdict) ?? end.path.drawDelay();
-      end.earliestArrival = this.#deliver(end, to, frame, delay);
+      end.earliestArrival = this.#deliver(end, to, parcel, delay);
       return;
     }
     this.#hearClosed(end, CONNECT_TIMEOUT_MICROS, "timed out");
     to.owner.#hearClosed(to, CONNECT_TIMEOUT_MICROS, "timed out");
   }
 
-  #transmit(end: LinkEnd, to: LinkEnd, frame: FrozenBytes): void {
+  #transmit(end: LinkEnd, to: LinkEnd, parcel: Parcel): void {
     const { path } = end;
     if (path.cuts > 0) return;
-    const verdict = this.#ruling(to, frame);
+    const verdict = this.#ruling(to, parcel.frame);
     if (verdict !== null) {
       if (verdict.kind !== "drop")
-        this.#deliver(end, to, frame, delayOf(verdict) ?? path.drawDelay());
+        this.#deliver(end, to, parcel, delayOf(verdict) ?? path.drawDelay());
       return;
     }
-    this.#network.passed(this.name, to.owner.name, frame, () => {
-      if (end.isOpen && path.cuts === 0) this.#carry(end, to, frame, path.drawDelay());
+    this.#network.passed(this.name, to.owner.name, parcel.frame, () => {
+      if (end.isOpen && path.cuts === 0) this.#carry(end, to, parcel, path.drawDelay());
     });
     if (path.drawsDrop()) return;
     const overtakes = path.drawsReorder();
-    const delivered = this.#network.delivered(frame);
+    const delivered = this.#network.delivered(parcel);
     const notBefore = overtakes ? 0 : end.lastArrival;
     const arrival = this.#carry(end, to, delivered, path.drawDelay(), notBefore);
     if (!overtakes) end.lastArrival = arrival;
     const copyDelay = path.drawCopyDelay();
-    if (copyDelay !== null) this.#carry(end, to, frame, copyDelay);
+    if (copyDelay !== null) this.#carry(end, to, parcel, copyDelay);
   }
 
   /** The one place where rules decide. */
@@ -347,8 +365,8 @@ export class SimEndpoint implements Network {
   }
 
   /** Takes a frame to the other end, unless the path overflows; returns when it will be there. */
-  #carry(end: LinkEnd, to: LinkEnd, frame: FrozenBytes, delay: number, notBefore = 0): number {
-    if (!end.path.isBounded) return this.#deliver(end, to, frame, delay, notBefore);
+  #carry(end: LinkEnd, to: LinkEnd, parcel: Parcel, delay: number, notBefore = 0): number {
+    if (!end.path.isBounded) return this.#deliver(end, to, parcel, delay, notBefore);
     const entering: InTransit = { isEvicted: false };
     const evicted = end.path.overflow(end.transit, entering);
     if (evicted !== null) {
@@ -358,14 +376,14 @@ export class SimEndpoint implements Network {
       end.transit.splice(end.transit.indexOf(evicted), 1);
     }
     end.transit.push(entering);
-    return this.#deliver(end, to, frame, delay, notBefore, entering);
+    return this.#deliver(end, to, parcel, delay, notBefore, entering);
   }
 
   /** Not before `notBefore`, and not at all once it is evicted. */
   #deliver(
     end: LinkEnd,
     to: LinkEnd,
-    frame: FrozenBytes,
+    parcel: Parcel,
     delay: number,
     notBefore = 0,
     transit: InTransit | null = null,
@@ -377,23 +395,23 @@ export class SimEndpoint implements Network {
       end.inFlight--;
       if (transit?.isEvicted === true) return;
       if (transit !== null) end.transit.splice(end.transit.indexOf(transit), 1);
-      if (to.isOpen) to.owner.#take(to, frame);
+      if (to.isOpen) to.owner.#take(to, parcel);
     };
     timeline.at(arrival, () => end.path.pass(arrive));
     return arrival;
   }
 
   /** Offers a frame to the node, behind those it had no room for. */
-  #take(end: LinkEnd, frame: FrozenBytes): void {
-    if (end.refused.length === 0 && this.#offers(end, frame)) return;
+  #take(end: LinkEnd, parcel: Parcel): void {
+    if (end.refused.length === 0 && this.#offers(end, parcel)) return;
     if (end.refused.length >= this.#network.profile.linkFramesMax) return;
-    end.refused.push(frame);
+    end.refused.push(parcel);
     if (end.refused.length === 1) this.#offerAgain(end);
   }
 
-  #offers(end: LinkEnd, frame: FrozenBytes): boolean {
+  #offers(end: LinkEnd, { frame, message }: Parcel): boolean {
     if (this.#isPaused || !this.#listening().linkFrame(end.id, frame)) return false;
-    if (end.other !== null) this.#network.taken(this.name, end.other.owner.name, frame);
+    if (end.other !== null) this.#network.taken(this.name, end.other.owner.name, message);
     return true;
   }
 
@@ -405,7 +423,7 @@ export class SimEndpoint implements Network {
 
   #offerRefused(end: LinkEnd): void {
     while (end.refused.length > 0) {
-      if (!this.#offers(end, end.refused[0] as FrozenBytes)) break;
+      if (!this.#offers(end, end.refused[0] as Parcel)) break;
       end.refused.shift();
     }
     if (end.refused.length > 0) this.#offerAgain(end);

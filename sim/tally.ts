@@ -3,6 +3,7 @@
 
 import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { NodeId, Term } from "../src/base/ids.ts";
+import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History, RecordId } from "./history.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
 import { AUDITOR_BASE } from "./workload.ts";
@@ -165,9 +166,7 @@ export class Tally implements Observer {
     this.#counts.moments++;
   }
 
-  afterTurn(node: Computer): void {
-    const { raft } = node;
-    if (raft === null) return;
+  raftChanged(node: Computer, raft: RaftStatus): void {
     if (raft.role === "leader") this.#termsLed.add(raft.term);
     if (raft.lastIndex < (this.#lastIndexes.get(node) ?? 0)) this.#counts.truncations++;
     this.#lastIndexes.set(node, raft.lastIndex);

@@ -4,6 +4,7 @@
 
 import type { NodeId, Term } from "../src/base/ids.ts";
 import type { Stopped } from "../src/node/protocol.ts";
+import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { LostWrite } from "./lost-writes.ts";
 import type { Moment } from "./moments.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
@@ -125,9 +126,7 @@ export class Trace implements Observer {
     this.#add(5, "everything is answered and equal", ".", []);
   }
 
-  afterTurn(node: Computer): void {
-    const { raft } = node;
-    if (raft === null) return;
+  raftChanged(node: Computer, raft: RaftStatus): void {
     const lastIndex = this.#lastIndexes.get(node.name) ?? 0;
     if (raft.lastIndex < lastIndex) {
       const dropped = plural(

@@ -76,11 +76,11 @@ export class World implements Stage {
       prng.fork("sim.network"),
       (from, to, lane, frame) => {
         this.#digest.mixBytes(frame);
-        this.#audience.tellFrame(this.#find(from), to, lane, frame);
+        return this.#audience.tellFrame(this.#find(from), to, lane, frame);
       },
     );
-    this.#network.taken = (by, from, frame) => {
-      this.#audience.tellTaken(this.#find(by), from, frame);
+    this.#network.taken = (by, from, message) => {
+      this.#audience.tellTaken(this.#find(by), from, message);
     };
     this.#network.evicted = (from, to) => this.#audience.tell("frameEvicted", from, to);
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));

@@ -24,7 +24,7 @@ export class Bounds {
   afterTurn({ name, host }: Computer): void {
     // PERF: what is beyond its bound stays there for a while.
     if (host === null || ++this.#turns % TURNS_A_LOOK > 0) return;
-    const { raft, log } = host.look();
+    const [raft, log] = [host.raft(), host.log()];
     const mail = host.mail();
     const { mailboxEventsMax, appendsInFlightMax, cacheBytesMax } = this.#options;
     for (const mailClass of Object.keys(mail) as MailClass[])

@@ -14,7 +14,7 @@ import {
 } from "../../src/base/entry.ts";
 import { type LogIndex, NO_INDEX, NO_TERM, type Term } from "../../src/base/ids.ts";
 import { baseOfStore, HARD_STATE_FILE } from "../../src/log/file-names.ts";
-import { decodeFrame, FRAME_LIMITS, paddedLength } from "../../src/log/frame.ts";
+import { decodeFrame, FRAME_LIMITS, FRAME_VERSION, paddedLength } from "../../src/log/frame.ts";
 import { decodeSlot, type HardStateSlot, SLOT_POSITIONS } from "../../src/log/hard-state.ts";
 import { SECTOR_BYTES } from "../../src/log/sector.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
@@ -33,6 +33,8 @@ class FileWatch {
   length = 0;
   /** Entries that stand one after another from the header on, markers left out. */
   readonly frames: Framed[] = [];
+  /** What a whole header says the log had before; undefined until it is read anew. */
+  before: LogPoint | null | undefined = undefined;
 
   /** Writes, and says where the first byte changed; null when none did. */
   write(position: number, parts: readonly Uint8Array[]): number | null {
@@ -40,13 +42,19 @@ class FileWatch {
     let at = position;
     for (const part of parts) {
       this.#growTo(at + part.length);
-      for (let n = 0; changedAt === null && n < part.length; n++) {
-        if (this.bytes[at + n] !== part[n]) changedAt = at + n;
-      }
+      if (changedAt === null) changedAt = this.#firstChange(at, part);
       this.bytes.set(part, at);
       at += part.length;
     }
+    const isInHeader = changedAt !== null && changedAt < SEGMENT_HEADER_BYTES;
+    if (isInHeader || position < SEGMENT_HEADER_BYTES) this.before = undefined;
     return changedAt;
+  }
+
+  #firstChange(position: number, part: Uint8Array): number | null {
+    const { bytes } = this;
+    for (let n = 0; n < part.length; n++) if (bytes[position + n] !== part[n]) return position + n;
+    return null;
   }
 
   #growTo(length: number): void {
@@ -56,6 +64,12 @@ class FileWatch {
     room.set(this.bytes);
     this.bytes = room;
   }
+}
+
+/** A slot of the hard state that is whole, and whether a power loss now would leave it. */
+interface Slot {
+  readonly state: HardStateSlot;
+  readonly isCertain: boolean;
 }
 
 /** A truncation that the hard state notes as under way. */
@@ -75,6 +89,10 @@ export class DiskWatch {
   #stores: { readonly file: string; readonly base: LogIndex; readonly watch: FileWatch }[] = [];
   /** The hard state's two slots as they stand; null for one that is not whole. */
   #slotStates: readonly (HardStateSlot | null)[] = [];
+  /** The whole ones, the latest first; null: something may have changed them since. */
+  #slots: readonly Slot[] | null = null;
+  /** The crashes before they were looked at. */
+  #slotsAsOf = 0;
   /** The bytes that a truncation under way has to take away. */
   #cut: Cut | null = null;
   #leftover: string | null = null;
@@ -90,6 +108,7 @@ export class DiskWatch {
   /** An operation took effect. True when entries that were certain are not any more. */
   completed(operation: DiskOperation): boolean {
     const certain = this.#certainIndex;
+    if (!("file" in operation) || operation.file === HARD_STATE_FILE) this.#slots = null;
     switch (operation.kind) {
       case "create":
         this.#add(operation.file, new FileWatch());
@@ -128,6 +147,7 @@ export class DiskWatch {
     this.#files = new Map();
     this.#stores = [];
     this.#slotStates = [];
+    this.#slots = null;
     this.#cut = null;
     for (const [file, bytes] of this.#view.writtenImage()) {
       this.#add(file, new FileWatch());
@@ -152,8 +172,13 @@ export class DiskWatch {
 
   /** The term and vote that a power loss now would leave; term 0 before the first. */
   get hardState(): HardState {
-    const certain = this.#slots().find(({ isCertain }) => isCertain);
-    return certain?.state.hardState ?? { term: NO_TERM, votedFor: null };
+    for (const { state, isCertain } of this.#wholeSlots()) if (isCertain) return state.hardState;
+    return NO_HARD_STATE;
+  }
+
+  /** An operation failed: nobody knows what of it was done. */
+  failed(): void {
+    this.#slots = null;
   }
 
   /**
@@ -161,7 +186,7 @@ export class DiskWatch {
    */
   get #cutFrom(): number {
     let cut = Number.POSITIVE_INFINITY;
-    for (const { state, isCertain } of this.#slots()) {
+    for (const { state, isCertain } of this.#wholeSlots()) {
       cut = Math.min(cut, state.truncateFrom ?? cut);
       if (isCertain) break;
     }
@@ -169,8 +194,10 @@ export class DiskWatch {
   }
 
   /** The whole slots as they stand, the latest first. */
-  #slots(): { readonly state: HardStateSlot; readonly isCertain: boolean }[] {
-    const slots: { state: HardStateSlot; isCertain: boolean }[] = [];
+  #wholeSlots(): readonly Slot[] {
+    if (this.#slots !== null && this.#slotsAsOf === this.#view.crashes) return this.#slots;
+    this.#slotsAsOf = this.#view.crashes;
+    const slots: Slot[] = [];
     for (const [slot, state] of this.#slotStates.entries()) {
       if (state === null) continue;
       const position = SLOT_POSITIONS[slot] ?? 0;
@@ -178,7 +205,8 @@ export class DiskWatch {
       const isCertain = this.#view.survivesPowerLoss(HARD_STATE_FILE, position, end);
       slots.push({ state, isCertain });
     }
-    return slots.sort((a, b) => b.state.sequence - a.state.sequence);
+    this.#slots = slots.sort((a, b) => b.state.sequence - a.state.sequence);
+    return this.#slots;
   }
 
   /** Reads the slots anew: their file was written, made or taken away. */
@@ -287,13 +315,14 @@ export class DiskWatch {
   /** Reads on from the last entry that is known, as recovery would. */
   #parse(watch: FileWatch): void {
     const bytes = watch.bytes.subarray(0, watch.length);
-    const decoded = decodeSegmentHeader(bytes);
-    if (decoded.kind !== "header") return;
+    watch.before ??= headerOf(bytes);
+    if (watch.before === null) return;
     const view = viewOf(bytes);
     const last = watch.frames.at(-1);
-    let before: LogPoint = last === undefined ? decoded.header.before : pointAfter(last.head);
+    let before: LogPoint = last === undefined ? watch.before : pointAfter(last.head);
     let at = last === undefined ? SEGMENT_HEADER_BYTES : paddedEnd(last);
-    for (;;) {
+    // PERF: behind the last frame there are zeros, as a rule.
+    while (bytes[at] === FRAME_VERSION) {
       const found = decodeFrame(bytes, at, FRAME_LIMITS, view);
       if (found.kind !== "entry") return;
       const end = at + found.length;
@@ -313,8 +342,9 @@ export class DiskWatch {
     for (;;) {
       const index = (this.#certainIndex + 1) as LogIndex;
       const store = this.#storeOf(index);
-      const framed = store?.watch.frames[index - store.base];
-      if (store === null || framed === undefined) return;
+      if (store === null) return;
+      const framed = store.watch.frames[index - store.base];
+      if (framed === undefined) return;
       const before = store.watch.frames[index - store.base - 1];
       // The header or the frame before, and the markers between, are needed to get here.
       const from = before === undefined ? 0 : before.end;
@@ -330,6 +360,13 @@ export class DiskWatch {
     }
     return null;
   }
+}
+
+const NO_HARD_STATE: HardState = { term: NO_TERM, votedFor: null };
+
+function headerOf(bytes: Uint8Array): LogPoint | null {
+  const decoded = decodeSegmentHeader(bytes);
+  return decoded.kind === "header" ? decoded.header.before : null;
 }
 
 function paddedEnd(framed: Framed): number {

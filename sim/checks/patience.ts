@@ -3,7 +3,7 @@
 // for election. Owns who was heard when; looks at frames in mailboxes and at roles.
 
 import type { Instant, NodeId, Term } from "../../src/base/ids.ts";
-import type { RaftMessage } from "../../src/raft/protocol.ts";
+import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
 import type { Computer } from "../observer.ts";
 import type { Report } from "./violation.ts";
 import { type Vote, voteOf } from "./vote.ts";
@@ -14,6 +14,8 @@ export class Patience {
   readonly #patience: number;
   /** Followers whose hard state was durable after their last turn: they hold no message back. */
   readonly #settled = new Set<NodeId>();
+  /** By node: what was looked at to know that. */
+  readonly #looked = new Map<NodeId, { raft: RaftStatus | null; durable: Vote }>();
   /** By node of this life: when an append of its own term came into its mailbox. */
   readonly #reached = new Map<
     NodeId,
@@ -33,9 +35,17 @@ export class Patience {
   wentDown(node: NodeId): void {
     this.#reached.delete(node);
     this.#settled.delete(node);
+    this.#looked.delete(node);
   }
 
   afterTurn({ name, raft }: Computer, durable: Vote): void {
+    const looked = this.#looked.get(name);
+    if (looked !== undefined && looked.raft === raft && looked.durable === durable) return;
+    if (looked === undefined) this.#looked.set(name, { raft, durable });
+    else {
+      looked.raft = raft;
+      looked.durable = durable;
+    }
     const isSettled =
       raft?.role === "follower" &&
       raft.term === durable.term &&

@@ -23,15 +23,13 @@ interface Asked {
 }
 
 export class Promises {
-  readonly #voters: readonly NodeId[];
   readonly #safety: Safety;
   readonly #durability: Durability;
   readonly #report: Report;
   /** By node, its present life only. */
   readonly #asked = new Map<NodeId, Map<RequestId, Asked>>();
 
-  constructor(voters: readonly NodeId[], safety: Safety, durability: Durability, report: Report) {
-    this.#voters = voters;
+  constructor(safety: Safety, durability: Durability, report: Report) {
     this.#safety = safety;
     this.#durability = durability;
     this.#report = report;
@@ -88,21 +86,21 @@ export class Promises {
   #checkAppend(node: NodeId, message: MessageOf<"append-request">): void {
     const { term, prevIndex, prevTerm, commitIndex, entries } = message;
     const leader = this.#safety.leaderOf(term);
-    const says = `${node} sends an append of term ${term} after ${prevIndex}@${prevTerm}`;
+    const says = () => `${node} sends an append of term ${term} after ${prevIndex}@${prevTerm}`;
     if (leader !== null && leader !== node) {
-      this.#found("election-safety", node, `${leader} leads term ${term}`, says);
+      this.#found("election-safety", node, `${leader} leads term ${term}`, says());
     }
     for (const entry of entries) this.#safety.sent(node, entry);
     const own = this.#safety.lineage.termAt(prevIndex, term);
     if (own !== null && own !== prevTerm) {
       const has = `the log of the leader of term ${term} has ${prevIndex}@${own}`;
-      this.#found("leader-append-only", node, has, says);
+      this.#found("leader-append-only", node, has, says());
     }
     this.#checkLinks(node, message);
     const known = this.#safety.committed.lastIndex;
     if (commitIndex > known) {
       const first = `nothing is committed after index ${known}`;
-      this.#found("committed-immutable", node, first, `${says} with commitIndex ${commitIndex}`);
+      this.#found("committed-immutable", node, first, `${says()} with commitIndex ${commitIndex}`);
     }
   }
 
@@ -123,10 +121,11 @@ export class Promises {
 
   #checkConfirmation(node: NodeId, { term, matchIndex }: MessageOf<"append-reply">): void {
     const durable = this.#durability.hardState(node);
-    const says = `${node} confirms to the leader of term ${term} all entries up to ${matchIndex}`;
+    const says = () =>
+      `${node} confirms to the leader of term ${term} all entries up to ${matchIndex}`;
     if (durable.term < term) {
       const has = `its disk would leave term ${durable.term} only`;
-      this.#found("promise-append", node, says, has);
+      this.#found("promise-append", node, says(), has);
     }
     if (matchIndex === 0) return;
     const expected = this.#safety.lineage.termAt(matchIndex, term);
@@ -136,7 +135,7 @@ export class Promises {
       own === null
         ? `its disk would keep no entry ${matchIndex} through a power loss`
         : `its disk has ${matchIndex}@${own}, the leader ${matchIndex}@${expected}`;
-    this.#found("promise-append", node, says, has);
+    this.#found("promise-append", node, says(), has);
   }
 
   // ---- to clients ----
@@ -173,11 +172,11 @@ export class Promises {
 
   #checkAppended(node: NodeId, answer: AnswerOf<"appended">, asked: Asked | null): void {
     const { index, term, offset } = answer;
-    const says = `${node} acknowledges an append at offset ${offset}, entry ${index}@${term}`;
+    const says = () => `${node} acknowledges an append at offset ${offset}, entry ${index}@${term}`;
     const head = this.#safety.committed.at(index);
     if (head === null || head.term !== term || head.offset !== offset) {
       const second = this.#safety.committed.describe(index);
-      this.#found("promise-answer", node, says, second);
+      this.#found("promise-answer", node, says(), second);
       return;
     }
     if (asked?.request.kind === "append") {
@@ -187,15 +186,15 @@ export class Promises {
         this.#found(
           "promise-answer",
           node,
-          `${sent}; ${says}`,
+          `${sent}; ${says()}`,
           this.#safety.committed.describe(index),
         );
       }
     }
-    const holders = this.#voters.filter((voter) => this.#durability.holds(voter, index, term));
-    if (holders.length >= this.#safety.quorum) return;
-    const has = `after a power loss now only ${holders.join(", ") || "nobody"} would have it`;
-    this.#found("promise-answer", node, says, has);
+    const few = this.#safety.tooFewHolders(index, term);
+    if (few === null) return;
+    const has = `after a power loss now only ${few} would have it`;
+    this.#found("promise-answer", node, says(), has);
   }
 
   #checkFetched(node: NodeId, { entries, endOffset }: AnswerOf<"fetched">): void {

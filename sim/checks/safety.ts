@@ -23,6 +23,8 @@ export interface Durability {
 interface Watched {
   /** Of the present life; null until its log is open. */
   last: RaftStatus | null;
+  /** What `last` was held against. */
+  lastFloor: Vote | null;
   /** The greatest hard state that was ever durable or promised, over all lives. */
   floor: Vote;
   floorWhy: string;
@@ -63,7 +65,8 @@ export class Safety {
     this.committed = new CommittedLog(report);
     for (const node of voters) {
       const floor = { term: 0 as Term, votedFor: null };
-      this.#watched.set(node, { last: null, floor, floorWhy: "began", mustHave: null });
+      const fresh = { last: null, lastFloor: null, floorWhy: "began", mustHave: null };
+      this.#watched.set(node, { ...fresh, floor });
     }
   }
 
@@ -102,7 +105,7 @@ export class Safety {
   raiseFloor(node: NodeId, hardState: Vote, why: string): void {
     const watched = this.#of(node);
     const { floor } = watched;
-    if (hardState.term < floor.term) return;
+    if (hardState === floor || hardState.term < floor.term) return;
     if (hardState.term === floor.term && hardState.votedFor === null) return;
     if (hardState.term === floor.term && floor.votedFor === hardState.votedFor) return;
     if (hardState.term === floor.term && floor.votedFor !== null) {
@@ -158,7 +161,11 @@ export class Safety {
   observe(node: NodeId, life: number, now: RaftStatus): void {
     const watched = this.#of(node);
     const before = watched.last;
+    // PERF: the same object says the same; only what it must not fall short of may have grown.
+    if (now === before && watched.floor === watched.lastFloor) return;
     this.#checkHardState(node, watched, now);
+    watched.lastFloor = watched.floor;
+    if (now === before) return;
     if (before === null) this.#checkRecovered(node, watched, now);
     else this.#checkSteps(node, before, now);
     watched.last = now;
@@ -171,12 +178,13 @@ export class Safety {
 
   #checkHardState(node: NodeId, watched: Watched, now: RaftStatus): void {
     const { floor, floorWhy } = watched;
+    if (now.term > floor.term) return;
     const { votedFor } = voteOf(now);
+    const isOther = floor.votedFor !== null && votedFor !== floor.votedFor;
+    if (now.term === floor.term && !isOther) return;
     const said = `${node} is in term ${now.term}, vote ${votedFor ?? "none"}`;
     const kept = `${node} ${floorWhy} term ${floor.term}, vote ${floor.votedFor ?? "none"}`;
-    if (now.term < floor.term) this.#found("hard-state-monotonic", node, kept, said);
-    const isOther = floor.votedFor !== null && votedFor !== floor.votedFor;
-    if (now.term === floor.term && isOther) this.#found("hard-state-monotonic", node, kept, said);
+    this.#found("hard-state-monotonic", node, kept, said);
   }
 
   #checkRecovered(node: NodeId, watched: Watched, now: RaftStatus): void {
@@ -239,9 +247,11 @@ export class Safety {
 
   /** A vote that was just given: the candidate's log must be at least as up to date. */
   #checkVote(node: NodeId, before: RaftStatus | null, now: RaftStatus): void {
-    const { votedFor, term } = voteOf(now);
     // With a leader in the same turn the voter's log may have grown after the vote.
-    if (before === null || votedFor === null || votedFor === node || now.leader !== null) return;
+    if (before === null || now.votedFor === null || now.leader !== null) return;
+    if (before.term === now.term && before.votedFor === now.votedFor) return;
+    const { votedFor, term } = voteOf(now);
+    if (votedFor === node) return;
     if (before.term === term && voteOf(before).votedFor === votedFor) return;
     const candidate = this.#candidacies.get(`${term}/${votedFor}`);
     if (candidate === undefined) return;
@@ -295,6 +305,7 @@ export class Safety {
 
   /** New leaders whose first own entry has been seen since. */
   #judgeElections(): void {
+    if (this.#elections.size === 0) return;
     for (const [term, { node, index }] of this.#elections) {
       const firstIndex = this.lineage.firstIndexOf(term);
       if (firstIndex === null) continue;
@@ -354,16 +365,23 @@ export class Safety {
     const { commitIndex, lastTerm } = now;
     const term = this.lineage.termAt(commitIndex, lastTerm);
     if (term === null) return;
-    const commits = `leading term ${inTerm}, ${node} commits up to ${commitIndex}@${term}`;
+    const commits = () => `leading term ${inTerm}, ${node} commits up to ${commitIndex}@${term}`;
     if (term !== inTerm) {
-      this.#found("commit-own-term", node, commits, `that entry is of term ${term}`);
+      this.#found("commit-own-term", node, commits(), `that entry is of term ${term}`);
     }
-    const holders = this.#voters.filter((voter) =>
-      this.#durability.holds(voter, commitIndex, term),
-    );
-    if (holders.length >= this.quorum) return;
-    const has = `after a power loss now only ${holders.join(", ") || "nobody"} would have that entry`;
-    this.#found("commit-durable-quorum", node, commits, `${has}; it takes ${this.quorum}`);
+    const few = this.tooFewHolders(commitIndex, term);
+    if (few === null) return;
+    const has = `after a power loss now only ${few} would have that entry`;
+    this.#found("commit-durable-quorum", node, commits(), `${has}; it takes ${this.quorum}`);
+  }
+
+  /** Whose disks would keep the entry, when that is less than a quorum; else null. */
+  tooFewHolders(index: LogIndex, term: Term): string | null {
+    let holders = 0;
+    for (const voter of this.#voters) if (this.#durability.holds(voter, index, term)) holders++;
+    if (holders >= this.quorum) return null;
+    const names = this.#voters.filter((voter) => this.#durability.holds(voter, index, term));
+    return names.join(", ") || "nobody";
   }
 
   /** Something was cut from a disk, or a node went down: is all that was committed still safe? */
@@ -371,9 +389,9 @@ export class Safety {
     const index = this.committed.lastIndex;
     const term = this.committed.at(index)?.term;
     if (term === undefined) return;
-    const holders = this.#voters.filter((voter) => this.#durability.holds(voter, index, term));
-    if (holders.length >= this.quorum) return;
-    const has = `after a power loss now only ${holders.join(", ") || "nobody"} would have it`;
+    const few = this.tooFewHolders(index, term);
+    if (few === null) return;
+    const has = `after a power loss now only ${few} would have it`;
     this.#found("commit-durable-quorum", null, this.committed.describe(index), has);
   }
 

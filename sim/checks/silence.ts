@@ -62,12 +62,14 @@ export class Silence {
   }
 
   sent(node: Computer, to: NodeId, message: RaftMessage): void {
-    this.#mustNot(node, `it sends ${to} an ${message.kind} of term ${message.term}`);
+    if (this.#mustBeSilent(node))
+      this.#speaks(node, `it sends ${to} an ${message.kind} of term ${message.term}`);
   }
 
   answered(node: Computer, answer: Answer): void {
-    if (answer.kind === "appended") this.#mustNot(node, `it acknowledges offset ${answer.offset}`);
-    if (answer.kind === "tail") this.#mustNot(node, `it says the log ends at ${answer.endOffset}`);
+    if (!this.#mustBeSilent(node)) return;
+    if (answer.kind === "appended") this.#speaks(node, `it acknowledges offset ${answer.offset}`);
+    if (answer.kind === "tail") this.#speaks(node, `it says the log ends at ${answer.endOffset}`);
   }
 
   /**
@@ -96,10 +98,13 @@ export class Silence {
     return unmade?.life === node.life ? unmade : null;
   }
 
-  #mustNot(node: Computer, says: string): void {
-    const failing = this.#of(node);
-    if (failing?.isPoisoned !== true) return;
-    this.#found(node, `${node.name} is poisoned: its disk refused ${failing.operation}`, says);
+  #mustBeSilent(node: Computer): boolean {
+    return this.#failing.size > 0 && this.#of(node)?.isPoisoned === true;
+  }
+
+  #speaks(node: Computer, says: string): void {
+    const refused = this.#of(node)?.operation;
+    this.#found(node, `${node.name} is poisoned: its disk refused ${refused}`, says);
   }
 
   #found(node: Computer, first: string, second: string): void {

@@ -5,8 +5,8 @@
 import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../../src/base/disk.ts";
-import { FRAME_HEADER_BYTES } from "../../src/base/entry.ts";
-import { NO_INDEX, type NodeId } from "../../src/base/ids.ts";
+import { FRAME_HEADER_BYTES, type HardState } from "../../src/base/entry.ts";
+import { NO_INDEX, NO_TERM, type NodeId } from "../../src/base/ids.ts";
 import { decodeBatch } from "../../src/base/record-batch.ts";
 import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
 import type { Lane } from "../../src/ports/network.ts";
@@ -29,11 +29,20 @@ import { type Durability, Safety } from "./safety.ts";
 import { checkSeeks } from "./seeks.ts";
 import { Silence } from "./silence.ts";
 import type { Finding } from "./violation.ts";
-import { voteOf } from "./vote.ts";
+import { type Vote, voteOf } from "./vote.ts";
+
+/** A disk with its hard state as it was asked for last, and the vote in that. */
+interface WatchedDisk {
+  readonly watch: DiskWatch;
+  hardState: HardState | null;
+  vote: Vote;
+}
+
+const NO_VOTE: Vote = { term: NO_TERM, votedFor: null };
 
 export class Watch implements Observer {
   readonly #values: RecordValues;
-  readonly #disks = new Map<NodeId, DiskWatch>();
+  readonly #disks = new Map<NodeId, WatchedDisk>();
   /** Nodes whose Raft was looked at in the turn that is being performed. */
   readonly #looked = new Set<NodeId>();
   readonly #down = new Set<NodeId>();
@@ -57,7 +66,7 @@ export class Watch implements Observer {
     const durability: Durability = {
       holds: (node, index, term) => this.#disk(node).certainTermAt(index) === term,
       termAt: (node, index) => this.#disk(node).certainTermAt(index),
-      hardState: (node) => voteOf(this.#disk(node).hardState),
+      hardState: (node) => this.#voteOn(node),
     };
     const report = (finding: Finding) => stage.report({ ...finding, at: stage.now });
     const safety = new Safety(voters, durability, report);
@@ -67,10 +76,11 @@ export class Watch implements Observer {
     this.#elections = new Elections(stage.plan, report);
     this.#bounds = new Bounds(stage.plan, report);
     this.#rest = new Rest(stage, report);
-    this.#promises = new Promises(voters, safety, durability, report);
+    this.#promises = new Promises(safety, durability, report);
     this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
-      this.#disks.set(name, new DiskWatch(disk, (head) => safety.wrote(name, head)));
+      const watch = new DiskWatch(disk, (head) => safety.wrote(name, head));
+      this.#disks.set(name, { watch, hardState: null, vote: NO_VOTE });
     }
   }
 
@@ -105,7 +115,7 @@ export class Watch implements Observer {
   afterTurn(node: Computer): void {
     this.#look(node);
     this.#silence?.afterTurn(node);
-    this.#patience?.afterTurn(node, voteOf(this.#disk(node.name).hardState));
+    this.#patience?.afterTurn(node, this.#voteOn(node.name));
     this.#elections?.afterTurn(node, this.#parts().stage.now);
     this.#bounds?.afterTurn(node);
     this.#rest?.afterTurn(node);
@@ -124,13 +134,16 @@ export class Watch implements Observer {
     const { safety } = this.#parts();
     this.#silence?.completed(node, operation, result);
     // Of a write that failed some part may be there: that is read when the node is down.
-    if (result.kind === "failed") return;
     const disk = this.#disk(node.name);
+    if (result.kind === "failed") {
+      disk.failed();
+      return;
+    }
     if (disk.completed(operation)) safety.auditCommitted();
     const leftover = disk.takeLeftover();
     if (leftover !== null) safety.truncated(node.name, leftover);
     if (operation.kind === "sync" && operation.file === HARD_STATE_FILE) {
-      safety.raiseFloor(node.name, voteOf(disk.hardState), "stored");
+      safety.raiseFloor(node.name, this.#voteOn(node.name), "stored");
     }
   }
 
@@ -194,7 +207,7 @@ export class Watch implements Observer {
   #look(node: Computer): void {
     if (this.#looked.has(node.name)) return;
     this.#looked.add(node.name);
-    const raft = node.host?.look().raft ?? this.#lastOfLeader(node);
+    const raft = node.raft ?? this.#lastOfLeader(node);
     if (raft === null) return;
     this.#parts().safety.observe(node.name, node.life, raft);
   }
@@ -235,10 +248,10 @@ export class Watch implements Observer {
     const last = committed.at(committed.lastIndex);
     const records: RecordId[] = [];
     const batchEnds: number[] = [];
-    const disk = [...this.#disks.values()].find((watch) => {
+    const disk = [...this.#disks.values()].find(({ watch }) => {
       return last !== null && watch.certainTermAt(last.index) === last.term;
     });
-    for (const { head, frame } of disk?.entries() ?? []) {
+    for (const { head, frame } of disk?.watch.entries() ?? []) {
       if (head.index > committed.lastIndex || head.count === 0) continue;
       for (const { value } of decodeBatch(frame.subarray(FRAME_HEADER_BYTES)) ?? []) {
         records.push(this.#values.decode(value) ?? UNREADABLE);
@@ -249,9 +262,24 @@ export class Watch implements Observer {
   }
 
   #disk(node: NodeId): DiskWatch {
-    const disk = this.#disks.get(node);
-    if (disk === undefined) throw new Error(`${node} is not in the plan`);
-    return disk;
+    return this.#watched(node).watch;
+  }
+
+  /** The vote that a power loss now would leave; the same object as long as it is the same. */
+  #voteOn(node: NodeId): Vote {
+    const watched = this.#watched(node);
+    const { hardState } = watched.watch;
+    if (hardState !== watched.hardState) {
+      watched.hardState = hardState;
+      watched.vote = voteOf(hardState);
+    }
+    return watched.vote;
+  }
+
+  #watched(node: NodeId): WatchedDisk {
+    const watched = this.#disks.get(node);
+    if (watched === undefined) throw new Error(`${node} is not in the plan`);
+    return watched;
   }
 
   #parts(): { stage: Stage; safety: Safety; promises: Promises } {

@@ -66,8 +66,12 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
     return this.#node.status(this.#ports.clock.now());
   }
 
-  look(): { readonly raft: RaftStatus | null; readonly log: LogStatus } {
-    return this.#node.look();
+  raft(): RaftStatus | null {
+    return this.#node.raftStatus();
+  }
+
+  log(): LogStatus {
+    return this.#node.logStatus();
   }
 
   mail(): Readonly<Record<MailClass, number>> {
@@ -132,8 +136,12 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
     }
     if (output !== null) this.#perform(output);
     if (!this.#running) return;
-    if (this.#mailbox.size > 0) this.#ports.clock.wakeSoon();
-    else if (this.#node.deadline !== NEVER) this.#ports.clock.wakeAt(this.#node.deadline);
+    if (this.#mailbox.size > 0) {
+      this.#ports.clock.wakeSoon();
+      return;
+    }
+    const { deadline } = this.#node;
+    if (deadline !== NEVER) this.#ports.clock.wakeAt(deadline);
   }
 
   #perform(output: NodeOutput): void {

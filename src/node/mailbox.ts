@@ -51,8 +51,16 @@ export class Mailbox {
 
   /** How much there is of each class. */
   sizes(): Readonly<Record<MailClass, number>> {
-    const sizes = MAIL_CLASSES.map((mailClass) => [mailClass, this.#byClass[mailClass].size]);
-    return Object.fromEntries(sizes) as Record<MailClass, number>;
+    const queues = this.#byClass;
+    return {
+      disk: queues.disk.size,
+      admin: queues.admin.size,
+      "peer-control": queues["peer-control"].size,
+      "peer-bulk": queues["peer-bulk"].size,
+      "peer-gone": queues["peer-gone"].size,
+      "client-write": queues["client-write"].size,
+      "client-read": queues["client-read"].size,
+    };
   }
 
   /** True while something a peer said was not heard yet: time must not pass before it. */

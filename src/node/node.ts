@@ -169,8 +169,12 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     return nodeStatus(parts, now);
   }
 
-  look(): { readonly raft: RaftStatus | null; readonly log: LogStatus } {
-    return { raft: this.#raft?.status() ?? null, log: this.#replica.logStatus() };
+  raftStatus(): RaftStatus | null {
+    return this.#raft?.status() ?? null;
+  }
+
+  logStatus(): LogStatus {
+    return this.#replica.logStatus();
   }
 
   // ---- peers ----

@@ -54,8 +54,10 @@ export interface NodeHost {
   /** Begins a clean stop; `stopped` is called when it is done. */
   stop(): void;
   status(): NodeStatus;
-  /** For checkers and tools; null until the log is open. */
-  look(): { readonly raft: RaftStatus | null; readonly log: LogStatus };
-  /** The same: mail that waits to be heard, by class. */
+  /** For checkers and tools; null until the log is open. The same object until it changes. */
+  raft(): RaftStatus | null;
+  /** The same of the log; a fresh object each time. */
+  log(): LogStatus;
+  /** The same of mail that waits to be heard, by class. */
   mail(): Readonly<Record<MailClass, number>>;
 }

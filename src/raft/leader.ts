@@ -96,8 +96,8 @@ export class Leader {
     return earlier(earlier(heartbeat, this.#reads.deadline), this.#quorumDeadline());
   }
 
-  status(): PeerStatus[] {
-    return this.#peers.status();
+  status(before: readonly PeerStatus[]): readonly PeerStatus[] {
+    return this.#peers.status(before);
   }
 
   tracks(peer: MemberId): boolean {

@@ -33,7 +33,15 @@ export class Peers {
     return this.#progress.get(peer);
   }
 
-  status(): PeerStatus[] {
+  /** `before` itself where nothing in it has changed. */
+  status(before: readonly PeerStatus[]): readonly PeerStatus[] {
+    let at = 0;
+    for (const peer of this.#progress.values()) {
+      const last = before[at];
+      if (last === undefined || !peer.isStill(last)) break;
+      at++;
+    }
+    if (at === before.length && at === this.#progress.size) return before;
     return [...this.#progress.values()].map((peer) => peer.status());
   }
 

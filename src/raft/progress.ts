@@ -97,6 +97,17 @@ export class Progress {
     };
   }
 
+  /** Whether `before` says what `status` would. */
+  isStill(before: PeerStatus): boolean {
+    return (
+      before.matchIndex === this.#matchIndex &&
+      before.nextIndex === this.#nextIndex &&
+      before.inFlight === this.#onTheWay() &&
+      before.mode === this.#mode &&
+      before.peer === this.peer
+    );
+  }
+
   #onTheWay(): number {
     if (this.#mode === "snapshot") return 1;
     return this.#mode === "probe" ? Number(this.#probeIsOut) : this.#inFlight.length;

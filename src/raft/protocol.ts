@@ -279,7 +279,7 @@ export interface PeerStatus {
   readonly inFlight: number;
 }
 
-/** A readable snapshot; a fresh object each time. */
+/** A readable snapshot. */
 export interface RaftStatus {
   readonly self: MemberId;
   readonly role: Role;

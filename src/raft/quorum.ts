@@ -18,14 +18,27 @@ export function majorityOf(voters: number): number {
 /**
  * The largest value that a majority has reached, each voter having reached all up to its own: of
  * match indexes it is the committed index, of rounds the confirmed round, of contact instants the
- * last contact with a quorum. Without voters nothing is ever reached: 0. Sorts a copy; voters are
- * few.
+ * last contact with a quorum. Without voters nothing is ever reached: 0.
  */
 export function reachedByMajority(values: readonly number[]): number {
-  if (values.length === 0) return 0;
-  const descending = values.slice().sort((a, b) => b - a);
+  return majorityValue(values.slice());
+}
+
+/**
+ * The same; sorts `values` in place. PERF: asked several times a turn, of few voters, so that
+ * neither a copy nor a sort that calls back is worth it.
+ */
+function majorityValue(values: number[]): number {
+  for (let at = 1; at < values.length; at++) {
+    const value = values[at] as number;
+    let hole = at;
+    for (; hole > 0 && (values[hole - 1] as number) < value; hole--) {
+      values[hole] = values[hole - 1] as number;
+    }
+    values[hole] = value;
+  }
   // The m-th largest value is reached by at least m voters. The index is inside: m <= length.
-  return descending[majorityOf(values.length) - 1] as number;
+  return values.length === 0 ? 0 : (values[majorityOf(values.length) - 1] as number);
 }
 
 /** As reachedByMajority, by a majority of each half: in a joint configuration the lesser of two. */
@@ -33,9 +46,9 @@ export function reachedByQuorum(
   { voters, outgoing }: Electorates,
   reachedBy: (voter: MemberId) => number,
 ): number {
-  const reached = reachedByMajority(voters.map(reachedBy));
+  const reached = majorityValue(voters.map(reachedBy));
   if (outgoing.length === 0) return reached;
-  return Math.min(reached, reachedByMajority(outgoing.map(reachedBy)));
+  return Math.min(reached, majorityValue(outgoing.map(reachedBy)));
 }
 
 export type Outcome = "won" | "lost" | "pending";

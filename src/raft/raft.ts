@@ -59,6 +59,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   #reportedCommit: LogIndex;
   #dropped = 0;
   #lastDropped: string | null = null;
+  /** As it was when somebody last asked, and whether something may be otherwise since. */
+  #status: RaftStatus | null = null;
+  #mayHaveChanged = true;
 
   /**
    * Begins as a follower. It may have heard a leader just before it stopped, so it votes for nobody
@@ -106,6 +109,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     assert(!this.#isStepping, "a step ends before the next begins");
     assert(now >= this.#now, "time never goes back", now, this.#now);
     this.#isStepping = true;
+    this.#mayHaveChanged = true;
     this.#now = now;
     this.#dispatch(event);
     this.#followTransfer();
@@ -115,6 +119,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   takeOutput(): RaftOutput | null {
     assert(!this.#isStepping, "output is taken between steps");
     const { journal, outbox, configuration, commitIndex } = this.#server;
+    this.#mayHaveChanged = true;
     this.#role.flush(this.#now);
     const write = journal.takeWrite();
     const membership = configuration.takeChange();
@@ -133,9 +138,13 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     return this.#lastDropped;
   }
 
+  /** The object of the last time, as long as nothing in it has changed. */
   status(): RaftStatus {
-    const status = statusOf(this.#server, this.#role);
-    return { ...status, dropped: this.#dropped, lastDropped: this.#lastDropped };
+    if (this.#status !== null && !this.#mayHaveChanged) return this.#status;
+    this.#mayHaveChanged = false;
+    const dropped = { dropped: this.#dropped, lastDropped: this.#lastDropped };
+    this.#status = statusOf(this.#server, this.#role, dropped, this.#status);
+    return this.#status;
   }
 
   #dispatch(event: RaftEvent): void {

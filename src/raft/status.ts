@@ -4,13 +4,46 @@ import type { RaftStatus } from "./protocol.ts";
 import type { ServerRole } from "./requests.ts";
 import type { Server } from "./server.ts";
 
-/** A fresh object each time. */
+/** How many messages had no effect, and what was wrong with the last of them. */
+export interface Dropped {
+  readonly dropped: number;
+  readonly lastDropped: string | null;
+}
+
+/**
+ * The status; `before` itself where that is still right, so that whoever looks after every turn
+ * makes no garbage, and sees at once that nothing has changed.
+ */
 export function statusOf(
   server: Server,
   role: ServerRole,
-): Omit<RaftStatus, "dropped" | "lastDropped"> {
+  { dropped, lastDropped }: Dropped,
+  before: RaftStatus | null,
+): RaftStatus {
   const { self, term, votedFor, tail, journal, commitIndex, configuration, transfers } = server;
   const isLeader = role.kind === "leader";
+  const peers = isLeader ? role.status(before?.peers ?? NONE) : NONE;
+  const transferTo = isLeader ? (transfers.current?.to ?? null) : null;
+  if (
+    before !== null &&
+    before.lastIndex === tail.lastIndex &&
+    before.commitIndex === commitIndex &&
+    before.durableIndex === journal.durableIndex &&
+    before.role === role.kind &&
+    before.term === term &&
+    before.votedFor === votedFor &&
+    before.leader === role.leader &&
+    before.lastTerm === tail.lastTerm &&
+    before.endOffset === tail.endOffset &&
+    before.membership === configuration.effective &&
+    before.committedMembership === configuration.committed &&
+    before.isVoter === configuration.isVoter &&
+    before.transferTo === transferTo &&
+    before.peers === peers &&
+    before.dropped === dropped &&
+    before.lastDropped === lastDropped
+  )
+    return before;
   return {
     self,
     role: role.kind,
@@ -25,7 +58,11 @@ export function statusOf(
     membership: configuration.effective,
     committedMembership: configuration.committed,
     isVoter: configuration.isVoter,
-    transferTo: isLeader ? (transfers.current?.to ?? null) : null,
-    peers: isLeader ? role.status() : [],
+    transferTo,
+    peers,
+    dropped,
+    lastDropped,
   };
 }
+
+const NONE: readonly never[] = [];

@@ -12,7 +12,7 @@ import type { Telemetry } from "../ports/telemetry.ts";
 import type { Member, Membership } from "./membership.ts";
 
 export interface DiscoveryPorts {
-  readonly host: Pick<NodeHost, "status" | "look" | "hear">;
+  readonly host: Pick<NodeHost, "status" | "raft" | "hear">;
   readonly membership: Pick<Membership, "members" | "setTags">;
   readonly clock: Pick<Clock, "now">;
   readonly telemetry: Telemetry;
@@ -23,9 +23,9 @@ export interface DiscoveryPorts {
 /** The tags that a node's gossip begins with. */
 export function firstTags(
   options: DiscoveryOptions,
-  host: Pick<NodeHost, "status" | "look">,
+  host: Pick<NodeHost, "status" | "raft">,
 ): Record<string, string> {
-  return ownTags(options, { status: host.status(), raft: host.look().raft });
+  return ownTags(options, { status: host.status(), raft: host.raft() });
 }
 
 export class DiscoveryLoop {
@@ -47,7 +47,7 @@ export class DiscoveryLoop {
     const { host, membership, clock, telemetry } = this.#ports;
     const view = {
       status: host.status(),
-      raft: host.look().raft,
+      raft: host.raft(),
       gossip: membership.members(),
     };
     const { tags, news, change, notices } = this.#discovery.look(clock.now(), view);

@@ -100,7 +100,7 @@ export class PaperCluster {
     const report = (finding: Finding) => void this.findings.push(finding);
     const voters = [N1, N2, N3];
     this.safety = new Safety(voters, durability, report);
-    this.promises = new Promises(voters, this.safety, durability, report);
+    this.promises = new Promises(this.safety, durability, report);
   }
 
   /** The first finding, in three lines; "" without any. */

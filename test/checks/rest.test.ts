@@ -110,8 +110,8 @@ describe("a node", () => {
     const peer = { peer: N2, inFlight };
     const raft = { ...status(N1, { role: "leader", term: 1 }), peers: [peer] };
     const log = { state: "open", end: { index: 5 }, durableIndex: durable, cachedBytes: cached };
-    const look = () => ({ raft, log });
-    const host = { look, mail: () => ({ ...new Mailbox(1).sizes(), ...mail }) };
+    const looks = { raft: () => raft, log: () => log };
+    const host = { ...looks, mail: () => ({ ...new Mailbox(1).sizes(), ...mail }) };
     const bounds = new Bounds(PLAN, report);
     for (let left = 7; left > 0; left--)
       bounds.afterTurn({ name: N1, host } as unknown as Computer);

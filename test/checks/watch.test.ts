@@ -65,10 +65,11 @@ class PaperComputer implements Computer {
   }
 
   get host() {
-    const look = () => ({ raft: this.raft, log: {} as LogStatus });
+    const raft = () => this.raft;
+    const log = () => ({}) as LogStatus;
     const whole = () => ({ commitIndex: this.commitIndex as LogIndex }) as NodeStatus;
     const mail = () => new Mailbox(1).sizes();
-    return { look, mail, status: whole } as Computer["host"];
+    return { raft, log, mail, status: whole } as Computer["host"];
   }
 
   do(...operations: readonly Words[]): void {

@@ -346,9 +346,18 @@ describe("the machine", () => {
     expect(() => raft.step(0 as Instant, { kind: "deadline" })).toThrow(/time never goes back/);
   });
 
-  test("hands out a fresh status each time", () => {
-    const server = new Subject("a").lead("b");
-    expect(server.raft.status()).not.toBe(server.raft.status());
-    expect(server.raft.status()).toEqual(server.raft.status());
+  test("hands out the same status until it says something else, and never alters it", () => {
+    const { raft } = new Subject("a").lead("b");
+    const before = raft.status();
+    const copy = structuredClone(before);
+    expect(raft.status()).toBe(before);
+    raft.step(raft.deadline, { kind: "deadline" });
+    raft.takeOutput();
+    expect(raft.status()).toBe(before);
+    raft.step(raft.deadline, { kind: "proposed", proposalId: 1, draft: draftOf(1) });
+    raft.takeOutput();
+    expect(raft.status()).not.toBe(before);
+    expect(raft.status().lastIndex).toBe(before.lastIndex + 1);
+    expect(before).toEqual(copy);
   });
 });

@@ -177,8 +177,12 @@ export class MemoryNode implements NodeHost {
     };
   }
 
-  look(): { readonly raft: null; readonly log: never } {
-    throw new Error("a memory node has no machines to look at");
+  raft(): null {
+    throw new Error("a memory node has no Raft to look at");
+  }
+
+  log(): never {
+    throw new Error("a memory node has no log to look at");
   }
 
   mail(): never {

@@ -22,7 +22,7 @@ class Struck implements Observer {
 
   momentStruck(node: Computer, _moment: Moment): void {
     this.node = node;
-    this.term = node.host?.look().raft?.term ?? 0;
+    this.term = node.host?.raft()?.term ?? 0;
     this.done = [...this.#turn];
     this.#down = true;
   }

@@ -106,7 +106,7 @@ function expectEqual({ world, machines, startOffsets }: Ended): void {
     expect([nextOffset, chain]).toEqual([ends[0], first?.chain]);
   }
   for (const { host } of world.nodes) {
-    const log = host?.look().log;
+    const log = host?.log();
     // What was trimmed is gone from the disks, too, but for the segment that holds the start.
     expect(log?.startIndex).toBeGreaterThan(10);
     expect(log?.startOffset).toBeLessThanOrEqual(startOffsets[0] ?? 0);
