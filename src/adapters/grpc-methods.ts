@@ -112,9 +112,10 @@ export function adminV1Methods({ admin }: LogService): ServedMethods {
     "/cairn.v1.Admin/Status": unary(
       (bytes) => decodeEmptyRequest("StatusRequest", bytes) ?? {},
       async (caller) => admin.status(caller),
-      ({ status }) =>
+      ({ status, gossip }) =>
         encodeStatusResponse({
           ...status,
+          gossip: gossip.map(({ addr: address, ...rest }) => ({ ...rest, address })),
           leader: status.leader ?? "",
           members: status.members.map(({ id, ...rest }) => ({ name: id, ...rest })),
         }),

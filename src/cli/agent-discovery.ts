@@ -86,13 +86,14 @@ export class AgentDiscovery {
 }
 
 function optionsOf(config: AgentConfig, gossip: GossipConfig): DiscoveryOptions {
-  const { bindAddr, advertiseAddr, startJoinAddrs, bootstrap, expect, cleanupSeconds } = gossip;
+  const { bindAddr, advertiseAddr, startJoinAddrs, tags, ...rest } = gossip;
   return {
     address: config.address,
-    bootstrap,
-    expect,
+    bootstrap: rest.bootstrap,
+    expect: rest.expect,
+    tags,
     hasContacts: startJoinAddrs.some((contact) => ![bindAddr, advertiseAddr].includes(contact)),
     replacesWiped: config.autoReplaceWiped,
-    cleanupGrace: cleanupSeconds === null ? null : millis(cleanupSeconds * 1000),
+    cleanupGrace: rest.cleanupSeconds === null ? null : millis(rest.cleanupSeconds * 1000),
   };
 }

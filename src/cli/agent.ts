@@ -146,6 +146,7 @@ class Agent {
       });
       this.#discovery = discovery;
       this.#node.attachGossip({
+        members: () => discovery.membership.members(),
         leave: async () => {
           await discovery.membership.leave();
           // Calls under way are let finish: this one's answer, too.

@@ -299,10 +299,14 @@ function addMembers(root: Command): void {
     root
       .command("members")
       .summary("list the members: who leads, and who answers")
-      .description("List the members: who leads, who votes, who is behind, and who answers.")
-      .option("--json", "one JSON object a line"),
+      .description(
+        "List the members: who leads, who votes, who is behind, what gossip says of each\n" +
+          "and who answers; and who is in gossip only. Tags stand below a member.",
+      )
+      .option("--json", "one JSON object a line")
+      .option("--watch", "again each second; in a pipe, a JSON object for each change"),
   )
-    .addHelpText("after", "\nExample:\n  npx cairn members --json")
+    .addHelpText("after", "\nExample:\n  npx cairn members --watch")
     .action(async (flags) => {
       const { runMembers } = await import("./members.ts");
       await runMembers(flags);

@@ -69,6 +69,7 @@ export interface GossipConfig {
   /** Where others reach bindAddr; host:port. */
   readonly advertiseAddr: string;
   readonly startJoinAddrs: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
   readonly bootstrap: boolean;
   readonly expect: number | null;
   /** After so many seconds a failed member is removed; null for never. */
@@ -386,11 +387,11 @@ function fitGossip(
     const what = "says how many found the cluster; bootstrap and peers say who: leave one out";
     gathered.refuse("bootstrap-expect", what);
   }
+  const tags = gathered.take<Record<string, string>>("tags");
   if (port === null && startJoinAddrs === undefined && expect === null) {
-    if (cleanupSeconds !== null) {
-      const what = "needs gossip: give its port with bind-addr, host:port";
-      gathered.refuse("dead-server-cleanup", what);
-    }
+    const needed = "needs gossip: give its port with bind-addr, host:port";
+    if (cleanupSeconds !== null) gathered.refuse("dead-server-cleanup", needed);
+    if (tags !== undefined) gathered.refuse("tags", needed);
     return null;
   }
   const bindPort = port ?? GOSSIP_PORT;
@@ -398,6 +399,7 @@ function fitGossip(
     bindAddr: `${bracketed(listenHost)}:${bindPort}`,
     advertiseAddr: `${bracketed(reached.host)}:${reached.gossipPort ?? bindPort}`,
     startJoinAddrs: startJoinAddrs ?? [],
+    tags: tags ?? {},
     bootstrap,
     expect,
     cleanupSeconds,

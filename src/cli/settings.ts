@@ -7,6 +7,8 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 
 import { splitHostPort } from "../base/address.ts";
+import { encodeTags } from "../gossip/tags.ts";
+import { OWN_TAGS } from "../node/nomination.ts";
 import { limits } from "./limits.ts";
 
 export interface PeerAddress {
@@ -135,6 +137,9 @@ const restAddress = z.unknown().transform((value, context): { host: string; port
   return z.NEVER;
 });
 
+/** A node's own tags take less than the rest of META_BYTES_MAX. */
+const CHOSEN_TAGS_BYTES_MAX = 200;
+
 const JOIN_RULE = "expected host:port,host:port,... of members' gossip";
 
 /** Takes the text of a flag or a list of such texts. */
@@ -146,6 +151,26 @@ const startJoinAddrs = z.unknown().transform((value, context): string[] => {
   }
   context.addIssue({ code: "custom", message: JOIN_RULE });
   return z.NEVER;
+});
+
+const TAGS_RULE = "expected name=value,name=value,...";
+
+/** Takes the text of a flag, a list of such texts, or a map. */
+const tags = z.unknown().transform((value, context): Record<string, string> => {
+  const say = (message: string) => {
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  };
+  const pairs = pairsOf(value);
+  if (pairs === null || pairs.some(([name]) => name === "")) return say(TAGS_RULE);
+  const taken = pairs.find(([name]) => OWN_TAGS.includes(name));
+  if (taken !== undefined) return say(`the tag ${taken[0]} is the node's own: take another name`);
+  const chosen = Object.fromEntries(pairs);
+  const length = encodeTags(new Map(pairs)).length;
+  if (length > CHOSEN_TAGS_BYTES_MAX) {
+    return say(`these tags take ${length} bytes, ${CHOSEN_TAGS_BYTES_MAX} at most`);
+  }
+  return chosen;
 });
 
 /** 32 hex digits as they are; any other name by its hash. */
@@ -209,6 +234,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
     wholeNumber(1, 65_535, "a port"),
   ),
   setting("start-join-addrs", "LIST", "join by these: host:port,... of gossip", startJoinAddrs),
+  setting("tags", "LIST", "shown by gossip: name=value,...", tags),
   setting("certs-dir", "DIR", "has NAME.pem, NAME-key.pem, ca.pem for all", file),
   tlsFile("server-tls-cert-file", "shown to clients, PEM"),
   tlsFile("server-tls-key-file", "its key"),

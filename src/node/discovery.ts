@@ -34,6 +34,8 @@ export interface DiscoveryOptions {
   /** Somebody else is to be joined: nothing is founded before somebody was met. */
   readonly hasContacts: boolean;
   readonly replacesWiped: boolean;
+  /** Shown beside the node's own, and read by nobody here. */
+  readonly tags: Readonly<Record<string, string>>;
   /** Null: failed members stay members until somebody removes them. */
   readonly cleanupGrace: Micros | null;
 }
@@ -61,10 +63,10 @@ type NamedChange = Extract<MembershipChange, { name: NodeId }>;
 
 /** The tags a node begins with, before its discovery does. */
 export function ownTags(
-  options: Pick<DiscoveryOptions, "address" | "expect">,
+  options: DiscoveryOptions,
   view: Pick<DiscoveryView, "status" | "raft">,
 ): Record<string, string> {
-  return tagsOf(view.status.clusterId, ownCandidate(options, view));
+  return { ...options.tags, ...tagsOf(view.status.clusterId, ownCandidate(options, view)) };
 }
 
 export class Discovery {
@@ -123,7 +125,7 @@ export class Discovery {
   }
 
   #tell(status: NodeStatus, self: Candidate): Record<string, string> | null {
-    const tags = tagsOf(status.clusterId, self);
+    const tags = { ...this.#options.tags, ...tagsOf(status.clusterId, self) };
     const told = JSON.stringify(tags);
     if (told === this.#told) return null;
     this.#told = told;

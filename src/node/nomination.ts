@@ -33,6 +33,9 @@ export interface Candidate {
 /** A cluster that lost this many of its voters is not made any smaller: nothing could fail then. */
 const VOTERS_KEPT = 3;
 
+/** The tags that discovery reads and writes. */
+export const OWN_TAGS: readonly string[] = ["rpc_addr", "cluster", "stage", "instance", "expect"];
+
 export function tagsOf(clusterId: string, candidate: Candidate): Record<string, string> {
   const { address, stage, instance, expect } = candidate;
   const tags = { rpc_addr: address, cluster: clusterId, stage, instance };

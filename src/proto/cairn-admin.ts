@@ -13,6 +13,14 @@ export interface AdminMember {
   readonly answersAs: string | null;
 }
 
+export interface AdminGossipMember {
+  readonly name: string;
+  readonly address: string;
+  /** alive, leaving, left or failed. */
+  readonly status: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** What a member says of itself; admin.proto tells what each means. */
 export interface AdminStatus {
   readonly name: string;
@@ -28,6 +36,7 @@ export interface AdminStatus {
   readonly startOffset: number;
   readonly endOffset: number;
   readonly members: readonly AdminMember[];
+  readonly gossip: readonly AdminGossipMember[];
 }
 
 export function encodeStatusResponse(status: AdminStatus): Buffer {
@@ -56,7 +65,19 @@ export function encodeStatusResponse(status: AdminStatus): Buffer {
     [10, status.startOffset],
     [11, status.endOffset],
     ...members,
+    ...status.gossip.map((member) => [13, encodeGossipMember(member), true] as const),
   ]);
+}
+
+function encodeGossipMember({ name, address, status, tags }: AdminGossipMember): Buffer {
+  const entries = Object.entries(tags).map(([key, value]) => {
+    const entry = encodeFields([
+      [1, key],
+      [2, value],
+    ]);
+    return [4, entry, true] as const;
+  });
+  return encodeFields([[1, name], [2, address], [3, status], ...entries]);
 }
 
 const TEXTS = { 1: "name", 2: "clusterId", 3: "state", 4: "role", 6: "leader" } as const;
@@ -72,6 +93,7 @@ const STATUS_FIELDS = [
   ...Object.keys(TEXTS).map((number) => Number(number) * 8 + 2),
   ...Object.keys(COUNTS).map((number) => Number(number) * 8),
   12 * 8 + 2,
+  13 * 8 + 2,
 ];
 
 export function decodeStatusResponse(bytes: Uint8Array): AdminStatus | Malformed {
@@ -86,13 +108,15 @@ export function decodeStatusResponse(bytes: Uint8Array): AdminStatus | Malformed
     endOffset: 0,
   };
   const members: AdminMember[] = [];
+  const gossip: AdminGossipMember[] = [];
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     const number = tag >> 3;
     if (number === 12) members.push(readMember(reader));
+    else if (number === 13) gossip.push(readGossipMember(reader));
     else if (number in TEXTS) texts[TEXTS[number as keyof typeof TEXTS]] = reader.string();
     else counts[COUNTS[number as keyof typeof COUNTS]] = reader.uint();
   }
-  return reader.malformed ?? { ...texts, ...counts, members };
+  return reader.malformed ?? { ...texts, ...counts, members, gossip };
 }
 
 function readMember(reader: MessageReader): AdminMember {
@@ -111,6 +135,31 @@ function readMember(reader: MessageReader): AdminMember {
   }
   reader.close(fields);
   return { name, address, isLeader, instance, standing, lag, answersAs };
+}
+
+function readGossipMember(reader: MessageReader): AdminGossipMember {
+  const fields = reader.message("GossipMember", [0x0a, 0x12, 0x1a, 0x22]);
+  let [name, address, status] = ["", "", ""];
+  const tags: [string, string][] = [];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) name = fields.string();
+    else if (tag === 0x12) address = fields.string();
+    else if (tag === 0x1a) status = fields.string();
+    else tags.push(readTag(fields));
+  }
+  reader.close(fields);
+  return { name, address, status, tags: Object.fromEntries(tags) };
+}
+
+function readTag(reader: MessageReader): [string, string] {
+  const fields = reader.message("TagsEntry", [0x0a, 0x12]);
+  let [key, value] = ["", ""];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) key = fields.string();
+    else value = fields.string();
+  }
+  reader.close(fields);
+  return [key, value];
 }
 
 /** One change of who the members are; admin.proto tells what each means. */

@@ -10,8 +10,14 @@ import type { NodeId, Offset, RequestId, WallMs } from "../base/ids.ts";
 import { ADMIN, DESCRIBE, type Need } from "./access.ts";
 import type { Caller } from "./caller.ts";
 import type { ControlConditions } from "./cursor-requests.ts";
+import type { Member } from "./membership.ts";
 
-export type StatusAnswer = { readonly kind: "status"; readonly status: NodeStatus };
+export interface StatusAnswer {
+  readonly kind: "status";
+  readonly status: NodeStatus;
+  /** Everybody that gossip knows; nobody where this node does not gossip. */
+  readonly gossip: readonly Member[];
+}
 export type Trimmed = { readonly kind: "trimmed"; readonly startOffset: number };
 export type Done = { readonly kind: "done" };
 type Faulted = { readonly kind: "fault"; readonly fault: Fault };
@@ -26,8 +32,9 @@ export interface AdminQuestions {
   ask(caller: Caller, make: (requestId: RequestId) => ClientRequest): Promise<Answer>;
 }
 
-/** This node's gossip, as far as operators act on it; both reject with an Error in plain words. */
+/** This node's gossip, for operators; what is refused rejects with an Error in plain words. */
 export interface GossipControls {
+  members(): readonly Member[];
   /** Says good-bye to the others, and then lets the node stop. */
   leave(): Promise<void>;
   forceLeave(name: string, prune: boolean): Promise<void>;
@@ -45,7 +52,9 @@ export class AdminRequests {
     const refused = this.#ask.refusal(caller, DESCRIBE);
     if (refused !== null) return { kind: "fault", fault: refused };
     const status = this.#ask.status();
-    if (status !== null) return { kind: "status", status };
+    if (status !== null) {
+      return { kind: "status", status, gossip: this.#gossip?.members() ?? [] };
+    }
     return { kind: "fault", fault: { code: "not-serving", state: "opening" } };
   }
 

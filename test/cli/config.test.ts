@@ -87,6 +87,10 @@ describe("gossip", () => {
     expect(joining).toMatchObject({ bindAddr: "127.0.0.1:7946", expect: null });
     expect(joining?.startJoinAddrs).toEqual(["10.0.0.1:7946", "n2"]);
     expect(load({ ...peerTls, "bootstrap-expect": "3" }).gossip?.expect).toBe(3);
+    expect(load({ ...found, tags: "zone=z1,rack=" }).gossip?.tags).toEqual({
+      zone: "z1",
+      rack: "",
+    });
     expect(load({ "bind-addr": "10.0.0.1" }).gossip).toBeNull();
     expect(load({ "bind-addr": "::1" })).toMatchObject({ listenHost: "::1", gossip: null });
   });
@@ -125,6 +129,14 @@ describe("gossip", () => {
       { ...found, bootstrap: true, "bootstrap-expect": "3" },
       "bootstrap-expect: says how many found the cluster",
     ],
+    [
+      "a tag is the node's own",
+      { ...found, tags: "zone=z1,stage=member" },
+      "tags: the tag stage is the node's own: take another name",
+    ],
+    ["a tag has no name", { ...found, tags: "=z1" }, "tags: expected name=value"],
+    ["tags are too long", { ...found, tags: `a=${"b".repeat(200)}` }, "tags: these tags take 207"],
+    ["nobody would see tags", { tags: "zone=z1" }, "tags: needs gossip"],
     [
       "nobody would say who failed",
       { "dead-server-cleanup": "60" },

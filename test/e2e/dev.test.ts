@@ -80,6 +80,21 @@ describe("an operator", () => {
     expect(members.map(({ name }) => name).sort()).toEqual(["n1", "n2", "n3"]);
   });
 
+  test("watches members in a pipe: a JSON object for each, and another for each change", async () => {
+    const watch = start(["members", "--watch"], options);
+    await watch.says(/(.*\n){3}/);
+    watch.child.kill("SIGINT");
+    const { code, stdout } = await watch.ended;
+    expect(code).toBe(0);
+    const rows = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(rows.slice(0, 3).map(({ id, gossip }) => [id, gossip])).toEqual(
+      ["n1", "n2", "n3"].map((name) => [name, "alive"]),
+    );
+  });
+
   test("hands leadership to another member, and the cluster serves on", async () => {
     const leaderNow = async () => {
       const { stdout } = await cairn(["status", "--json"], options);

@@ -21,6 +21,7 @@ const options = {
   expect: null,
   hasContacts: true,
   replacesWiped: true,
+  tags: {},
   cleanupGrace: null,
 };
 
@@ -127,6 +128,8 @@ test("a node tells its tags once they change, and again when that failed", () =>
   expect(discovery.look(at(500), view()).tags).toBeNull();
   discovery.untold();
   expect(discovery.look(at(750), view()).tags).toEqual(tags);
+  const chosen = new Discovery({ ...options, tags: { zone: "z1" } }, {});
+  expect(chosen.look(at(0), view()).tags).toEqual({ zone: "z1", ...tags });
 });
 
 test("a node founds with those it expects a second after it met somebody, once", () => {

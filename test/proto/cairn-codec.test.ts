@@ -266,6 +266,13 @@ describe("cairn.v1.Admin", () => {
     lag: fc.option(offsets),
     answersAs: fc.option(texts),
   });
+  const tagNames = texts.filter((name) => name !== "__proto__");
+  const gossiped = fc.record({
+    name: texts,
+    address: texts,
+    status: texts,
+    tags: fc.dictionary(tagNames, texts, { maxKeys: 3, noNullPrototype: true }),
+  });
   const statuses: fc.Arbitrary<AdminStatus> = fc.record({
     name: texts,
     clusterId: texts,
@@ -279,6 +286,7 @@ describe("cairn.v1.Admin", () => {
     startOffset: offsets,
     endOffset: offsets,
     members: fc.array(members, { maxLength: 4 }),
+    gossip: fc.array(gossiped, { maxLength: 3 }),
   });
 
   test("a member's state reads the same on both sides", () => {

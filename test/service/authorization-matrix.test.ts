@@ -160,7 +160,7 @@ beforeEach(async () => {
     grpc: { tls: server, telemetry },
   });
   const gone = () => Promise.resolve();
-  node.service.admin.attachGossip({ leave: gone, forceLeave: gone });
+  node.service.admin.attachGossip({ members: () => [], leave: gone, forceLeave: gone });
   await callGrpc("writer", "/log.v1.Log/Produce", node.address);
   links = new PeerLinks({
     certificates: server,

@@ -36,6 +36,7 @@ function operators(): AdminRequests {
 function withGossip(admin: AdminRequests): string[] {
   const departed: string[] = [];
   admin.attachGossip({
+    members: () => [],
     leave: async () => void departed.push("itself"),
     forceLeave: async (name, prune) => {
       if (name === "n3") throw new Error("no member of that name is known here");
