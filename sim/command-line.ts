@@ -75,3 +75,13 @@ export function parseCount(text: string): number {
   if (value >= 1) return value;
   throw new InvalidArgumentError("Expected at least 1.");
 }
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `900ms`, `1.5s`, `10m`, `2h`, in milliseconds. */
+export function parseSpanMs(text: string): number {
+  const [, number, unit] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  const ms = Number(number) * (UNIT_MS[unit ?? ""] ?? 0);
+  if (Number.isSafeInteger(Math.round(ms)) && ms > 0) return Math.round(ms);
+  throw new InvalidArgumentError("Expected a time with its unit, as 900ms, 1.5s, 10m or 2h.");
+}

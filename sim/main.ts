@@ -4,7 +4,7 @@
 import { pathToFileURL } from "node:url";
 import { Command } from "commander";
 
-import { runBatch, type TimedReport } from "./batch.ts";
+import { runBatch } from "./batch.ts";
 import { describeMissedMarks, describeTameness, runsByMark } from "./checks/non-vacuity.ts";
 import {
   NEWS_AFTER_MS,
@@ -22,8 +22,15 @@ import { findMutant, runMutant } from "./mutants/run.ts";
 import type { Plan } from "./plan.ts";
 import { PROFILE_NOTES, type Profile } from "./profiles.ts";
 import { replay } from "./replay.ts";
-import { describeLosses, describeOutcome, describePlan, describeViolation } from "./report.ts";
+import {
+  describeLosses,
+  describeMarkTable,
+  describeOutcome,
+  describePlan,
+  describeViolation,
+} from "./report.ts";
 import { EXIT_CODES, EXIT_USAGE, runPlan } from "./run.ts";
+import type { TimedReport } from "./seed-worker.ts";
 import type { RunPlan } from "./shrink-failure.ts";
 import { shrinkMain } from "./shrink-main.ts";
 import { drawPlan } from "./swarm.ts";
@@ -176,7 +183,7 @@ function tamenessOf(timed: readonly TimedReport[], { profile }: Options): string
   const reports = timed.map(({ report }) => report);
   return (
     describeTameness(reports.map(({ counts }) => counts)) ??
-    describeMissedMarks(reports.map(({ marks }) => marks))
+    describeMissedMarks(reports.length, runsByMark(reports.map(({ marks }) => marks)))
   );
 }
 
@@ -197,7 +204,10 @@ function describeBatch(timed: readonly TimedReport[], wallMs: number, options: O
     `${plural(timed.length, "seed")} in ${seconds.toFixed(1)} s, ${plural(options.jobs, "job")}: ${pace.join(", ")}`,
   ];
   lines.push(describeExcuses(timed));
-  lines.push("runs that came to:", ...describeMarks(timed));
+  lines.push(
+    "runs that came to:",
+    ...describeMarkTable(runsByMark(timed.map(({ report }) => report.marks))),
+  );
   const failures = timed.filter(({ report }) => report.verdict !== "pass");
   const failed = firstFailure(timed);
   const tameness = tamenessOf(timed, options);
@@ -222,16 +232,6 @@ function describeExcuses(timed: readonly TimedReport[]): string {
     `recovered without some nodes: ${outside} runs failed for ever (${spared} needed a node that ` +
     `would have), ${damaged} damaged; recovery excused in ${excused}`
   );
-}
-
-/** Three marks a line: how many of the runs came to each. */
-function describeMarks(timed: readonly TimedReport[]): string[] {
-  const reached = runsByMark(timed.map(({ report }) => report.marks));
-  const cells = reached.map(([mark, runs]) => `${mark.padEnd(22)} ${String(runs).padStart(4)}`);
-  const rows = Math.ceil(cells.length / 3);
-  return Array.from({ length: rows }, (_, row) => {
-    return `  ${cells.filter((_, at) => at % rows === row).join("   ")}`;
-  });
 }
 
 function firstFailure(timed: readonly TimedReport[]): TimedReport | undefined {

@@ -2,6 +2,7 @@
 // and how to see it again. Owns words and columns; the rows in between are sim/trace.ts.
 
 import { describeVacuity } from "./checks/non-vacuity.ts";
+import type { Mark } from "./marks.ts";
 import type { NetworkProfile, Plan, PlannedMishap } from "./plan.ts";
 import type { RunReport } from "./run.ts";
 import { LEGEND } from "./trace.ts";
@@ -102,4 +103,13 @@ export function describeViolation(report: RunReport): string[] {
   const at = `${(violation.at / 1_000_000).toFixed(6)} s${where}`;
   const facts = violation.facts.map((fact, place) => `  ${place + 1}. ${fact}`);
   return [`${verdict}: ${violation.property} does not hold, at ${at}`, ...facts];
+}
+
+/** Three marks a line: how many of the runs came to each. */
+export function describeMarkTable(reached: readonly (readonly [Mark, number])[]): string[] {
+  const cells = reached.map(([mark, runs]) => `${mark.padEnd(22)} ${String(runs).padStart(4)}`);
+  const rows = Math.ceil(cells.length / 3);
+  return Array.from({ length: rows }, (_, row) => {
+    return `  ${cells.filter((_, at) => at % rows === row).join("   ")}`.trimEnd();
+  });
 }

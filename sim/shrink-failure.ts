@@ -68,7 +68,7 @@ export function sizeOf(plan: Plan): number {
  * What makes two failures the same: the verdict and the property, not the node or the instant. All
  * that stops a node is one property, so there the words count too, without their numbers.
  */
-function fingerprintOf({ verdict, violation }: RunReport): string | null {
+export function fingerprintOf({ verdict, violation }: RunReport): string | null {
   if (violation === null) return null;
   const words = verdict === "crash" ? (violation.facts[0] ?? "").replace(/\d+/g, "#") : "";
   return `${verdict} ${violation.property} ${words}`;

@@ -56,7 +56,9 @@ const allowedPackages: Readonly<Record<string, readonly string[]>> = {
 /** Simulator files that talk to a person and so may look at the clock or wait. */
 export const simulatorFilesWithClock = [
   "sim/main.ts",
-  "sim/batch.ts",
+  "sim/fuzz.ts",
+  "sim/seed-pool.ts",
+  "sim/seed-worker.ts",
   "sim/mutants/hunt.ts",
   "sim/mutants/hunter.ts",
   "sim/mutants/main.ts",
@@ -78,6 +80,7 @@ export const entryPoints = [
   "src/client/client.ts",
   "src/client/resolver.ts",
   "sim/main.ts",
+  "sim/fuzz.ts",
   "sim/sim.ts",
   "sim/mutants/main.ts",
   // The child process of a hunt.

@@ -50,9 +50,12 @@ export function runsByMark(runs: readonly MarkCounts[]): [Mark, number][] {
 }
 
 /** The marks that a large batch has missed, in words; null when it missed none, or is small. */
-export function describeMissedMarks(runs: readonly MarkCounts[]): string | null {
-  if (runs.length < MARKED_RUNS_MIN) return null;
-  const missed = runsByMark(runs).filter(([, reached]) => reached === 0);
+export function describeMissedMarks(
+  runs: number,
+  reached: readonly (readonly [Mark, number])[],
+): string | null {
+  if (runs < MARKED_RUNS_MIN) return null;
+  const missed = reached.filter(([, count]) => count === 0);
   if (missed.length === 0) return null;
   return `no run came to: ${missed.map(([mark]) => `${mark} (${MARKS[mark]})`).join(", ")}`;
 }
