@@ -221,6 +221,26 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     knownSeed: 1,
   },
   {
+    name: "hung-disk-leads-on",
+    breaks: "A leader whose disk does nothing any more goes on leading.",
+    source: "hashicorp/raft#503, #612",
+    properties: ["test/raft/disk-patience.test.ts"],
+    file: "src/raft/disk-patience.ts",
+    find: "return since === NEVER ? NEVER : after(since, this.#patience);",
+    replace: "return NEVER;",
+    hunt: { by: "tests", files: ["test/raft/disk-patience.test.ts"] },
+  },
+  {
+    name: "hung-disk-stands",
+    breaks: "A server whose disk does nothing any more calls elections.",
+    properties: ["test/raft/disk-patience.test.ts"],
+    file: "src/raft/raft.ts",
+    find: "if (this.#server.disk.isExhausted(this.#now)) this.#becomeFollower(this.term, null);",
+    replace:
+      "if (this.#server.disk.isExhausted(-1 as Instant)) this.#becomeFollower(this.term, null);",
+    hunt: { by: "tests", files: ["test/raft/disk-patience.test.ts"] },
+  },
+  {
     name: "candidate-waits-for-ever",
     breaks: "A pre-candidate whose questions were lost waits for answers for ever.",
     properties: ["recovers-after-healing"],

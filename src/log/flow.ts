@@ -10,7 +10,7 @@ import { assert } from "../base/assert.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import type { DiskOperation, DiskResult } from "../base/disk.ts";
 import type { Fault } from "../base/faults.ts";
-import type { OpId, Position } from "../base/ids.ts";
+import { type Instant, NEVER, type OpId, type Position } from "../base/ids.ts";
 
 type Unnumbered<Kind> = Kind extends unknown ? Omit<Kind, "opId"> : never;
 /** A disk operation before it has its id. */
@@ -131,6 +131,10 @@ interface Batch {
 }
 
 export class FlowRunner {
+  /** Told by the owner before anything else is asked. */
+  now = 0 as Instant;
+  /** When an operation was last done, or asked for while none was under way. */
+  #progressAt = 0 as Instant;
   #lastOpId = 0;
   #operations: DiskOperation[] = [];
   readonly #waiting = new Map<OpId, { readonly batch: Batch; readonly place: number }>();
@@ -138,6 +142,11 @@ export class FlowRunner {
   /** True while some operation is not done yet. */
   get busy(): boolean {
     return this.#waiting.size > 0;
+  }
+
+  /** Since when the disk has done nothing of what it was asked; NEVER while it is asked nothing. */
+  get waitingSince(): Instant {
+    return this.busy ? this.#progressAt : NEVER;
   }
 
   /** Runs `flow` up to its first batch; `failed` is called when disk trouble ends it. */
@@ -149,6 +158,7 @@ export class FlowRunner {
     const waiting = this.#waiting.get(opId);
     assert(waiting !== undefined, "an operation completes exactly once", opId);
     this.#waiting.delete(opId);
+    this.#progressAt = this.now;
     const { batch, place } = waiting;
     if (batch.isOver) return;
     batch.results[place] = result;
@@ -187,6 +197,7 @@ export class FlowRunner {
 
   #submit(before: Batch, operations: readonly Operation[]): void {
     assert(operations.length > 0, "a flow never yields an empty batch");
+    if (!this.busy) this.#progressAt = this.now;
     const missing = operations.length;
     const fresh = { results: new Array(missing), missing, isFull: false, isOver: false };
     const batch: Batch = { ...before, ...fresh };

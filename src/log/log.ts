@@ -123,8 +123,14 @@ export class Log implements Machine<LogEvent, LogOutput> {
     return this.#retryAt;
   }
 
+  /** Since when the disk has done nothing of what it was asked; NEVER while it is asked nothing. */
+  get waitingSince(): Instant {
+    return this.#runner.waitingSince;
+  }
+
   step(now: Instant, event: LogEvent): void {
     this.#now = now;
+    this.#runner.now = now;
     switch (event.kind) {
       case "open":
         assert(this.#state === "new", "a log is opened once", this.#state);

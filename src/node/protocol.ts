@@ -33,6 +33,11 @@ export interface NodeOptions {
   readonly appendsInFlightMax: number;
   readonly uncommittedBytesMax: number;
   readonly readsWaitingMax: number;
+  /**
+   * A disk that has a write outstanding for so long, or does nothing of what it was asked, makes a
+   * leader give way and keeps others from standing for election; absent: 4 electionTimeoutMax.
+   */
+  readonly diskPatience?: Micros;
   readonly segmentBytesMax: number;
   readonly indexEntriesMax: number;
   readonly preallocateBytes: number;

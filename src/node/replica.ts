@@ -15,9 +15,13 @@ import {
   type Snapshot,
 } from "../base/entry.ts";
 import {
+  after,
+  earlier,
   type Instant,
   type LogIndex,
   type MemberId,
+  type Micros,
+  NEVER,
   NO_INDEX,
   type Offset,
   type Term,
@@ -29,6 +33,7 @@ import { sealFrame } from "../log/frame.ts";
 import { Log } from "../log/log.ts";
 import type { LogEvent, LogOpened, LogOutput, LogRoom, LogStatus } from "../log/protocol.ts";
 import type { RetentionLimits } from "../log/retention.ts";
+import { DISK_PATIENCE_TIMEOUTS } from "../raft/disk-patience.ts";
 import type { RaftEvent, RaftOptions, RaftOutput, RaftRestored } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
 import { encodeStateAt, State, type StateAt } from "../state/state.ts";
@@ -76,6 +81,9 @@ export class Replica {
   /** The state of a checkpoint that waits for the user's machine to come as far. */
   #awaited: StateAt | null = null;
   readonly #hasMachine: boolean;
+  readonly #diskPatience: Micros;
+  /** Raft was told that the disk does nothing any more. */
+  #isDiskHung = false;
   /** The log was told to let go of the records before it. */
   #trimmedOffset = 0 as Offset;
 
@@ -87,6 +95,7 @@ export class Replica {
     hasMachine: boolean,
   ) {
     this.#hasMachine = hasMachine;
+    this.#diskPatience = diskPatienceOf(options);
     this.#options = options;
     this.#prng = prng;
     this.#listener = listener;
@@ -117,7 +126,7 @@ export class Replica {
   }
 
   get logDeadline(): Instant {
-    return this.#log.deadline;
+    return earlier(this.#log.deadline, this.#diskDeadline);
   }
 
   /** How much room the disk has left. */
@@ -137,6 +146,21 @@ export class Replica {
   stepLog(now: Instant, event: LogEvent): void {
     this.#now = now;
     this.#log.step(now, event);
+    if (event.kind === "disk-done" && this.#isDiskHung) this.#tellOfDisk(false);
+    else if (event.kind === "deadline" && now >= this.#diskDeadline) this.#tellOfDisk(true);
+  }
+
+  /**
+   * When the disk will have done nothing for too long, reads included; NEVER once that is known.
+   */
+  get #diskDeadline(): Instant {
+    const since = this.#isDiskHung ? NEVER : this.#log.waitingSince;
+    return since === NEVER ? NEVER : after(since, this.#diskPatience);
+  }
+
+  #tellOfDisk(isHung: boolean): void {
+    this.#isDiskHung = isHung;
+    this.consult(this.#now, { kind: "disk-hung", isHung });
   }
 
   takeLogOutput(): LogOutput | null {
@@ -308,6 +332,7 @@ export class Replica {
     const { uncommittedBytesMax, readsWaitingMax } = this.#options;
     return {
       self,
+      diskPatience: this.#diskPatience,
       electionTimeoutMin,
       electionTimeoutMax,
       heartbeatInterval,
@@ -345,4 +370,8 @@ export class Replica {
     const restored = { membership: NO_MEMBERS, base: LOG_START, termRuns: [], tail: [entry] };
     this.#startRaft({ hardState, ...restored });
   }
+}
+
+function diskPatienceOf({ diskPatience, electionTimeoutMax }: NodeOptions): Micros {
+  return diskPatience ?? ((DISK_PATIENCE_TIMEOUTS * electionTimeoutMax) as Micros);
 }

@@ -82,6 +82,8 @@ export function describeEvent(event: RaftEvent): string {
       return `snapshot-ended to ${event.peer} ${event.ok ? "sent" : "given up"}`;
     case "trimmed":
       return `trimmed to ${pointOf(event.base)}`;
+    case "disk-hung":
+      return event.isHung ? "disk-hung" : "disk-hung no more";
     case "peer-unreachable":
       return `peer-unreachable ${event.peer}`;
     default:

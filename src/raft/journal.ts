@@ -4,13 +4,14 @@
 
 import { assert } from "../base/assert.ts";
 import type { Entry, HardState, LogWrite, Snapshot } from "../base/entry.ts";
-import type { LogIndex, WriteId } from "../base/ids.ts";
+import { type Instant, type LogIndex, NEVER, type WriteId } from "../base/ids.ts";
 
 const NO_WRITE = 0 as WriteId;
 
 /** A write the disk has been given and has not confirmed. */
 interface PendingWrite {
   readonly writeId: WriteId;
+  readonly takenAt: Instant;
   /** Last index that is durable once it is confirmed; a later truncation lowers it. */
   lastIndex: LogIndex;
 }
@@ -52,6 +53,11 @@ export class Journal {
   /** The last write that the disk has confirmed, and all before it. */
   get confirmedWrite(): WriteId {
     return this.#confirmed;
+  }
+
+  /** When the oldest write that is not confirmed was taken; NEVER when all are. */
+  get oldestWriteAt(): Instant {
+    return this.#pending[0]?.takenAt ?? NEVER;
   }
 
   /** The write that will have made the present hard state durable. */
@@ -119,7 +125,7 @@ export class Journal {
   }
 
   /** Everything not yet handed out, as one write; null when there is nothing. */
-  takeWrite(): LogWrite | null {
+  takeWrite(takenAt: Instant): LogWrite | null {
     const entries = this.#entries;
     const truncateFrom = this.#truncateFrom;
     const hardState = this.#hardStateIsTaken ? null : this.#hardState;
@@ -128,7 +134,7 @@ export class Journal {
     if (hardState === null && !isTruncated && entries.length === 0) return null;
     const writeId = this.#nextWrite();
     this.#diskEnd = entries.at(-1)?.index ?? this.#diskEnd;
-    this.#pending.push({ writeId, lastIndex: this.#diskEnd });
+    this.#pending.push({ writeId, takenAt, lastIndex: this.#diskEnd });
     this.#lastTaken = writeId;
     this.#hardStateIsTaken = true;
     this.#truncateFrom = null;

@@ -34,6 +34,7 @@ import type { WaitingRead } from "./read-queue.ts";
 import { type Asker, Reads } from "./reads.ts";
 import { Replication } from "./replication.ts";
 import type { Server } from "./server.ts";
+import { Succession } from "./succession.ts";
 import type { Tally } from "./tally.ts";
 
 export type AppendReply = Extract<RaftMessage, { kind: "append-reply" }>;
@@ -66,6 +67,7 @@ export class Leader {
   readonly #firstIndex: LogIndex;
   readonly #peers: Peers;
   readonly #replication: Replication;
+  readonly #succession: Succession;
   readonly #reads = new Reads();
   /** Verdicts written when their entry was appended, kept back until it is committed; ascending. */
   #pending: Committed[] = [];
@@ -73,8 +75,6 @@ export class Leader {
   #changeId: number | null = null;
   #roundIsDue = true;
   #nextHeartbeat: Instant;
-  /** The round in which the successor was last told to stand. */
-  #toldRound = 0;
 
   /** Just elected by `votes`: `server` is in its term, and all of that is durable. */
   constructor(server: Server, votes: Tally<"vote">, now: Instant) {
@@ -87,13 +87,17 @@ export class Leader {
     this.#nextHeartbeat = now;
     this.#peers = new Peers(server, this.#firstIndex, now);
     this.#replication = new Replication(server, this.#peers);
+    this.#succession = new Succession(server, this.#peers);
     this.#append(NOOP);
   }
 
-  /** The next heartbeat, the end of patience with a silent quorum, or a reader's deadline. */
+  /**
+   * The next heartbeat, a reader's deadline, or the end of patience with a silent quorum or disk.
+   */
   get deadline(): Instant {
     const heartbeat = this.#peers.size > 0 ? this.#nextHeartbeat : NEVER;
-    return earlier(earlier(heartbeat, this.#reads.deadline), this.#quorumDeadline());
+    const patience = earlier(this.#quorumDeadline(), this.#succession.deadline);
+    return earlier(earlier(heartbeat, this.#reads.deadline), patience);
   }
 
   status(before: readonly PeerStatus[]): readonly PeerStatus[] {
@@ -118,6 +122,7 @@ export class Leader {
 
   timePassed(now: Instant): void {
     if (now >= this.#nextHeartbeat) this.#roundIsDue = true;
+    if (now >= this.#succession.deadline) this.#succession.giveWay(now);
     this.#peers.timePassed(now);
     for (const { readId } of this.#reads.takeLate(now)) {
       this.#server.outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
@@ -166,16 +171,12 @@ export class Leader {
 
   /** Begins to hand leadership over (thesis 3.10); null lets the longest log decide. */
   requestTransfer(now: Instant, transferId: number, wanted: MemberId | null): void {
-    const { transfers, membership, outbox, self } = this.#server;
-    const to = wanted ?? this.#peers.mostCaughtUp();
-    if (transfers.current !== null) {
-      outbox.transferVerdict({ kind: "aborted", transferId, why: "transferring" });
-    } else if (to === null || !membership.voters.includes(to)) {
-      outbox.transferVerdict({ kind: "aborted", transferId, why: "not-a-voter" });
-    } else {
-      this.#beginTransfer(now, transferId, to);
-      if (to === self) transfers.complete();
-    }
+    this.#succession.request(now, transferId, wanted);
+  }
+
+  /** Another should lead: this server's disk hangs. */
+  giveWay(now: Instant): void {
+    this.#succession.giveWay(now);
   }
 
   /** The successor did not take over in time: everything goes on here. */
@@ -247,7 +248,7 @@ export class Leader {
       const confirmed = this.#confirmedRound();
       this.#reads.release(confirmed, commitIndex, (asker, index) => this.#answer(asker, index));
     }
-    this.#maybeTellSuccessor();
+    this.#succession.maybeTell(this.#replication.round);
   }
 
   /**
@@ -357,31 +358,8 @@ export class Leader {
       if (this.#changeId !== null) this.#answerWhenCommitted(this.#changeId, entry);
       this.#changeId = null;
     } else if (!configuration.isVoter) {
-      const successor = this.#peers.mostCaughtUp();
-      assert(successor !== null, "a configuration has a voter");
-      this.#beginTransfer(now, null, successor);
+      this.#succession.giveWay(now);
     }
-  }
-
-  #beginTransfer(now: Instant, transferId: number | null, to: MemberId): void {
-    const until = after(now, this.#server.options.electionTimeoutMax);
-    this.#server.transfers.begin({ transferId, to, term: this.#term, until });
-    this.#toldRound = 0;
-  }
-
-  /**
-   * Tells the successor to stand once it has everything and everything is committed, and again in
-   * each round until it does. Nothing is proposed meanwhile, so that it stays the most up to date.
-   */
-  #maybeTellSuccessor(): void {
-    const { transfers, tail, commitIndex, outbox } = this.#server;
-    const to = transfers.current?.to;
-    if (to === undefined || this.#toldRound === this.#replication.round) return;
-    const { lastIndex } = tail;
-    if (commitIndex < lastIndex || this.#peers.get(to)?.matchIndex !== lastIndex) return;
-    this.#toldRound = this.#replication.round;
-    const message: RaftMessage = { kind: "timeout-now", term: this.#term, lastIndex };
-    outbox.send({ kind: "message", to, message });
   }
 
   /** The newest round that a quorum, with ourselves, has answered. */

@@ -91,6 +91,12 @@ export class Peers {
     });
   }
 
+  /** Whether anybody else could lead; of a joint configuration, among those that stay. */
+  get hasVoters(): boolean {
+    const { voters } = this.#server.membership;
+    return voters.length > 1 || voters[0] !== this.#server.self;
+  }
+
   /**
    * The voter whose log is the longest, the first of several; null when there is no other. Of a
    * joint configuration only those that stay are considered.

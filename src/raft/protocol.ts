@@ -132,6 +132,11 @@ export type RaftEvent =
   | { readonly kind: "snapshot-ended"; readonly peer: MemberId; readonly ok: boolean }
   /** The host's log begins after `base` now, a committed place. */
   | { readonly kind: "trimmed"; readonly base: LogPoint }
+  /**
+   * The host's disk does nothing any more of what it was asked, reads included, or does again. Raft
+   * sees by itself when a write takes too long.
+   */
+  | { readonly kind: "disk-hung"; readonly isHung: boolean }
   /** A hint, never a vote: messages to this peer are being lost. */
   | { readonly kind: "peer-unreachable"; readonly peer: MemberId };
 
@@ -251,6 +256,11 @@ export interface RaftOptions {
   readonly uncommittedBytesMax: number;
   /** Linearizable reads waiting at once before further ones are refused. */
   readonly readsWaitingMax: number;
+  /**
+   * A write that is outstanding for so long makes a leader give way, and keeps every other server
+   * from standing for election; at least electionTimeoutMax, absent: four times that.
+   */
+  readonly diskPatience?: Micros;
   readonly prng: Prng;
   readonly seal: Seal;
 }

@@ -121,7 +121,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     const { journal, outbox, configuration, commitIndex } = this.#server;
     this.#mayHaveChanged = true;
     this.#role.flush(this.#now);
-    const write = journal.takeWrite();
+    const write = journal.takeWrite(this.#now);
     const membership = configuration.takeChange();
     const isSame = commitIndex === this.#reportedCommit && membership === null;
     if (write === null && outbox.isEmpty && isSame) return null;
@@ -172,6 +172,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
       case "trimmed":
         this.#server.trim(event.base);
         break;
+      case "disk-hung":
+        this.#diskHung(event.isHung);
+        break;
       case "snapshot-ended":
       case "peer-unreachable":
         if (this.#role.kind === "leader") this.#role.heardOf(this.#now, event);
@@ -187,18 +190,33 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
       outbox.readVerdict({ kind: "refused", readId, leader: this.leader });
     }
     if (this.#now < this.#role.deadline) return;
-    if (this.#role.kind !== "leader") this.#becomePreCandidate();
+    if (this.#role.kind !== "leader") this.#timedOut();
     else if (this.#role.hasLostQuorum(this.#now)) this.#becomeFollower(this.term, null);
     else this.#role.timePassed(this.#now);
   }
 
-  /** A transfer that has come to nothing is over: its leader goes on, unless it was removed. */
+  /** Calls an election, unless this server could not even make its own vote durable. */
+  #timedOut(): void {
+    if (this.#server.disk.isExhausted(this.#now)) this.#becomeFollower(this.term, null);
+    else this.#becomePreCandidate();
+  }
+
+  #diskHung(isHung: boolean): void {
+    this.#server.disk.hostSays(isHung);
+    if (isHung && this.#role.kind === "leader") this.#role.giveWay(this.#now);
+  }
+
+  /**
+   * A transfer that has come to nothing is over. Its leader goes on, unless it was removed, so that
+   * there is nothing left to lead, or its disk hangs: then whoever can win an election leads
+   * better.
+   */
   #followTransfer(): void {
-    const { transfers, configuration } = this.#server;
+    const { transfers, configuration, disk } = this.#server;
     const hasTimedOut = transfers.follow(this.#now, this.term, this.leader);
     if (!hasTimedOut || this.#role.kind !== "leader") return;
-    if (configuration.isVoter) this.#role.transferAborted(this.#now);
-    // Everybody has been told: there is nothing left to lead.
+    const isFit = configuration.isVoter && !disk.isExhausted(this.#now);
+    if (isFit) this.#role.transferAborted(this.#now);
     else this.#becomeFollower(this.term, null);
   }
 
@@ -281,7 +299,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
 
   #voteRequested(from: MemberId, request: VoteRequest): null {
     const { preVote } = request;
-    const granted = this.#wouldVoteFor(from, request);
+    const granted = !this.#isLoyal(request) && this.#server.wouldVoteFor(from, request);
     if (granted && !preVote) this.#voteFor(from);
     const term = granted ? request.term : this.term;
     this.#server.sendWhenDurable(from, { kind: "vote-reply", term, granted, preVote });
@@ -293,17 +311,6 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     if (this.#server.votedFor === candidate) return;
     this.#server.voteFor(candidate);
     this.#becomeFollower(this.term, null);
-  }
-
-  /** Whether `candidate` may have our vote in the term it asks for (paper, 5.2 and 5.4.1). */
-  #wouldVoteFor(candidate: MemberId, request: VoteRequest): boolean {
-    if (this.#isLoyal(request)) return false;
-    const { term, lastIndex, lastTerm } = request;
-    const { votedFor, tail } = this.#server;
-    if (term < this.term) return false;
-    if (term === this.term && votedFor !== null && votedFor !== candidate) return false;
-    if (lastTerm !== tail.lastTerm) return lastTerm > tail.lastTerm;
-    return lastIndex >= tail.lastIndex;
   }
 
   #voteReplied(from: MemberId, reply: VoteReply): null {
@@ -363,7 +370,8 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   #toldToStand(from: MemberId, { term, lastIndex }: TimeoutNow): string | null {
     if (term !== this.term || from !== this.leader) return null;
     if (!this.#server.configuration.mayStand) return "a learner is told to stand";
-    if (this.termAt(lastIndex) === term) this.#becomeCandidate(true);
+    const isFit = !this.#server.disk.isExhausted(this.#now);
+    if (isFit && this.termAt(lastIndex) === term) this.#becomeCandidate(true);
     return null;
   }
 

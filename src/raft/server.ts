@@ -8,6 +8,7 @@ import type { LogIndex, MemberId, Micros, Term } from "../base/ids.ts";
 import type { Membership } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 import { Configuration } from "./configuration.ts";
+import { DISK_PATIENCE_TIMEOUTS, DiskPatience } from "./disk-patience.ts";
 import { Journal } from "./journal.ts";
 import { LogTail } from "./log-tail.ts";
 import { Outbox } from "./outbox.ts";
@@ -15,12 +16,15 @@ import type { RaftMessage, RaftOptions, RaftRestored } from "./protocol.ts";
 import { ReadQueue } from "./read-queue.ts";
 import { Transfers } from "./transfer.ts";
 
+type VoteRequest = Extract<RaftMessage, { kind: "vote-request" }>;
+
 export class Server {
   readonly options: RaftOptions;
   readonly self: MemberId;
   readonly configuration: Configuration;
   readonly tail: LogTail;
   readonly journal: Journal;
+  readonly disk: DiskPatience;
   readonly outbox = new Outbox();
   /** Reads that wait here for whoever leads. */
   readonly reads: ReadQueue;
@@ -44,6 +48,9 @@ export class Server {
     const { readsWaitingMax, heartbeatInterval, prng } = options;
     this.reads = new ReadQueue(readsWaitingMax, heartbeatInterval, prng.fork("raft.reads"));
     this.journal = new Journal(restored.hardState, this.tail.lastIndex);
+    const { diskPatience = (DISK_PATIENCE_TIMEOUTS * electionTimeoutMax) as Micros } = options;
+    assert(diskPatience >= electionTimeoutMax, "a disk may be as slow as an election");
+    this.disk = new DiskPatience(this.journal, diskPatience);
     this.#commitIndex = restored.base.index;
     this.#electionTimeouts = options.prng.fork("raft.election");
     assert(restored.hardState.term >= this.tail.lastTerm, "the log is newer than the hard state");
@@ -71,6 +78,19 @@ export class Server {
     assert(term > this.term, "a term is entered once", term, this.term);
     this.journal.setHardState({ term, votedFor });
     this.outbox.forgetHeld();
+  }
+
+  /**
+   * Whether `candidate` may have our vote in the term it asks for: once a term (paper, section
+   * 5.2), and only with a log that is at least as up to date as ours (5.4.1, the election
+   * restriction).
+   */
+  wouldVoteFor(candidate: MemberId, { term, lastIndex, lastTerm }: VoteRequest): boolean {
+    const { votedFor, tail } = this;
+    if (term < this.term) return false;
+    if (term === this.term && votedFor !== null && votedFor !== candidate) return false;
+    if (lastTerm !== tail.lastTerm) return lastTerm > tail.lastTerm;
+    return lastIndex >= tail.lastIndex;
   }
 
   voteFor(candidate: MemberId): void {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Entry, LogWrite } from "../../src/base/entry.ts";
 import { pointAfter } from "../../src/base/entry.ts";
-import type { LogIndex, WriteId } from "../../src/base/ids.ts";
+import type { Instant, LogIndex, WriteId } from "../../src/base/ids.ts";
 import { Journal } from "../../src/raft/journal.ts";
 import {
   appendRequest,
@@ -247,7 +247,7 @@ describe("a journal", () => {
           model.log.length = from - 1;
           journal.truncate(from);
         } else if (kind === "take") {
-          const write = journal.takeWrite();
+          const write = journal.takeWrite(0 as Instant);
           if (write !== null) model.writes.push(write);
         } else if (kind === "confirm" && model.writes.length > model.confirmed) {
           model.confirmed += 1 + (pick % (model.writes.length - model.confirmed));
@@ -255,7 +255,7 @@ describe("a journal", () => {
         }
         expect(journal.durableIndex).toBe(model.durable());
       }
-      const last = journal.takeWrite();
+      const last = journal.takeWrite(0 as Instant);
       if (last !== null) model.writes.push(last);
       model.confirmed = model.writes.length;
       if (model.confirmed > 0) journal.persisted(model.confirmed as WriteId);

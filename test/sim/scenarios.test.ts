@@ -253,6 +253,11 @@ const OCCURRED: Readonly<
     expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);
     expect(counts.powerLosses).toBe(2);
   },
+  "hung-disk-deposes-its-leader": (_, { counts }) => {
+    // The first, the one that is elected past the cut, and the one that follows it.
+    expect(counts.leaders).toBe(3);
+    expect(counts.outside).toBe(1);
+  },
   "connected-core-keeps-serving": (_, { counts }, serving, plan) => {
     expect(counts.partitions).toBe(5);
     expectServing(serving, plan, 1);

@@ -1,0 +1,36 @@
+// Whether this server's disk still does anything: how long its oldest write has been outstanding,
+// and what the host says of everything else. A server that can make nothing durable, or read
+// nothing back, can answer heartbeats for ever: so it must neither lead nor stand for election.
+// Owns the bound; what follows is decided in raft.ts and succession.ts.
+
+import { after, type Instant, type Micros, NEVER } from "../base/ids.ts";
+import type { Journal } from "./journal.ts";
+
+/** The bound where nobody gives another, in electionTimeoutMax. */
+export const DISK_PATIENCE_TIMEOUTS = 4;
+
+export class DiskPatience {
+  readonly #journal: Journal;
+  readonly #patience: Micros;
+  #isHungForHost = false;
+
+  constructor(journal: Journal, patience: Micros) {
+    this.#journal = journal;
+    this.#patience = patience;
+  }
+
+  /** When the oldest write will have been outstanding for too long; NEVER without any. */
+  get deadline(): Instant {
+    const since = this.#journal.oldestWriteAt;
+    return since === NEVER ? NEVER : after(since, this.#patience);
+  }
+
+  /** The host knows of reads, too. */
+  hostSays(isHung: boolean): void {
+    this.#isHungForHost = isHung;
+  }
+
+  isExhausted(now: Instant): boolean {
+    return this.#isHungForHost || now >= this.deadline;
+  }
+}
