@@ -23,8 +23,10 @@ const NAMES = ["a", "b", "c"] as MemberId[];
 const BODY_BYTES = 16;
 /** Virtual time between two turns. */
 const TURN = millis(0.1);
-/** Entries the host of each node keeps to send from. */
-const KEPT_ENTRIES = 32_768;
+/** Entries the host of each node keeps to send from: those of a turn, and as many again. */
+const KEPT_ENTRIES = 8192;
+/** Bodies are views of buffers of this size, as what a socket brings is. */
+const SLAB_BYTES = 64 * 1024;
 
 /**
  * Writes a second as published in openraft's README: its own framework, no disk, other hardware.
@@ -37,31 +39,49 @@ const OPENRAFT: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * Committed proposals a second of CPU time, all threads of this process together, with 1, 64, 256 and 4096 proposals a turn; `quick` runs less long.
+ * Committed proposals a second of CPU time, all threads of this process together, with 1, 64, 256
+ * and 4096 proposals a turn; `quick` runs less long.
  */
 export async function runRaftBench(quick: boolean): Promise<Row[]> {
   const seconds = quick ? 0.5 : 2;
-  return [...OPENRAFT].map(([perTurn, published]) => {
+  const rows: Row[] = [];
+  let steady: Speed | null = null;
+  for (const [perTurn, published] of OPENRAFT) {
     measure(perTurn, seconds / 4);
-    const rate = measure(perTurn, seconds);
+    const speed = measure(perTurn, seconds);
+    if (perTurn === 256) steady = speed;
     const what = `${perTurn} proposals a turn`;
-    return row("raft", what, rate, "proposals/s", "openraft README, other machine", published);
-  });
+    const reference = "openraft README, other machine";
+    rows.push(row("raft", what, speed.rate, "proposals/s", reference, published));
+  }
+  const [early, late] = steady?.leastMiB ?? [0, 0];
+  const what = "heap at 256 a turn, second half";
+  return [...rows, row("raft", what, late, "MiB", "first half", early)];
 }
 
-function measure(perTurn: number, seconds: number): number {
+interface Speed {
+  readonly rate: number;
+  /** The least heap seen in each half of the time, MiB: what collections have left. */
+  readonly leastMiB: readonly [number, number];
+}
+
+function measure(perTurn: number, seconds: number): Speed {
   const group = new Group();
   const leader = group.elect();
   const committedBefore = leader.committed;
+  const leastMiB: [number, number] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   const began = process.cpuUsage();
-  for (let used = 0; used < seconds * 1e6; ) {
+  let used = 0;
+  while (used < seconds * 1e6) {
     // The clock is looked at now and then: it costs as much as a turn.
     for (let turns = 0; turns < 64; turns++) group.turn(leader, perTurn);
     const { user, system } = process.cpuUsage(began);
     used = user + system;
+    const half = used < (seconds * 1e6) / 2 ? 0 : 1;
+    leastMiB[half] = Math.min(leastMiB[half], process.memoryUsage().heapUsed / 2 ** 20);
   }
-  const { user, system } = process.cpuUsage(began);
-  return Math.round(((leader.committed - committedBefore) * 1e6) / (user + system));
+  const rate = Math.round(((leader.committed - committedBefore) * 1e6) / used);
+  return { rate, leastMiB };
 }
 
 /** One node and what its host would do: an instant disk, and a cache of entries to send. */
@@ -173,7 +193,17 @@ class Group {
   }
 }
 
+let slab = new Uint8Array(SLAB_BYTES);
+let slabUsed = 0;
+
 function makeDraft(): Draft {
+  const length = FRAME_HEADER_BYTES + BODY_BYTES;
+  if (slabUsed + length > slab.length) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const bytes = slab.subarray(slabUsed, slabUsed + length);
+  slabUsed += length;
   return {
     kind: "records",
     codec: 0,
@@ -185,6 +215,6 @@ function makeDraft(): Draft {
     producerId: 0,
     epoch: 0,
     sequence: 0,
-    bytes: new Uint8Array(FRAME_HEADER_BYTES + BODY_BYTES),
+    bytes,
   };
 }

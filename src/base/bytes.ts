@@ -27,6 +27,20 @@ export function putU64(view: DataView, at: number, value: number): void {
   view.setUint32(at + 4, value >>> 0);
 }
 
+/** As DataView.setUint32, without a view: making one for every frame costs more than writing it. */
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+/** As putU64, without a view. */
+export function writeU64(bytes: Uint8Array, at: number, value: number): void {
+  writeU32(bytes, at, Math.floor(value / TWO_32));
+  writeU32(bytes, at + 4, value >>> 0);
+}
+
 /**
  * Reads 8 bytes as a whole number. Values above 2^53-1 come back unsafe: callers that read what a
  * disk or a peer said check the result with `isCount`.

@@ -20,7 +20,7 @@
 // body's checksum: it binds index and term to the body.
 
 import { assert } from "../base/assert.ts";
-import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "../base/bytes.ts";
+import { type FrozenBytes, freeze, getU64, viewOf, writeU32, writeU64 } from "../base/bytes.ts";
 import { decodeControl } from "../base/control.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Entry, EntryHead, EntryKind } from "../base/entry.ts";
@@ -95,26 +95,25 @@ export function paddedLength(length: number): number {
 export function sealFrame(head: EntryHead, bytes: Uint8Array): FrozenBytes {
   const frame = bytes.length < FRAME_HEADER_BYTES ? new Uint8Array(FRAME_HEADER_BYTES) : bytes;
   checkSealable(head, frame.length - FRAME_HEADER_BYTES);
-  const view = viewOf(frame);
   frame[0] = FRAME_VERSION;
   frame[1] = kindCode(head.kind);
   frame[2] = head.codec | (head.critical ? FLAG_CRITICAL : 0);
   frame[3] = FRAME_HEADER_BYTES;
-  view.setUint32(4, head.bodyLength);
-  view.setUint32(12, head.bodyCrc);
-  putU64(view, 16, head.index);
-  putU64(view, 24, head.term);
-  putU64(view, 32, head.prevTerm);
-  putU64(view, 40, head.offset);
-  putU64(view, 48, head.timestamp);
-  view.setUint32(56, head.count);
-  view.setUint32(60, head.rawLength);
-  putU64(view, 64, head.producerId);
-  view.setUint32(72, head.epoch);
-  view.setUint32(76, 0);
-  putU64(view, 80, head.sequence);
-  putU64(view, 88, 0);
-  view.setUint32(8, headerCrc(frame, 0));
+  writeU32(frame, 4, head.bodyLength);
+  writeU32(frame, 12, head.bodyCrc);
+  writeU64(frame, 16, head.index);
+  writeU64(frame, 24, head.term);
+  writeU64(frame, 32, head.prevTerm);
+  writeU64(frame, 40, head.offset);
+  writeU64(frame, 48, head.timestamp);
+  writeU32(frame, 56, head.count);
+  writeU32(frame, 60, head.rawLength);
+  writeU64(frame, 64, head.producerId);
+  writeU32(frame, 72, head.epoch);
+  writeU32(frame, 76, 0);
+  writeU64(frame, 80, head.sequence);
+  writeU64(frame, 88, 0);
+  writeU32(frame, 8, headerCrc(frame, 0));
   return freeze(frame);
 }
 
