@@ -83,7 +83,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     breaks: "A mailbox takes whatever comes.",
     properties: ["bounded"],
     file: "src/node/mailbox.ts",
-    find: "if (isBoundedMail(mailClass) && queue.size >= this.#eventsMax) return false;",
+    find: "if (queue.isBounded && queue.size >= this.#eventsMax) return false;",
     replace: "",
     knownSeed: 4,
   },

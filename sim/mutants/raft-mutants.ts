@@ -96,8 +96,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     breaks: "An entry is taken for committed when one copy less than a quorum is durable.",
     properties: ["commit-durable-quorum"],
     file: "src/raft/quorum.ts",
-    find: "return descending[majorityOf(values.length) - 1] as number;",
-    replace: "return descending[majorityOf(values.length) - 2] as number;",
+    find: "values[majorityOf(values.length) - 1] as number",
+    replace: "values[majorityOf(values.length) - 2] as number",
     knownSeed: 1,
   },
   {

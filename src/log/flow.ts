@@ -11,6 +11,7 @@ import type { FrozenBytes } from "../base/bytes.ts";
 import type { DiskOperation, DiskResult } from "../base/disk.ts";
 import type { Fault } from "../base/faults.ts";
 import { type Instant, NEVER, type OpId, type Position } from "../base/ids.ts";
+import { takeAll } from "../base/taking.ts";
 
 type Unnumbered<Kind> = Kind extends unknown ? Omit<Kind, "opId"> : never;
 /** A disk operation before it has its id. */
@@ -176,9 +177,7 @@ export class FlowRunner {
 
   /** The operations decided since the last call, in the order to submit them. */
   take(): readonly DiskOperation[] {
-    const taken = this.#operations;
-    this.#operations = [];
-    return taken;
+    return takeAll(this.#operations);
   }
 
   #resume(batch: Batch, results: readonly DiskResult[]): void {

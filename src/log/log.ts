@@ -174,21 +174,25 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   takeOutput(): LogOutput | null {
-    const writer = this.#opened?.writer;
-    const upkeep = this.#opened?.upkeep;
-    const persisted = this.#isPoisoned ? null : (writer?.takePersisted() ?? null);
-    const base = upkeep?.takeTrimmed() ?? null;
+    const opened = this.#opened;
+    const operations = this.#runner.take();
+    const persisted = this.#isPoisoned ? null : (opened?.writer.takePersisted() ?? null);
+    const rolled = opened?.writer.takeRolled() ?? null;
+    const base = opened?.upkeep.takeTrimmed() ?? null;
+    const isEmpty = operations.length === 0 && persisted === null && rolled === null;
+    // PERF: asked more often than there is an answer.
+    if (isEmpty && base === null && !this.#hasWords(opened)) return null;
     const output: LogOutput = {
-      operations: this.#runner.take(),
+      operations,
       persisted,
-      reads: [...(this.#opened?.reader.take() ?? []), ...this.#refusedReads],
+      reads: [...(opened?.reader.take() ?? []), ...this.#refusedReads],
       opened: this.#sayOpened,
       refused: this.#sayRefused,
       poisoned: this.#sayPoisoned,
-      rolled: writer?.takeRolled() ?? null,
+      rolled,
       trimmed: base === null ? null : { base },
       room: this.#sayRoom,
-      bases: [...(upkeep?.takeBases() ?? []), ...this.#refusedBases],
+      bases: [...(opened?.upkeep.takeBases() ?? []), ...this.#refusedBases],
       closed: this.#sayClosed,
     };
     this.#refusedReads = [];
@@ -198,7 +202,16 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#sayPoisoned = null;
     this.#sayClosed = false;
     this.#sayRoom = null;
-    return isSilent(output) ? null : output;
+    return output;
+  }
+
+  /** Whether there is anything to say besides operations, writes and trims. */
+  #hasWords(opened: Opened | null): boolean {
+    const hasRead = opened !== null && (opened.reader.hasAnswers || opened.upkeep.hasBases);
+    const isRefusing = this.#refusedReads.length > 0 || this.#refusedBases.length > 0;
+    const hasChanged = this.#sayOpened !== null || this.#sayRoom !== null || this.#sayClosed;
+    const hasFailed = this.#sayRefused !== null || this.#sayPoisoned !== null;
+    return hasRead || isRefusing || hasChanged || hasFailed;
   }
 
   status(): LogStatus {
@@ -539,20 +552,4 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#state = "closed";
     this.#sayClosed = true;
   }
-}
-
-function isSilent(output: LogOutput): boolean {
-  return (
-    output.operations.length === 0 &&
-    output.persisted === null &&
-    output.reads.length === 0 &&
-    output.opened === null &&
-    output.refused === null &&
-    output.poisoned === null &&
-    output.rolled === null &&
-    output.trimmed === null &&
-    output.bases.length === 0 &&
-    output.room === null &&
-    !output.closed
-  );
 }

@@ -7,6 +7,7 @@ import { viewOf } from "../base/bytes.ts";
 import { brokenLink, type Entry, type LogPoint, pointAfter } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
+import { takeAll } from "../base/taking.ts";
 import { DiskTrouble, type Flow, type FlowRunner, readAt } from "./flow.ts";
 import { decodeFrame, FRAME_LIMITS, paddedLength } from "./frame.ts";
 import { Lookup } from "./lookup.ts";
@@ -118,11 +119,13 @@ export class Reader {
     for (const watch of this.#inFlight) watch.cutFrom = 0 as LogIndex;
   }
 
+  get hasAnswers(): boolean {
+    return this.#answers.length > 0;
+  }
+
   /** The answers since the last call. */
   take(): readonly LogRead[] {
-    const taken = this.#answers;
-    this.#answers = [];
-    return taken;
+    return takeAll(this.#answers);
   }
 
   #answer({ readId }: ReadRequest, answer: Answer): void {

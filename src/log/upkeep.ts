@@ -13,6 +13,7 @@
 import { assert } from "../base/assert.ts";
 import type { LogPoint } from "../base/entry.ts";
 import type { LogIndex, Offset } from "../base/ids.ts";
+import { takeAll } from "../base/taking.ts";
 import { replaceFile } from "./aside.ts";
 import { type Checkpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { readCheckpoint } from "./checkpoint-files.ts";
@@ -83,10 +84,12 @@ export class Upkeep {
     return taken;
   }
 
+  get hasBases(): boolean {
+    return this.#bases.length > 0;
+  }
+
   takeBases(): readonly LogBase[] {
-    const taken = this.#bases;
-    this.#bases = [];
-    return taken;
+    return takeAll(this.#bases);
   }
 
   /** Only the newest counts: one is being written, at most one waits. */

@@ -121,6 +121,9 @@ export class Writer {
   #backlogBytes = 0;
   /** There was no room to write zeros ahead; tried again in the next segment. */
   #isAheadRefused = false;
+  /** The segment whose marker salt is known. */
+  #salted: Segment | null = null;
+  #salt = 0;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -335,9 +338,18 @@ export class Writer {
   }
 
   #marker(segment: Segment, position: Position, entries: number): Uint8Array {
-    const salt = markerSalt(this.#parts.options.identity.instanceId, segment.baseIndex);
+    const salt = this.#saltOf(segment);
     const hardSequence = this.#parts.hardState.current.sequence;
     return sealMarker(this.#durable, entries, { position, salt, hardSequence });
+  }
+
+  /** PERF: asked for each group of one segment. */
+  #saltOf(segment: Segment): number {
+    if (this.#salted !== segment) {
+      this.#salted = segment;
+      this.#salt = markerSalt(this.#parts.options.identity.instanceId, segment.baseIndex);
+    }
+    return this.#salt;
   }
 
   /** Begins the next segment; returns when its files are durable under their names. */

@@ -7,6 +7,7 @@ import { controlDraft } from "../base/control.ts";
 import type { Fault } from "../base/faults.ts";
 import type { Instant, NodeId, RequestId, WallMs } from "../base/ids.ts";
 import { nameOf } from "../base/membership.ts";
+import { takeAll } from "../base/taking.ts";
 import type { RaftOutput, Verdict } from "../raft/protocol.ts";
 import { Changes, transferAnswer } from "./changes.ts";
 import type { Links } from "./links.ts";
@@ -49,7 +50,7 @@ export class Administration {
   }
 
   /** Goes on with changes of the membership, where this node leads. */
-  advance(now: Instant, links: Links, notLeader: Fault): void {
+  advance(now: Instant, links: Links, notLeader: () => Fault): void {
     const { self, raft, state } = this.#replica;
     if (raft === null || self === null) return;
     this.#changes.follow(state.membership);
@@ -58,7 +59,7 @@ export class Administration {
     if (!this.#changes.isDue(now, seen)) return;
     const { greetings } = links;
     const view = { self, isLeader, membership: state.membership, greetings };
-    this.#changes.advance(now, seen, view, notLeader);
+    this.#changes.advance(now, seen, view, notLeader());
     for (const event of this.#changes.takeProposals()) this.#replica.consult(now, event);
     this.dialMembers(now, links);
   }
@@ -108,8 +109,10 @@ export class Administration {
     this.#transfers.clear();
   }
 
-  takeAnswers(): Answer[] {
-    return [...this.#changes.takeAnswers(), ...this.#answers.splice(0)];
+  takeAnswers(): readonly Answer[] {
+    const changed = this.#changes.takeAnswers();
+    const others = takeAll(this.#answers);
+    return changed.length === 0 ? others : [...changed, ...others];
   }
 
   #transfer(now: Instant, requestId: RequestId, name: NodeId | null): void {

@@ -7,6 +7,7 @@ import { isClientControl } from "../base/control.ts";
 import { type Draft, FRAME_HEADER_BYTES } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import type { Instant, LogIndex, RequestId } from "../base/ids.ts";
+import { takeAll } from "../base/taking.ts";
 import type { Verdict } from "../raft/protocol.ts";
 import type { AcceptedBatch } from "../state/producers.ts";
 import type { NodeOptions } from "./protocol.ts";
@@ -158,7 +159,7 @@ export class Appends {
     this.leadershipLost();
   }
 
-  takeAnswers(): Answer[] {
-    return this.#answers.splice(0);
+  takeAnswers(): readonly Answer[] {
+    return takeAll(this.#answers);
   }
 }

@@ -19,6 +19,7 @@ import {
   type RequestId,
 } from "../base/ids.ts";
 import { isJoint, type Membership, NO_MEMBERS, nameOf } from "../base/membership.ts";
+import { takeAll } from "../base/taking.ts";
 import type { MembershipTarget, RaftEvent, TransferVerdict, Verdict } from "../raft/protocol.ts";
 import { type Change, isOtherInstance, planChange } from "./change-plan.ts";
 import type { Greeting } from "./links.ts";
@@ -76,9 +77,9 @@ export class Changes {
   }
 
   get deadline(): Instant {
-    const { nextTry, giveUpAt } = this.#current ?? { nextTry: NEVER, giveUpAt: NEVER };
-    if (this.#current?.proposalId != null) return NEVER;
-    return earlier(nextTry, giveUpAt);
+    const current = this.#current;
+    if (current === null || current.proposalId !== null) return NEVER;
+    return earlier(current.nextTry, current.giveUpAt);
   }
 
   /** Addresses that must be dialed for the change under way, besides those of the members. */
@@ -150,12 +151,12 @@ export class Changes {
     if (this.#current !== null) this.#end({ code: "outcome-unknown" });
   }
 
-  takeAnswers(): Answer[] {
-    return this.#answers.splice(0);
+  takeAnswers(): readonly Answer[] {
+    return takeAll(this.#answers);
   }
 
-  takeProposals(): RaftEvent[] {
-    return this.#proposals.splice(0);
+  takeProposals(): readonly RaftEvent[] {
+    return takeAll(this.#proposals);
   }
 
   #plan(now: Instant, current: Operation, view: ChangeView): void {

@@ -6,6 +6,7 @@ import type { Answer } from "../base/client.ts";
 import { type Entry, pointAfter } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import type { LogIndex, Offset, RequestId, WallMs } from "../base/ids.ts";
+import { takeAll } from "../base/taking.ts";
 import type { LogEvent, LogRead } from "../log/protocol.ts";
 
 export interface Fetch {
@@ -109,12 +110,12 @@ export class Fetches {
     this.#reading.clear();
   }
 
-  takeAnswers(): Answer[] {
-    return this.#answers.splice(0);
+  takeAnswers(): readonly Answer[] {
+    return takeAll(this.#answers);
   }
 
-  takeReads(): LogEvent[] {
-    return this.#reads.splice(0);
+  takeReads(): readonly LogEvent[] {
+    return takeAll(this.#reads);
   }
 
   /** Finds the first entry that is late enough. */

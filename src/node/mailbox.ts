@@ -30,14 +30,16 @@ export function isBoundedMail(mailClass: MailClass): boolean {
 export class Mailbox {
   readonly #eventsMax: number;
   readonly #byClass: Record<MailClass, Queue> = {
-    disk: new Queue(),
-    admin: new Queue(),
-    "peer-control": new Queue(),
-    "peer-bulk": new Queue(),
-    "peer-gone": new Queue(),
-    "client-write": new Queue(),
-    "client-read": new Queue(),
+    disk: new Queue(isBoundedMail("disk")),
+    admin: new Queue(isBoundedMail("admin")),
+    "peer-control": new Queue(isBoundedMail("peer-control")),
+    "peer-bulk": new Queue(isBoundedMail("peer-bulk")),
+    "peer-gone": new Queue(isBoundedMail("peer-gone")),
+    "client-write": new Queue(isBoundedMail("client-write")),
+    "client-read": new Queue(isBoundedMail("client-read")),
   };
+  /** In the order of MAIL_CLASSES. */
+  readonly #queues = MAIL_CLASSES.map((mailClass) => this.#byClass[mailClass]);
   #size = 0;
 
   /** `eventsMax` bounds each class but "disk", "admin" and "peer-gone". */
@@ -71,7 +73,7 @@ export class Mailbox {
   /** False when the class is full: nothing was taken. */
   offer(mailClass: MailClass, event: NodeEvent): boolean {
     const queue = this.#byClass[mailClass];
-    if (isBoundedMail(mailClass) && queue.size >= this.#eventsMax) return false;
+    if (queue.isBounded && queue.size >= this.#eventsMax) return false;
     queue.push(event);
     this.#size++;
     return true;
@@ -80,9 +82,8 @@ export class Mailbox {
   /** At most `count` events, class by class, each class in order of arrival. */
   take(count: number): NodeEvent[] {
     const taken: NodeEvent[] = [];
-    for (const mailClass of MAIL_CLASSES) {
-      if (mailClass === "peer-gone" && this.peersWait) continue;
-      const queue = this.#byClass[mailClass];
+    for (const queue of this.#queues) {
+      if (queue.size === 0 || (queue === this.#byClass["peer-gone"] && this.peersWait)) continue;
       // A class may not starve those after it: each gets at least its part of the turn.
       const share = Math.max(count - taken.length, Math.ceil(count / MAIL_CLASSES.length));
       for (let left = Math.min(share, queue.size); left > 0; left--) taken.push(queue.shift());
@@ -94,8 +95,13 @@ export class Mailbox {
 
 /** First in, first out, in amortised constant time. */
 class Queue {
+  readonly isBounded: boolean;
   #items: NodeEvent[] = [];
   #from = 0;
+
+  constructor(isBounded: boolean) {
+    this.isBounded = isBounded;
+  }
 
   get size(): number {
     return this.#items.length - this.#from;

@@ -315,6 +315,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     return notServing(this.#phase, this.#poison);
   }
 
+  /** The same for whoever seldom needs it. */
+  readonly #toldLeader = (): Fault => this.#notLeader();
+
   #notLeader(): Fault {
     return notLeader(this.#replica, this.#links);
   }
@@ -331,7 +334,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
       this.#apply();
       this.#maybeFound();
-      if (this.#links !== null) this.#admin.advance(this.#now, this.#links, this.#notLeader());
+      if (this.#links !== null) this.#admin.advance(this.#now, this.#links, this.#toldLeader);
       const raftSpoke = this.#replica.performRaft();
       const logOutput = this.#replica.takeLogOutput();
       if (logOutput !== null) this.#performLog(logOutput);
@@ -353,6 +356,15 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void {
     if (hasCommitted && raft.role === "leader") this.#appends.committed(output.commitIndex);
     if (hasCommitted) this.#fetches.advanced(this.#readable());
+    const { verdicts, transfers, reads } = output;
+    if (verdicts.length + transfers.length + reads.length > 0) this.#performVerdicts(output);
+    const { index, endOffset } = this.#state.committed;
+    this.#reads.committed(index, endOffset);
+    if (output.membership !== null) this.#dialMembers();
+    for (const send of output.sends) this.#performSend(send);
+  }
+
+  #performVerdicts(output: RaftOutput): void {
     const notLeader = this.#notLeader();
     for (const verdict of output.verdicts) {
       if (this.#admin.maybeVerdict(this.#now, verdict, notLeader)) continue;
@@ -365,10 +377,6 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
         read.kind === "refused" ? this.#readRefusal(read.leader) : notLeader,
       );
     }
-    const { index, endOffset } = this.#state.committed;
-    this.#reads.committed(index, endOffset);
-    if (output.membership !== null) this.#dialMembers();
-    for (const send of output.sends) this.#performSend(send);
   }
 
   /** Refused by ourselves while leading: too many wait. Else: somebody else leads. */

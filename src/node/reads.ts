@@ -14,6 +14,7 @@ import {
   type Offset,
   type RequestId,
 } from "../base/ids.ts";
+import { takeAll } from "../base/taking.ts";
 import type { RaftEvent, ReadVerdict } from "../raft/protocol.ts";
 
 interface Waiting {
@@ -29,6 +30,7 @@ export class Reads {
   /** When a request that waits is out of time. */
   get deadline(): Instant {
     let due = NEVER;
+    if (this.#waiting.size === 0) return due;
     for (const { deadline } of this.#waiting.values()) due = earlier(due, deadline);
     return due;
   }
@@ -68,8 +70,8 @@ export class Reads {
     for (const requestId of this.#waiting.keys()) this.#refuse(requestId, fault);
   }
 
-  takeAnswers(): Answer[] {
-    return this.#answers.splice(0);
+  takeAnswers(): readonly Answer[] {
+    return takeAll(this.#answers);
   }
 
   #refuse(requestId: RequestId, fault: Fault): void {
