@@ -31,6 +31,8 @@ export interface NodeOptions {
   readonly heartbeatInterval: Micros;
   readonly appendBytesMax: number;
   readonly appendsInFlightMax: number;
+  /** Of one peer; absent: appendsInFlightMax times appendBytesMax. */
+  readonly bytesInFlightMax?: number;
   readonly uncommittedBytesMax: number;
   readonly readsWaitingMax: number;
   /**

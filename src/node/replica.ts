@@ -329,7 +329,7 @@ export class Replica {
   #raftOptions(self: MemberId): RaftOptions {
     const { electionTimeoutMin, electionTimeoutMax } = this.#options;
     const { heartbeatInterval, appendBytesMax, appendsInFlightMax } = this.#options;
-    const { uncommittedBytesMax, readsWaitingMax } = this.#options;
+    const { uncommittedBytesMax, readsWaitingMax, bytesInFlightMax } = this.#options;
     return {
       self,
       diskPatience: this.#diskPatience,
@@ -338,6 +338,7 @@ export class Replica {
       heartbeatInterval,
       appendBytesMax,
       appendsInFlightMax,
+      ...(bytesInFlightMax === undefined ? {} : { bytesInFlightMax }),
       uncommittedBytesMax,
       readsWaitingMax,
       prng: this.#prng,

@@ -167,6 +167,12 @@ export class LogTail {
     );
   }
 
+  /** The same of any two places, as far as sizes are still known. */
+  knownBytesBetween(after: LogIndex, to: LogIndex): number {
+    if (to <= this.#floor) return 0;
+    return this.bytesBetween(after < this.#floor ? this.#floor : after, to);
+  }
+
   /**
    * The last index of an append after `prevIndex` (recent) with at most `bytesMax`, or one entry.
    */

@@ -35,14 +35,15 @@ export class Peers {
 
   /** `before` itself where nothing in it has changed. */
   status(before: readonly PeerStatus[]): readonly PeerStatus[] {
+    const { tail } = this.#server;
     let at = 0;
     for (const peer of this.#progress.values()) {
       const last = before[at];
-      if (last === undefined || !peer.isStill(last)) break;
+      if (last === undefined || !peer.isStill(last, tail)) break;
       at++;
     }
     if (at === before.length && at === this.#progress.size) return before;
-    return [...this.#progress.values()].map((peer) => peer.status());
+    return [...this.#progress.values()].map((peer) => peer.status(tail));
   }
 
   /**
@@ -55,7 +56,7 @@ export class Peers {
     for (const id of members) {
       this.#departing.delete(id);
       if (id === self || this.#progress.has(id)) continue;
-      this.#progress.set(id, new Progress(id, nextIndex, now, options.appendsInFlightMax));
+      this.#progress.set(id, new Progress(id, nextIndex, now, options));
     }
     for (const id of this.#progress.keys()) {
       if (!members.has(id) && !this.#departing.has(id)) this.#departing.set(id, null);

@@ -25,11 +25,12 @@ import {
   NO_INDEX,
 } from "../base/ids.ts";
 import type { LogTail } from "./log-tail.ts";
-import type { Conflict, PeerStatus } from "./protocol.ts";
+import type { Conflict, PeerStatus, RaftOptions } from "./protocol.ts";
 
 export class Progress {
   readonly peer: MemberId;
   readonly #inFlightMax: number;
+  readonly #bytesInFlightMax: number;
   #mode: PeerStatus["mode"] = "probe";
   /**
    * Verified and durable at the peer. Only its acknowledgements raise it; nothing lowers it but its
@@ -53,10 +54,12 @@ export class Progress {
   #round = 0;
 
   /** `nextIndex` is the leader's first guess: just after its own log (paper, Figure 2). */
-  constructor(peer: MemberId, nextIndex: LogIndex, now: Instant, inFlightMax: number) {
+  constructor(peer: MemberId, nextIndex: LogIndex, now: Instant, options: RaftOptions) {
+    const { appendsInFlightMax, appendBytesMax } = options;
     this.peer = peer;
+    this.#bytesInFlightMax = options.bytesInFlightMax ?? appendsInFlightMax * appendBytesMax;
     this.#nextIndex = nextIndex;
-    this.#inFlightMax = inFlightMax;
+    this.#inFlightMax = appendsInFlightMax;
     this.#contactAt = now;
     this.#waitingSince = now;
   }
@@ -87,22 +90,24 @@ export class Progress {
     return this.#round;
   }
 
-  status(): PeerStatus {
+  status(tail: LogTail): PeerStatus {
     return {
       peer: this.peer,
       mode: this.#mode,
       matchIndex: this.#matchIndex,
       nextIndex: this.#nextIndex,
       inFlight: this.#onTheWay(),
+      bytesInFlight: this.#bytesOnTheWay(tail),
     };
   }
 
   /** Whether `before` says what `status` would. */
-  isStill(before: PeerStatus): boolean {
+  isStill(before: PeerStatus, tail: LogTail): boolean {
     return (
       before.matchIndex === this.#matchIndex &&
       before.nextIndex === this.#nextIndex &&
       before.inFlight === this.#onTheWay() &&
+      before.bytesInFlight === this.#bytesOnTheWay(tail) &&
       before.mode === this.#mode &&
       before.peer === this.peer
     );
@@ -111,6 +116,15 @@ export class Progress {
   #onTheWay(): number {
     if (this.#mode === "snapshot") return 1;
     return this.#mode === "probe" ? Number(this.#probeIsOut) : this.#inFlight.length;
+  }
+
+  /**
+   * Of a pipeline: everything between what the peer has and what is sent next. A number that is
+   * never counted up and down cannot leak (etcd/raft a370b6f).
+   */
+  #bytesOnTheWay(tail: LogTail): number {
+    if (this.#inFlight.length === 0) return 0;
+    return tail.knownBytesBetween(this.#matchIndex, (this.#nextIndex - 1) as LogIndex);
   }
 
   /** Any answer of this term: the peer was alive and followed us when `round` reached it. */
@@ -127,7 +141,8 @@ export class Progress {
     if (this.#nextIndex > tail.lastIndex || this.#mode === "snapshot") return false;
     if (this.#mode === "probe") return !this.#probeIsOut;
     if (tail.isRecent((this.#nextIndex - 1) as LogIndex)) {
-      return this.#inFlight.length < this.#inFlightMax;
+      if (this.#inFlight.length >= this.#inFlightMax) return false;
+      return this.#bytesOnTheWay(tail) < this.#bytesInFlightMax;
     }
     if (this.#inFlight.length > 0) return false;
     this.#becomeProbe();

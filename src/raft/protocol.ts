@@ -251,6 +251,12 @@ export interface RaftOptions {
   /** Appends in flight to one peer before the leader waits for an answer. */
   readonly appendsInFlightMax: number;
   /**
+   * Frame bytes in flight to one peer at which no further append leaves before an answer comes; the
+   * last one to leave may go beyond it. Absent: appendsInFlightMax times appendBytesMax, which
+   * entries larger than appendBytesMax would pass otherwise.
+   */
+  readonly bytesInFlightMax?: number;
+  /**
    * Frame bytes of uncommitted entries at the leader before proposals are refused as overloaded.
    */
   readonly uncommittedBytesMax: number;
@@ -286,7 +292,10 @@ export interface PeerStatus {
   readonly mode: "probe" | "replicate" | "snapshot";
   readonly matchIndex: LogIndex;
   readonly nextIndex: LogIndex;
+  /** Appends without an answer; a checkpoint on its way is one. */
   readonly inFlight: number;
+  /** Frame bytes of a pipeline without an answer; 0 where the host cuts the appends. */
+  readonly bytesInFlight: number;
 }
 
 /** A readable snapshot. */

@@ -38,6 +38,7 @@ export class Server {
     assert(electionTimeoutMin < electionTimeoutMax, "an election timeout is drawn from [min, max)");
     assert(options.heartbeatInterval < electionTimeoutMin, "heartbeats must outpace elections");
     assert(options.appendsInFlightMax >= 1, "at least one append must fit in flight");
+    assert((options.bytesInFlightMax ?? 1) >= 1, "at least one byte must fit in flight");
     this.options = options;
     this.self = self;
     this.configuration = new Configuration(self, restored.base.index, restored.membership);

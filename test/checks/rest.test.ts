@@ -99,15 +99,19 @@ describe("a cluster at rest", () => {
 });
 
 describe("a node", () => {
+  /** Two appends, and as much as one entry may be. */
+  const BYTES = 2 * PLAN.options.appendBytesMax + PLAN.options.batchBytesMax + 96;
+
   /** Looked at often enough for every turn to count once. */
   function holding(held: {
     mail?: object;
     inFlight?: number;
+    bytesInFlight?: number;
     cached?: number;
     durable?: number;
   }): void {
-    const { mail = {}, inFlight = 0, cached = 0, durable = 5 } = held;
-    const peer = { peer: N2, inFlight };
+    const { mail = {}, inFlight = 0, bytesInFlight = 0, cached = 0, durable = 5 } = held;
+    const peer = { peer: N2, inFlight, bytesInFlight };
     const raft = { ...status(N1, { role: "leader", term: 1 }), peers: [peer] };
     const log = { state: "open", end: { index: 5 }, durableIndex: durable, cachedBytes: cached };
     const looks = { raft: () => raft, log: () => log };
@@ -118,13 +122,14 @@ describe("a node", () => {
   }
 
   it("may hold as much as its options say", () => {
-    holding({ mail: { "peer-control": 16 }, inFlight: 2, cached: 100 });
+    holding({ mail: { "peer-control": 16 }, inFlight: 2, bytesInFlight: BYTES, cached: 100 });
     expect(findings).toEqual([]);
   });
 
   it.each([
     [{ mail: { "peer-control": 17 } }, "n1 may hold 16 mail of class peer-control"],
     [{ inFlight: 3 }, "n1 may hold 2 appends on their way to n2"],
+    [{ bytesInFlight: BYTES + 1 }, `n1 may hold ${BYTES} bytes of appends on their way to n2`],
     [{ cached: 101 }, "n1 may hold 100 bytes of durable frames in memory"],
   ])("is found with more: %j", (held, fact) => {
     holding(held);

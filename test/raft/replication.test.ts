@@ -205,6 +205,42 @@ describe("a pipeline", () => {
     ]);
   });
 
+  test("stops at bytesInFlightMax, whatever the number of appends, and counts what is left", () => {
+    // Frames of 200 bytes, one an append: 700 bytes are reached by the fourth.
+    const bounds = { appendsInFlightMax: 100, appendBytesMax: 200, bytesInFlightMax: 700 };
+    const leader = new Subject("a", { options: bounds }).lead("b").ack("b", 1).forget();
+    for (let proposal = 1; proposal <= 8; proposal++) leader.propose(proposal, 104);
+    const toB = () => leader.appends().filter(({ to }) => to === "b");
+    expect(toB().map(({ lastIndex }) => lastIndex)).toEqual([2, 3, 4, 5]);
+    expect(leader.peer("b")).toMatchObject({ inFlight: 4, bytesInFlight: 800 });
+    leader.forget().ack("b", 2);
+    expect(toB().map(({ lastIndex }) => lastIndex)).toEqual([6]);
+    expect(leader.peer("b")).toMatchObject({ inFlight: 4, bytesInFlight: 800 });
+    // One answer for many: everything is counted off at once, and nothing leaks.
+    leader.forget().ack("b", 6);
+    expect(toB().map(({ lastIndex }) => lastIndex)).toEqual([7, 8, 9]);
+    leader.ack("b", 9);
+    expect(leader.peer("b")).toMatchObject({ inFlight: 0, bytesInFlight: 0 });
+  });
+
+  test("lets one entry larger than bytesInFlightMax go, alone", () => {
+    const bounds = { appendBytesMax: 200, bytesInFlightMax: 300 };
+    const leader = new Subject("a", { options: bounds }).lead("b").ack("b", 1).forget();
+    leader.propose(1, 5000).propose(2);
+    expect(leader.appends().filter(({ to }) => to === "b")).toMatchObject([{ lastIndex: 2 }]);
+    expect(leader.peer("b")).toMatchObject({ inFlight: 1, bytesInFlight: 5096 });
+  });
+
+  test("that lost an append is started anew by the next one's refusal, before any heartbeat", () => {
+    const leader = piping(8, 64_000).propose(1).propose(2).forget();
+    // The append of entry 2 is lost; b refuses the one of entry 3, in the same round.
+    leader.refuse("b", 2, 1, 1);
+    expect(leader.appends()).toMatchObject([{ to: "b", prevIndex: 1, lastIndex: 3 }]);
+    expect(leader.sent("append-request")).toEqual([]);
+    leader.ack("b", 3);
+    expect(leader.peer("b")).toMatchObject({ mode: "replicate", matchIndex: 3, inFlight: 0 });
+  });
+
   test("is one append for all proposals of a turn", () => {
     const leader = piping(8, 64_000);
     for (let proposalId = 1; proposalId <= 5; proposalId++) {
