@@ -47,7 +47,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     name: "vote-for-anyone",
     breaks: "A voter does not ask whether the candidate's log is as up to date as its own.",
     properties: ["vote-restriction"],
-    file: "src/raft/raft.ts",
+    file: "src/raft/server.ts",
     find: "return lastIndex >= tail.lastIndex;",
     replace: "return true;",
     knownSeed: 2,
