@@ -333,6 +333,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     heartbeatIntervalMs,
     redialMinMs,
     redialMaxMs,
+    scrubEveryMs,
     ...bounds
   } = plan.options;
   return {
@@ -347,5 +348,6 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     snapshotBytesMax: SNAPSHOT_BYTES_MAX,
     redialMin: millis(redialMinMs),
     redialMax: millis(redialMaxMs),
+    scrubEvery: millis(scrubEveryMs),
   };
 }

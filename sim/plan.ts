@@ -33,6 +33,9 @@ const options = z
     redialMinMs: z.int().min(1).default(50),
     redialMaxMs: z.int().min(1).default(1000),
     autoReplaceWiped: z.boolean().default(true),
+    /** 0: sealed segments are never read again unasked. */
+    scrubBytesPerSecond: count.default(0),
+    scrubEveryMs: z.int().min(1).default(10_000),
     retentionBytes: z.int().min(1).nullable().default(null),
     retentionMs: z.int().min(1).nullable().default(null),
   })
@@ -68,6 +71,8 @@ const disk = z
     syncMeanMicros: count.default(1000),
     /** Operations that take a hundred times as long. */
     slowPerMille: perMille.default(0),
+    /** Of all files together; 0 for as much as there is. */
+    capacityBytes: count.default(0),
   })
   .prefault({});
 

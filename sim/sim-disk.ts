@@ -226,7 +226,8 @@ export class SimDisk implements Disk, DiskView {
     const pending = this.#pending.get(operation.opId);
     assert(pending !== undefined, "a completing operation was submitted", operation.opId);
     this.#pending.delete(operation.opId);
-    const code = this.errors.strike(operation, this.#grows(operation));
+    const grows = this.#grows(operation);
+    const code = this.errors.strike(operation, grows) ?? this.#overflow(operation, grows);
     const result = code === null ? this.#apply(pending) : this.#refuse(operation, code);
     if (!this.#witness.applied(operation, result)) return;
     assert(this.#inbox !== null, "a disk completes for somebody: attach an inbox first");
@@ -311,6 +312,17 @@ export class SimDisk implements Disk, DiskView {
     if (operation.kind !== "write-at") return false;
     const length = this.#names.seen.get(operation.file)?.length ?? 0;
     return operation.position + lengthOf(operation.parts) > length;
+  }
+
+  /** The error of a disk that has no room for what an operation adds; null when it has. */
+  #overflow(operation: DiskOperation, grows: boolean): DiskErrorCode | null {
+    const { capacityBytes } = this.#profile;
+    if (!grows || capacityBytes === 0 || operation.kind !== "write-at") return null;
+    let bytes = operation.position + lengthOf(operation.parts);
+    for (const [file, content] of this.#names.seen) {
+      if (file !== operation.file) bytes += content.length;
+    }
+    return bytes > capacityBytes ? "ENOSPC" : null;
   }
 
   /**

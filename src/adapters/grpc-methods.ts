@@ -2,9 +2,10 @@
 // bytes, cancellation and back-pressure passed on. Decides nothing; the service does.
 
 import type { sendUnaryData } from "@grpc/grpc-js";
-import type { MembershipChange } from "../base/client.ts";
+import type { DiskStatus, MembershipChange } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import {
+  type AdminDisk,
   decodeChange,
   decodeDeparture,
   decodeTransferRequest,
@@ -107,6 +108,18 @@ export function cairnV1Methods(service: LogService, unread: UnreadAnswers): Serv
   };
 }
 
+function toldDisk({ scrub, digests, damage, ...disk }: DiskStatus): AdminDisk {
+  return {
+    ...disk,
+    scrubPasses: scrub.passes,
+    scrubBytes: scrub.bytes,
+    scrubIndex: scrub.baseIndex,
+    digestsChecked: digests.checked,
+    digestsUnchecked: digests.unchecked,
+    damage: damage ?? "",
+  };
+}
+
 export function adminV1Methods({ admin }: LogService): ServedMethods {
   return {
     "/cairn.v1.Admin/Status": unary(
@@ -117,6 +130,7 @@ export function adminV1Methods({ admin }: LogService): ServedMethods {
           ...status,
           gossip: gossip.map(({ addr: address, ...rest }) => ({ ...rest, address })),
           leader: status.leader ?? "",
+          disk: toldDisk(status.disk),
           members: status.members.map(({ id, ...rest }) => ({ name: id, ...rest })),
         }),
     ),

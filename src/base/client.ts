@@ -150,6 +150,33 @@ export interface MemberInfo {
   readonly answersAs: string | null;
 }
 
+/** How a node's log and its disk are. */
+export interface DiskStatus {
+  /**
+   * "scarce": there is no room to write ahead, a leader hands over; "congested": more waits for the
+   * disk than may; "full": nothing more is taken until there is room.
+   */
+  readonly room: "plenty" | "scarce" | "congested" | "full";
+  readonly segments: number;
+  /** Of all stores, what was written ahead left out. */
+  readonly storeBytes: number;
+  /** Whether the room that is given up for trims and clean stops is there. */
+  readonly isReserved: boolean;
+  readonly scrub: {
+    /** Times that all sealed segments have been read again. */
+    readonly passes: number;
+    /** Read since the start. */
+    readonly bytes: number;
+    /** Where it goes on. */
+    readonly baseIndex: LogIndex;
+    readonly position: number;
+  };
+  /** Digests of other nodes' segments that agreed with this one's, or could not be compared. */
+  readonly digests: { readonly checked: number; readonly unchecked: number };
+  /** What is wrong with it, and what to do; null while nothing is known. */
+  readonly damage: string | null;
+}
+
 /** A snapshot for people, probes and GetServers; fresh at each call. */
 export interface NodeStatus {
   readonly name: NodeId;
@@ -167,5 +194,6 @@ export interface NodeStatus {
   readonly members: readonly MemberInfo[];
   /** Index of the entry that says them; 0 before the cluster is founded. */
   readonly membershipIndex: LogIndex;
+  readonly disk: DiskStatus;
   readonly at: Instant;
 }

@@ -5,12 +5,13 @@
 //   trim body:    u8 version = 1, u64 startOffset
 //   cursor body:  u8 version = 1, u8 1 when it is deleted, u64 offset, u64 ttlMs, name in UTF-8
 //   fence body:   u8 version = 1, token in UTF-8
+//   digest body:  u8 version = 1, u64 firstIndex, u64 lastIndex, u32 digest
 
 import { assert } from "./assert.ts";
 import { type FrozenBytes, freeze, getU64, putU64, viewOf } from "./bytes.ts";
 import { crc32c } from "./crc32c.ts";
 import { type Draft, type EntryKind, FRAME_HEADER_BYTES } from "./entry.ts";
-import { isCount, type Offset, type WallMs } from "./ids.ts";
+import { isCount, type LogIndex, type Offset, type WallMs } from "./ids.ts";
 import { decodeMembership, encodeMembership, type Membership } from "./membership.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
@@ -28,11 +29,21 @@ export type Control =
       readonly ttlMs: number;
     }
   /** From here on an append that names another token is refused; empty takes the fence away. */
-  | { readonly kind: "fence"; readonly token: string };
+  | { readonly kind: "fence"; readonly token: string }
+  | ({ readonly kind: "digest" } & SegmentDigest);
+
+/** What replicas have to agree on about a stretch of entries; src/log/digest.ts makes it. */
+export interface SegmentDigest {
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  /** Of index, term and body checksum of each entry, one after another; 0 to 2^32-1. */
+  readonly digest: number;
+}
 
 /** A cursor's name, and a fencing token, in UTF-8. */
 export const CURSOR_NAME_BYTES_MAX = 255;
 const CURSOR_HEAD_BYTES = 18;
+const DIGEST_BYTES = 21;
 
 /** What a body says: null for kinds without a decoded body, "malformed" when it is broken. */
 export function decodeControl(kind: EntryKind, body: Uint8Array): Control | null | "malformed" {
@@ -52,9 +63,20 @@ export function decodeControl(kind: EntryKind, body: Uint8Array): Control | null
       const token = body[0] === 1 ? textFrom(body, 1) : null;
       return token === null ? "malformed" : { kind, token };
     }
+    case "digest":
+      return decodeDigest(body) ?? "malformed";
     default:
       return null;
   }
+}
+
+function decodeDigest(body: Uint8Array): Control | null {
+  if (body.length !== DIGEST_BYTES || body[0] !== 1) return null;
+  const view = viewOf(body);
+  const [firstIndex, lastIndex] = [getU64(view, 1) as LogIndex, getU64(view, 9) as LogIndex];
+  if (!isCount(firstIndex) || !isCount(lastIndex)) return null;
+  if (firstIndex < 1 || lastIndex < firstIndex) return null;
+  return { kind: "digest", firstIndex, lastIndex, digest: view.getUint32(17) };
 }
 
 function decodeCursor(body: Uint8Array): Control | null {
@@ -100,6 +122,15 @@ export function encodeControl(control: Control): FrozenBytes {
       body.set(token, 1);
       return freeze(body);
     }
+    case "digest": {
+      const body = new Uint8Array(DIGEST_BYTES);
+      const view = viewOf(body);
+      view.setUint8(0, 1);
+      putU64(view, 1, control.firstIndex);
+      putU64(view, 9, control.lastIndex);
+      view.setUint32(17, control.digest);
+      return freeze(body);
+    }
   }
 }
 
@@ -116,7 +147,8 @@ export function controlDraft(control: Control, wall: WallMs): Draft {
   return {
     kind: control.kind,
     codec: 0,
-    critical: true,
+    // Who does not know digests lacks a check, and nothing else.
+    critical: control.kind !== "digest",
     count: 0,
     timestamp: wall,
     bodyCrc: crc32c(body),

@@ -35,6 +35,32 @@ const [T0, T1, T2, T3, T4, T5, T6, T7] = makeTables() as [
 ];
 
 /**
+ * The checksum of two stretches one behind the other, from theirs alone: crc32c(a then b) is
+ * crc32cJoined(crc32c(a), crc32c(b), b.length). Costs the logarithm of the length.
+ */
+export function crc32cJoined(first: number, second: number, secondLength: number): number {
+  // Zeros behind the first part multiply what it stands for by x^8 each (zlib's crc32_combine).
+  let shift = 0x8000_0000;
+  let power = 0x0080_0000;
+  for (let left = secondLength; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) shift = product(power, shift);
+    power = product(power, power);
+  }
+  return (product(shift, first) ^ second) >>> 0;
+}
+
+/** Product of two polynomials over GF(2) modulo the checksum's, lowest power in the top bit. */
+function product(factor: number, other: number): number {
+  let sum = 0;
+  let shifted = other;
+  for (let mask = 0x8000_0000; mask !== 0; mask >>>= 1) {
+    if ((factor & mask) !== 0) sum ^= shifted;
+    shifted = shifted & 1 ? (shifted >>> 1) ^ POLYNOMIAL : shifted >>> 1;
+  }
+  return sum >>> 0;
+}
+
+/**
  * CRC-32C of bytes[start, end), 0 .. 2^32-1. Pass the result of an earlier part as `before` to go
  * on: crc32c(b, crc32c(a)) == crc32c(a then b).
  */

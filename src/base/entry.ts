@@ -18,6 +18,7 @@ export type EntryKind =
   | "compact"
   | "feature-level"
   | "command"
+  | "digest"
   | "marker"
   /**
    * Not critical and of a newer version: its frame is stored and passed on as it is, and means

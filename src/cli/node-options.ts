@@ -53,6 +53,8 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     redialMax: 1_000_000 as Micros,
     retentionBytes: config.retentionBytes,
     retentionMs: config.retentionMs,
+    scrubBytesPerSecond: 4 * MIB,
+    scrubEvery: millis(24 * 60 * 60 * 1000),
     autoReplaceWiped: config.autoReplaceWiped,
   };
 }

@@ -59,13 +59,38 @@ function isServing(status: ServerStatus | CairnError): boolean {
   return !(status instanceof CairnError) && status.state === "serving";
 }
 
-const COLUMNS = ["member", "state", "role", "term", "log", "committed", "on disk"] as const;
+const COLUMNS = [
+  "member",
+  "state",
+  "role",
+  "term",
+  "log",
+  "committed",
+  "on disk",
+  "room",
+  "scrub",
+] as const;
 
 function cellsOf({ address, status }: Seen): string[] {
-  if (status instanceof CairnError) return [address, status.code, "-", "-", "-", "-", "-"];
+  if (status instanceof CairnError)
+    return [address, status.code, ...Array(COLUMNS.length - 2).fill("-")];
   const { name, state, role, term, startOffset, endOffset, commitIndex, durableIndex } = status;
   const log = `${startOffset}..${endOffset}`;
-  return [name, state, role, `${term}`, log, `${commitIndex}`, `${durableIndex}`];
+  const cells = [name, state, role, `${term}`, log, `${commitIndex}`, `${durableIndex}`];
+  return [...cells, status.disk?.room ?? "-", scrubbed(status.disk)];
+}
+
+/** How far rot is looked for in what is written: whole passes, and where the next one is. */
+function scrubbed(disk: ServerStatus["disk"]): string {
+  if (disk === null) return "-";
+  const { scrubPasses, scrubBytes, scrubIndex } = disk;
+  if (scrubBytes === 0) return "-";
+  return scrubIndex > 1 ? `${scrubPasses} + to ${scrubIndex}` : `${scrubPasses}`;
+}
+
+function damageOf({ address, status }: Seen): string[] {
+  if (status instanceof CairnError || (status.disk?.damage ?? "") === "") return [];
+  return [`${status.name} at ${address}: ${status.disk?.damage}`];
 }
 
 async function print(seen: readonly Seen[], asJson: boolean): Promise<void> {
@@ -92,6 +117,9 @@ async function print(seen: readonly Seen[], asJson: boolean): Promise<void> {
   for (const row of rows) {
     const line = lineOf(row.cells);
     await output.line(row.isServing ? line : paint("red", line, process.stdout));
+  }
+  for (const damage of seen.flatMap(damageOf)) {
+    await output.line(paint("red", damage, process.stdout));
   }
   await output.flush();
 }

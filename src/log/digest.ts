@@ -2,7 +2,7 @@
 // of each, one after another. Made entry by entry, without a look at any body.
 
 import { putU64, viewOf } from "../base/bytes.ts";
-import { crc32c } from "../base/crc32c.ts";
+import { crc32c, crc32cJoined } from "../base/crc32c.ts";
 import type { EntryHead } from "../base/entry.ts";
 
 /** Before the first entry. */
@@ -19,4 +19,15 @@ export function digestAfter(before: number, entry: EntryHead): number {
   putU64(VIEW, 8, entry.term);
   VIEW.setUint32(16, entry.bodyCrc);
   return crc32c(SCRATCH, before);
+}
+
+/** The digest of a stretch and the `count` entries behind it, from the digests of both. */
+export function digestJoined(before: number, behind: number, count: number): number {
+  return crc32cJoined(before, behind, count * ENTRY_BYTES);
+}
+
+/** The digest of the last `count` entries of a stretch: what `whole` has and `before` has not. */
+export function digestBehind(before: number, whole: number, count: number): number {
+  // Addition over GF(2) is its own inverse.
+  return crc32cJoined(before, whole, count * ENTRY_BYTES);
 }

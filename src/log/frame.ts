@@ -52,6 +52,7 @@ export const KIND_CODES: Readonly<Record<Exclude<EntryKind, "unknown">, number>>
   compact: 8,
   "feature-level": 9,
   command: 10,
+  digest: 11,
   marker: 127,
 };
 

@@ -8,6 +8,7 @@
 // while the disk is full, and then says when to try again.
 
 import { assert, unreachable } from "../base/assert.ts";
+import type { SegmentDigest } from "../base/control.ts";
 import {
   brokenLink,
   type Entry,
@@ -36,8 +37,8 @@ import { MANIFEST_FILE } from "./file-names.ts";
 import { type DiskTrouble, type Flow, FlowRunner, perform } from "./flow.ts";
 import { FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES } from "./frame.ts";
 import type { HardStateFile } from "./hard-state.ts";
-import { encodeManifest } from "./manifest.ts";
-import { type OpenDirectory, openDirectory } from "./opening.ts";
+import { type Difference, describeDifference, encodeManifest } from "./manifest.ts";
+import { type OpenDirectory, openDirectory, openedOf } from "./opening.ts";
 import type {
   LogBase,
   LogEvent,
@@ -48,7 +49,6 @@ import type {
   LogRoom,
   LogStatus,
   OpenRefusal,
-  SegmentDigest,
 } from "./protocol.ts";
 import { Reader, type ReadRequest } from "./reader.ts";
 import { Refused } from "./refusal.ts";
@@ -157,6 +157,12 @@ export class Log implements Machine<LogEvent, LogOutput> {
       case "scrub":
         if (this.#state === "open") this.#opened?.scrub.advance(event.bytesMax);
         break;
+      case "spend-reserve":
+        this.#spendReserve();
+        break;
+      case "differs":
+        this.#markDifference(event);
+        break;
       case "read-base":
         this.#readBase(event.readId);
         break;
@@ -223,7 +229,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
       startIndex: (start.index + 1) as LogIndex,
       startOffset: start.endOffset,
       writtenIndex: opened?.segments.active.lastIndex ?? start.index,
-      durableIndex: this.#durableIndex,
+      durableIndex: this.durableIndex,
       end: this.#end,
       storeBytes: opened?.segments.storeBytes ?? 0,
       cachedBytes: opened?.resident.bytes ?? 0,
@@ -232,6 +238,21 @@ export class Log implements Machine<LogEvent, LogOutput> {
       isReserved: opened?.space.isReserved ?? false,
       scrub: opened?.scrub.status ?? NEVER_SCRUBBED,
     };
+  }
+
+  /** The index before the log's first entry. */
+  get startsAfter(): LogIndex {
+    return (this.#opened?.upkeep.start ?? LOG_START).index;
+  }
+
+  /** Times that all sealed segments were scrubbed. */
+  get scrubPasses(): number {
+    return this.#opened?.scrub.passes ?? 0;
+  }
+
+  /** Whether there is anything to scrub. */
+  get hasSealed(): boolean {
+    return this.#opened?.segments.first.isReleased ?? false;
   }
 
   /** Whether there is room for more entries, as of now. */
@@ -247,6 +268,11 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const segment = this.#opened?.segments.endingWith(lastIndex) ?? null;
     if (segment === null) return null;
     return { firstIndex: segment.baseIndex, lastIndex, digest: segment.digest };
+  }
+
+  /** Of these entries; null when they are not all written yet, or not known any more. */
+  digestOf(first: LogIndex, last: LogIndex): number | null {
+    return this.#opened?.segments.digestOf(first, last) ?? null;
   }
 
   /**
@@ -266,7 +292,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
    * Up to here the log's entries are durable. While a truncation waits for the disk, entries with
    * higher indexes may be durable too, but they are not this log's any more.
    */
-  get #durableIndex(): LogIndex {
+  get durableIndex(): LogIndex {
     const writer = this.#opened?.writer;
     if (writer === undefined) return 0 as LogIndex;
     let durable = writer.durable.index;
@@ -330,20 +356,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     this.#term = hardState.current.hardState.term;
     this.#state = this.#closing ? "closing" : "open";
     if (this.#state === "open") this.#maybeKeepReserve(space);
-    this.#sayOpened = {
-      identity,
-      cleanStop: directory.cleanStop,
-      hardState: hardState.current.hardState,
-      checkpoint: found.newest,
-      skipped: found.skipped,
-      base: start,
-      startIndex: (start.index + 1) as LogIndex,
-      startOffset: start.endOffset,
-      termRuns: termRuns.list(),
-      tail: directory.tail,
-      end,
-      tornBytes: directory.tornBytes,
-    };
+    this.#sayOpened = openedOf(directory);
   }
 
   /** Told once no seal vouches for the segment any more, not after any crash. */
@@ -351,17 +364,33 @@ export class Log implements Machine<LogEvent, LogOutput> {
     if (fault.code !== "damaged" || this.#state !== "open") return;
     const { file, position, what } = fault;
     const damage: Damage = { file, position, what, index: segment.baseIndex };
+    this.#sayDamaged(damage, () => breakSeal(segment));
+  }
+
+  /** Refuses once `work` has made sure that the next opening will, too. */
+  #sayDamaged(damage: Damage, work: () => Flow<unknown>): void {
     const say = () => {
       if (this.#state === "open") this.#refuse({ kind: "damaged", damage });
     };
     const flow = function* (): Flow<void> {
-      yield* breakSeal(segment);
+      yield* work();
       say();
     };
     this.#runner.start(flow(), (trouble) => {
       say();
       this.#poison(trouble.fault);
     });
+  }
+
+  #markDifference(differs: Difference): void {
+    if (this.#opened === null || this.#state !== "open") return;
+    const { identity } = this.#opened.directory;
+    const { store: file } = this.#opened.segments.of(differs.first);
+    const what = describeDifference(differs);
+    const damage: Damage = { file, position: 0, what, index: differs.first };
+    const marked = encodeManifest({ identity, cleanStop: null, differs });
+    const { space } = this.#opened;
+    this.#sayDamaged(damage, () => space.sparing(() => replaceFile(MANIFEST_FILE, [marked])));
   }
 
   #refuse(refusal: OpenRefusal): void {
@@ -471,7 +500,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   #checkpoint({ at, state }: Extract<LogEvent, { kind: "checkpoint" }>): void {
-    const durable = this.#durableIndex;
+    const durable = this.durableIndex;
     assert(at.index <= durable, "a checkpoint is durable first", at.index, durable);
     if (this.#state === "open") this.#opened?.upkeep.checkpoint({ at, state });
   }
@@ -488,7 +517,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #settle(): void {
     const opened = this.#opened;
     if (opened !== null) {
-      opened.resident.evict(this.#durableIndex, this.#options.cacheBytesMax);
+      opened.resident.evict(this.durableIndex, this.#options.cacheBytesMax);
       this.#lookAtRoom(opened);
     }
     if (this.#closing && !this.#closeBegun && !this.#runner.busy) this.#beginClose();
@@ -502,12 +531,14 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const most = this.#options.backlogBytesMax ?? BACKLOG_BYTES_MAX;
     const isCongested =
       writer.backlogBytes > (this.#room === "congested" ? Math.floor(most / 2) : most);
-    const room = space.isFull ? "full" : isCongested ? "congested" : "plenty";
+    const enough = space.isScarce ? "scarce" : "plenty";
+    const room = space.isFull ? "full" : isCongested ? "congested" : enough;
     if (room === "full" && this.#retryAt === NEVER) this.#retryAt = after(this.#now, RETRY_AFTER);
+    if (room === "plenty" && this.#room === "plenty") this.#maybeKeepReserve(space);
     if (room === this.#room) return;
     this.#room = room;
     this.#sayRoom = room;
-    if (room === "full") return;
+    if (room === "full" || room === "scarce") return;
     this.#retryAt = NEVER;
     this.#maybeKeepReserve(space);
   }
@@ -515,6 +546,15 @@ export class Log implements Machine<LogEvent, LogOutput> {
   #maybeKeepReserve(space: Space): void {
     if (!space.wantsReserve) return;
     this.#runner.start(space.keepReserve(), ({ fault }) => this.#poison(fault));
+  }
+
+  #spendReserve(): void {
+    if (this.#state !== "open" || this.#opened === null) return;
+    const { space } = this.#opened;
+    const flow = function* (): Flow<void> {
+      if (yield* space.spend()) space.retry();
+    };
+    this.#runner.start(flow(), ({ fault }) => this.#poison(fault));
   }
 
   #beginClose(): void {

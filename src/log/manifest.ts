@@ -6,7 +6,9 @@
 //   8   4  format version = 1          56   8  hard state's sequence number then, else 0
 //  12   4  1 after a clean stop        64   2  length of the node's name
 //  16  16  cluster id                  66      node name, UTF-8, at most 255 bytes
-//  32  16  instance id                508   4  CRC-32C
+//  32  16  instance id                400   8  first entry that differs from the cluster's, else 0
+//                                     408   8  the last such entry
+//                                     508   4  CRC-32C
 
 import { assert } from "../base/assert.ts";
 import { getU64, putU64, viewOf } from "../base/bytes.ts";
@@ -30,6 +32,13 @@ export interface Manifest {
   readonly identity: Identity;
   /** Null while a node runs on the directory, and after a crash. */
   readonly cleanStop: CleanStop | null;
+  /** Committed entries that are not those the cluster agreed on: never to be served again. */
+  readonly differs?: Difference;
+}
+
+export interface Difference {
+  readonly first: LogIndex;
+  readonly last: LogIndex;
 }
 
 export type DecodedManifest =
@@ -38,7 +47,7 @@ export type DecodedManifest =
   | { readonly kind: "malformed"; readonly what: string };
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const { identity, cleanStop } = manifest;
+  const { identity, cleanStop, differs } = manifest;
   const bytes = beginSector(MAGIC, MANIFEST_VERSION);
   const view = viewOf(bytes);
   view.setUint32(12, cleanStop === null ? 0 : 1);
@@ -50,6 +59,8 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   assert(name.length > 0 && name.length <= NAME_BYTES_MAX, "node name is 1 to 255 bytes");
   view.setUint16(64, name.length);
   bytes.set(name, 66);
+  putU64(view, 400, differs?.first ?? 0);
+  putU64(view, 408, differs?.last ?? 0);
   return closeSector(bytes);
 }
 
@@ -59,7 +70,7 @@ export function decodeManifest(bytes: Uint8Array): DecodedManifest {
   const { view } = opened;
   const nameLength = view.getUint16(64);
   const name = nameLength > NAME_BYTES_MAX ? null : decodeUtf8(bytes.subarray(66, 66 + nameLength));
-  if (name === null || name === "" || !areCounts(view, 48, 56)) {
+  if (name === null || name === "" || !areCounts(view, 48, 56, 400, 408)) {
     return { kind: "malformed", what: "a field is out of range" };
   }
   const identity: Identity = {
@@ -71,5 +82,11 @@ export function decodeManifest(bytes: Uint8Array): DecodedManifest {
     view.getUint32(12) === 0
       ? null
       : { endIndex: getU64(view, 48) as LogIndex, hardSequence: getU64(view, 56) };
-  return { kind: "manifest", manifest: { identity, cleanStop } };
+  const [first, last] = [getU64(view, 400) as LogIndex, getU64(view, 408) as LogIndex];
+  if (first === 0) return { kind: "manifest", manifest: { identity, cleanStop } };
+  return { kind: "manifest", manifest: { identity, cleanStop, differs: { first, last } } };
+}
+
+export function describeDifference({ first, last }: Difference): string {
+  return `entries ${first} to ${last} are not those that the cluster agreed on`;
 }

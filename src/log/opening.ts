@@ -28,8 +28,8 @@ import {
   type SlotNumber,
   writeSlots,
 } from "./hard-state.ts";
-import { decodeManifest, encodeManifest, type Manifest } from "./manifest.ts";
-import type { Identity, LogOptions } from "./protocol.ts";
+import { decodeManifest, describeDifference, encodeManifest, type Manifest } from "./manifest.ts";
+import type { Identity, LogOpened, LogOptions } from "./protocol.ts";
 import { isZeroFrom } from "./recovery.ts";
 import { damaged, type FileSizes, newerFormat, Refused } from "./refusal.ts";
 import { SECTOR_BYTES } from "./sector.ts";
@@ -87,6 +87,25 @@ export function* openDirectory(options: LogOptions): Flow<OpenDirectory> {
   const isReserved = hasReserve(sizes, options);
   const wasClean = cleanStop !== null;
   return { identity, cleanStop: wasClean, hardState, checkpoints, isReserved, ...recovered };
+}
+
+/** What is said of a directory that was opened. */
+export function openedOf(directory: OpenDirectory): LogOpened {
+  const { identity, cleanStop, hardState, checkpoints, start, termRuns, ...rest } = directory;
+  return {
+    identity,
+    cleanStop,
+    hardState: hardState.current.hardState,
+    checkpoint: checkpoints.newest,
+    skipped: checkpoints.skipped,
+    base: start,
+    startIndex: (start.index + 1) as LogIndex,
+    startOffset: start.endOffset,
+    termRuns: termRuns.list(),
+    tail: rest.tail,
+    end: rest.end,
+    tornBytes: rest.tornBytes,
+  };
 }
 
 function hasReserve(sizes: FileSizes, { reserveBytes = 0 }: LogOptions): boolean {
@@ -148,6 +167,8 @@ function* readManifest(expected: Identity): Flow<Manifest> {
   if (identity.clusterId !== expected.clusterId || identity.nodeName !== expected.nodeName) {
     throw new Refused({ kind: "another-directory", found: identity, expected });
   }
+  const { differs } = decoded.manifest;
+  if (differs !== undefined) throw damaged(MANIFEST_FILE, 400, describeDifference(differs));
   return decoded.manifest;
 }
 

@@ -41,10 +41,10 @@ export interface LogOptions {
  * Whether there is room for more entries. The log takes every write it is given, because it was
  * decided elsewhere; whoever decides looks here first. "congested": more waits for the disk than
  * backlogBytesMax, until it is half of that: propose nothing more, take no more from a leader.
- * "full": the disk has no room for what waits; reads go on, it is tried again soon, and a
- * leader had better hand over.
+ * "scarce": zeros could not be written ahead; entries still go in, but a leader had better hand
+ * over now. "full": the disk has no room for what waits; reads go on, it is tried again soon.
  */
-export type LogRoom = "plenty" | "congested" | "full";
+export type LogRoom = "plenty" | "scarce" | "congested" | "full";
 
 export type LogEvent =
   /** First event: recover. Answered by `opened`, or by `refused`. */
@@ -76,6 +76,13 @@ export type LogEvent =
    * host decides how often; progress is in the status, damage is told like that of a read.
    */
   | { readonly kind: "scrub"; readonly bytesMax: number }
+  /**
+   * These committed entries are not those that the cluster agreed on: the directory is marked, so
+   * that every later opening refuses, too, and then `refused` says that it is damaged.
+   */
+  | { readonly kind: "differs"; readonly first: LogIndex; readonly last: LogIndex }
+  /** Gives up the reserve of a full disk for what waits: the others have it already. */
+  | { readonly kind: "spend-reserve" }
   /** What a peer begins with that is too far behind; answered by one LogBase with this id. */
   | { readonly kind: "read-base"; readonly readId: number }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
@@ -188,11 +195,4 @@ export interface ScrubStatus {
   /** Where it goes on: a segment, and a position in its store. */
   readonly baseIndex: LogIndex;
   readonly position: number;
-}
-
-/** What replicas have to agree on about a stretch of entries; src/log/digest.ts makes it. */
-export interface SegmentDigest {
-  readonly firstIndex: LogIndex;
-  readonly lastIndex: LogIndex;
-  readonly digest: number;
 }

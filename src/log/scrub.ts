@@ -40,6 +40,10 @@ export class Scrub {
     this.#parts = parts;
   }
 
+  get passes(): number {
+    return this.#passes;
+  }
+
   get status(): ScrubStatus {
     const work = this.#work;
     return {

@@ -65,7 +65,11 @@ export class Segment {
     this.#releasedCount = count;
     this.#releasedDigest = digest;
     this.index = new IndexTable();
-    this.#digests = [];
+  }
+
+  /** No digest that ends or begins inside will be asked for any more. */
+  forgetDigests(): void {
+    if (this.isReleased) this.#digests = [];
   }
 
   /** baseIndex - 1 while it is empty. */
@@ -100,6 +104,13 @@ export class Segment {
     this.#digests.length = this.index.count;
     while ((this.#runs.at(-1)?.firstIndex ?? 0) >= from) this.#runs.pop();
     this.end = end;
+  }
+
+  /** Of its entries up to `index`; null when nobody knows it any more. */
+  digestThrough(index: LogIndex): number | null {
+    if (index === this.before.index) return NO_DIGEST;
+    if (index === this.lastIndex) return this.digest;
+    return this.#digests[index - this.baseIndex] ?? null;
   }
 
   /** Of all its entries (digest.ts). */

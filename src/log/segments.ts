@@ -4,8 +4,15 @@
 import { assert } from "../base/assert.ts";
 import type { LogPoint } from "../base/entry.ts";
 import type { LogIndex, Offset, WallMs } from "../base/ids.ts";
+import { digestBehind, digestJoined, NO_DIGEST } from "./digest.ts";
 import type { SegmentExtent } from "./retention.ts";
 import type { Segment } from "./segment.ts";
+
+/**
+ * Sealed segments whose entries' digests stay in memory: another node's last segment may begin in
+ * any of them, because segments end elsewhere on each node.
+ */
+const DIGESTS_KEPT = 2;
 
 export class Segments {
   readonly #list: Segment[];
@@ -50,6 +57,7 @@ export class Segments {
   push(segment: Segment): void {
     assert(segment.before.index === this.active.lastIndex, "segments would have a gap");
     this.#list.push(segment);
+    this.#forgetDigests();
   }
 
   /** Drops the active segment; the one before it is active again. */
@@ -96,9 +104,14 @@ export class Segments {
   /** Gives up the indexes of sealed segments that end by `index`. */
   release(index: LogIndex): void {
     for (const segment of this.#list) {
-      if (segment === this.active || segment.lastIndex > index) return;
+      if (segment === this.active || segment.lastIndex > index) break;
       if (!segment.isReleased && !segment.index.mapped) segment.release();
     }
+    this.#forgetDigests();
+  }
+
+  #forgetDigests(): void {
+    for (const segment of this.#list.slice(0, -1 - DIGESTS_KEPT)) segment.forgetDigests();
   }
 
   /** The first released segment that begins with `base` or later, or null. */
@@ -109,6 +122,23 @@ export class Segments {
   /** The sealed segment whose last entry is `lastIndex`, or null. */
   endingWith(lastIndex: LogIndex): Segment | null {
     return this.#list.slice(0, -1).find((segment) => segment.lastIndex === lastIndex) ?? null;
+  }
+
+  /** Of the entries from `first` to `last`; null when they are not all known (any more). */
+  digestOf(first: LogIndex, last: LogIndex): number | null {
+    if (first <= this.first.before.index || last > this.active.lastIndex) return null;
+    let digest = NO_DIGEST;
+    for (let at = first; at <= last; ) {
+      const segment = this.of(at);
+      const end = Math.min(last, segment.lastIndex) as LogIndex;
+      const before = segment.digestThrough((at - 1) as LogIndex);
+      const through = segment.digestThrough(end);
+      if (before === null || through === null) return null;
+      const count = end - at + 1;
+      digest = digestJoined(digest, digestBehind(before, through, count), count);
+      at = (end + 1) as LogIndex;
+    }
+    return digest;
   }
 
   has(segment: Segment): boolean {

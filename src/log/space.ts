@@ -12,6 +12,8 @@ export class Space {
   readonly #reserveBytes: number;
   readonly #gate = new Gate();
   #isFull = false;
+  #isScarce = false;
+  #isHopeful = true;
   #isReserved: boolean;
 
   /** 0 bytes: no reserve is kept. */
@@ -25,24 +27,45 @@ export class Space {
     return this.#isFull;
   }
 
+  /** Zeros could not be written ahead: the first sign of a full disk. */
+  get isScarce(): boolean {
+    return this.#isScarce;
+  }
+
+  refusedAhead(): void {
+    this.#isScarce = true;
+  }
+
+  /** The next segment has another size: writing ahead is worth another try. */
+  hopeAhead(): void {
+    this.#isScarce = false;
+  }
+
   get isReserved(): boolean {
     return this.#isReserved;
   }
 
+  /** There is no reserve, and may be room for one since it was last tried. */
   get wantsReserve(): boolean {
-    return this.#reserveBytes > 0 && !this.#isReserved;
+    return this.#reserveBytes > 0 && !this.#isReserved && this.#isHopeful;
   }
 
   /** Whoever waits tries once more. */
   retry(): void {
+    this.#isScarce = false;
+    this.#isHopeful = true;
     this.#gate.open();
   }
 
   /**
    * Runs `work`, over and over until there is room for it; after each try that met a full disk
-   * `undo` takes back what it left.
+   * `undo` takes back what it left. Where `mayWait` says no, the reserve is spent first.
    */
-  *needing<Result>(work: () => Flow<Result>, undo?: () => Flow<unknown>): Flow<Result> {
+  *needing<Result>(
+    work: () => Flow<Result>,
+    undo?: () => Flow<unknown>,
+    mayWait = () => true,
+  ): Flow<Result> {
     for (;;) {
       try {
         const result = yield* work();
@@ -52,7 +75,7 @@ export class Space {
         if (!isFull(thrown)) throw thrown;
       }
       if (undo !== undefined) yield* undo();
-      yield* this.wait();
+      if (mayWait() || !(yield* this.spend())) yield* this.wait();
     }
   }
 
@@ -74,14 +97,22 @@ export class Space {
     } catch (thrown) {
       if (!isFull(thrown) || !this.#isReserved) throw thrown;
     }
+    yield* this.spend();
+    return yield* work();
+  }
+
+  /** Gives the reserve up; false when there is none. */
+  *spend(): Flow<boolean> {
+    if (!this.#isReserved) return false;
     this.#isReserved = false;
     yield* giveUpReserve();
-    return yield* work();
+    return true;
   }
 
   /** Makes the reserve if there is room for it. */
   *keepReserve(): Flow<void> {
     if (!this.wantsReserve) return;
+    this.#isHopeful = false;
     this.#isReserved = true;
     const file = RESERVE_FILE;
     try {

@@ -119,8 +119,6 @@ export class Writer {
   #rolled: LogPoint | null = null;
   /** Frame bytes handed in that are not durable. */
   #backlogBytes = 0;
-  /** There was no room to write zeros ahead; tried again in the next segment. */
-  #isAheadRefused = false;
   /** The segment whose marker salt is known. */
   #salted: Segment | null = null;
   #salt = 0;
@@ -154,6 +152,8 @@ export class Writer {
     const install = write.install ?? null;
     for (const { frame } of entries) this.#backlogBytes += frame.length;
     this.#queue.push({ writeId, hardState, install, truncateFrom, entries, taken: 0 });
+    // What waits for room may have the reserve now.
+    if (entries.some(makesRoom)) this.#parts.space.retry();
     if (this.#draining) return;
     this.#draining = true;
     this.#parts.runner.start(this.#drain(), this.#parts.failed);
@@ -266,8 +266,13 @@ export class Writer {
       const stale = zeros(Math.max(0, Math.min(end, size) - start));
       if (stale.length > 0) yield* zeroOut(segment, start, stale);
     });
-    yield* space.wait();
+    if (!this.#makesRoom || !(yield* space.spend())) yield* space.wait();
     return false;
+  }
+
+  /** Whether a trim is among what waits: then the reserve is there for all before it. */
+  get #makesRoom(): boolean {
+    return this.#queue.some(({ entries }) => entries.some(makesRoom));
   }
 
   /** The writes of a group that could not be written are first in the queue again. */
@@ -363,12 +368,13 @@ export class Writer {
     yield* space.needing(
       () => perform(...sealing, ...createFiles(segment, options)),
       () => removeUnfinished(segment, [old.seal]),
+      () => !this.#makesRoom,
     );
     yield* perform({ kind: "sync-dir" });
     yield* mapIndex(segment);
     old.isSealed = sealing.length > 0;
     segments.push(segment);
-    this.#isAheadRefused = false;
+    space.hopeAhead();
     this.#rolled = segment.before;
     runner.start(sealIndex(old), failed);
   }
@@ -377,17 +383,12 @@ export class Writer {
    * Writes zeros ahead of the active store's end, while nothing waits for the disk if it can be.
    */
   #maybePreallocate(): void {
-    const { options, runner, segments, failed } = this.#parts;
+    const { options, runner, segments, space, failed } = this.#parts;
     const segment = segments.active;
     const left = segment.storeFileBytes - segment.end;
     const wanted = this.#queue.length === 0 ? options.preallocateBytes / 2 : 0;
     const target = Math.min(segment.end + options.preallocateBytes, options.segmentBytesMax);
-    if (
-      this.#preallocating ||
-      this.#isAheadRefused ||
-      left > wanted ||
-      target <= segment.storeFileBytes
-    )
+    if (this.#preallocating || space.isScarce || left > wanted || target <= segment.storeFileBytes)
       return;
     this.#preallocating = true;
     runner.start(this.#preallocate(segment, target), failed);
@@ -406,10 +407,14 @@ export class Writer {
       if (!isFull(thrown)) throw thrown;
       // Entries may still find room without.
       segment.storeFileBytes = Math.max(before, segment.end);
-      this.#isAheadRefused = true;
+      this.#parts.space.refusedAhead();
     }
     this.#preallocating = false;
   }
+}
+
+function makesRoom({ kind }: Entry): boolean {
+  return kind === "trim";
 }
 
 /** Writes zeros over [position, position + bytes of them), and returns when they are durable. */

@@ -10,6 +10,7 @@ import { nameOf } from "../base/membership.ts";
 import { takeAll } from "../base/taking.ts";
 import type { RaftOutput, Verdict } from "../raft/protocol.ts";
 import { Changes, transferAnswer } from "./changes.ts";
+import { DIGEST_ID } from "./digests.ts";
 import type { Links } from "./links.ts";
 import { addressesOf } from "./members.ts";
 import type { NodeOptions } from "./protocol.ts";
@@ -87,6 +88,7 @@ export class Administration {
 
   /** True when the verdict was on something proposed here. */
   maybeVerdict(now: Instant, verdict: Verdict, notLeader: Fault): boolean {
+    if (verdict.proposalId === DIGEST_ID) return true;
     if (verdict.proposalId !== RETENTION_ID) {
       return this.#changes.maybeVerdict(now, verdict, notLeader);
     }

@@ -12,7 +12,7 @@ import type { Verdict } from "../raft/protocol.ts";
 import type { AcceptedBatch } from "../state/producers.ts";
 import type { NodeOptions } from "./protocol.ts";
 import type { Replica } from "./replica.ts";
-import { refusalOfRoom } from "./status.ts";
+import type { Safekeeping } from "./safekeeping.ts";
 
 export type AppendRequest = Extract<ClientRequest, { kind: "append" }>;
 
@@ -32,10 +32,12 @@ export class Appends {
   readonly #answers: Answer[] = [];
   readonly #options: NodeOptions;
   readonly #replica: Replica;
+  readonly #safekeeping: Safekeeping;
 
-  constructor(options: NodeOptions, replica: Replica) {
+  constructor(options: NodeOptions, replica: Replica, safekeeping: Safekeeping) {
     this.#options = options;
     this.#replica = replica;
+    this.#safekeeping = safekeeping;
   }
 
   get size(): number {
@@ -54,6 +56,12 @@ export class Appends {
     replica.settleEvents();
     if (replica.raft?.role !== "leader") {
       this.refuse(requestId, notLeader());
+      return;
+    }
+    // A trim is what makes room again; the log has a reserve for it.
+    const full = draft.kind === "trim" ? null : this.#safekeeping.refusal(now);
+    if (full !== null) {
+      this.refuse(requestId, full);
       return;
     }
     const commitIndex = replica.state.committed.index;
@@ -81,7 +89,7 @@ export class Appends {
     if (this.size >= requestsWaitingMax) {
       return { code: "overloaded", what: "appends", retryAfterMs: 50 };
     }
-    return refusalOfRoom(this.#replica.room);
+    return null;
   }
 
   refuse(requestId: RequestId, fault: Fault): void {

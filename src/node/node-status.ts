@@ -1,7 +1,7 @@
 // What a node says of itself: its status, its members, who leads instead of it, and why it does not
 // serve. Reads what the replica, the links and the phase are at that moment; changes nothing.
 
-import type { MemberInfo, NodeStatus } from "../base/client.ts";
+import type { DiskStatus, MemberInfo, NodeStatus } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import { type Instant, NO_INDEX, NO_TERM } from "../base/ids.ts";
 import { nameOf } from "../base/membership.ts";
@@ -10,6 +10,7 @@ import type { Links } from "./links.ts";
 import { addressNow, membersOf, unfoundedMembers } from "./members.ts";
 import type { NodeOptions } from "./protocol.ts";
 import type { Replica } from "./replica.ts";
+import type { Safekeeping } from "./safekeeping.ts";
 
 export type Phase = "new" | "opening" | "serving" | "poisoned" | "stopping" | "stopped" | "refused";
 
@@ -19,6 +20,9 @@ export interface StatusParts {
   readonly phase: Phase;
   readonly replica: Replica;
   readonly links: Links | null;
+  readonly safekeeping: Safekeeping;
+  /** Why the log was refused; null while it was not. */
+  readonly damage: string | null;
 }
 
 export function nodeStatus(parts: StatusParts, now: Instant): NodeStatus {
@@ -39,8 +43,15 @@ export function nodeStatus(parts: StatusParts, now: Instant): NodeStatus {
     endOffset: committed.endOffset,
     members: memberInfos(parts, raft),
     membershipIndex,
+    disk: diskStatus(parts),
     at: now,
   };
+}
+
+function diskStatus({ replica, safekeeping, damage }: StatusParts): DiskStatus {
+  const { room, segments, storeBytes, isReserved, scrub } = replica.logStatus();
+  const digests = safekeeping.digestCounts;
+  return { room, segments, storeBytes, isReserved, scrub, digests, damage };
 }
 
 /** Why the node answers nothing of its own accord; null while it serves. */

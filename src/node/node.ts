@@ -8,7 +8,8 @@
 // Production and simulation construct it through createNode (create-node.ts).
 
 import { assert, unreachable } from "../base/assert.ts";
-import type { Answer, ClientRequest, NodeStatus } from "../base/client.ts";
+import type { NodeStatus } from "../base/client.ts";
+import type { EntryHead } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
   earlier,
@@ -16,7 +17,6 @@ import {
   type MemberId,
   NEVER,
   type NodeId,
-  type RequestId,
   type Term,
 } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
@@ -28,10 +28,10 @@ import type { RaftEvent, RaftOutput, RaftStatus, Send } from "../raft/protocol.t
 import type { Raft } from "../raft/raft.ts";
 import { State } from "../state/state.ts";
 import type { StateMachine } from "../state/state-machine.ts";
-import { Administration, type AdminRequest } from "./administration.ts";
-import { type AppendRequest, Appends } from "./appends.ts";
+import { Administration } from "./administration.ts";
+import { Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
-import { Fetches, type Readable } from "./fetches.ts";
+import { Fetches } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
 import { nodeStatus, notLeader, notServing, type Phase } from "./node-status.ts";
@@ -40,6 +40,8 @@ import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from 
 import { Reads } from "./reads.ts";
 import { type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
+import { Requests, type Standing } from "./requests.ts";
+import { Safekeeping } from "./safekeeping.ts";
 import { Sites } from "./sites.ts";
 import type { SnapshotMessage } from "./snapshot-wire.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -56,7 +58,7 @@ const LINKS_ACCEPTED_MAX = 256;
 /** Nodes that are no members and still dialed, because they greeted. */
 const STRANGERS_MAX = 16;
 
-export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
+export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Standing {
   readonly #options: NodeOptions;
   readonly #replica: Replica;
   readonly #appends: Appends;
@@ -65,6 +67,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   readonly #sites: Sites | null;
   readonly #reads = new Reads();
   readonly #admin: Administration;
+  readonly #safekeeping: Safekeeping;
+  readonly #requests: Requests;
   #founders: readonly MemberAddress[];
   #phase: Phase = "new";
   #links: Links | null = null;
@@ -77,6 +81,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #ledTerm: Term | null = null;
   #lastLeader: MemberId | null = null;
   #poison: Fault | null = null;
+  #damage: string | null = null;
 
   /** `machine` hears every committed entry with records; null when nobody wants to. */
   constructor(
@@ -92,8 +97,16 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#fetches = new Fetches(options.requestsWaitingMax);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
     this.#replica = new Replica(options, prng, instanceId, this, machine !== null);
-    this.#appends = new Appends(options, this.#replica);
     this.#admin = new Administration(options, this.#replica);
+    this.#safekeeping = new Safekeeping(options, this.#replica, this.#output);
+    this.#appends = new Appends(options, this.#replica, this.#safekeeping);
+    this.#requests = this.#makeRequests();
+  }
+
+  #makeRequests(): Requests {
+    const parts = { replica: this.#replica, appends: this.#appends, fetches: this.#fetches };
+    const rest = { reads: this.#reads, admin: this.#admin, output: this.#output };
+    return new Requests({ ...parts, ...rest, standing: this });
   }
 
   get #raft(): Raft | null {
@@ -111,7 +124,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       this.#replica.logDeadline,
       earlier(this.#admin.deadline, this.#reads.deadline),
     );
-    return earlier(earlier(peers, own), this.#snapshots?.deadline ?? NEVER);
+    const rest = earlier(this.#safekeeping.deadline, this.#snapshots?.deadline ?? NEVER);
+    return earlier(earlier(peers, own), rest);
   }
 
   step(now: Instant, event: NodeEvent): void {
@@ -136,7 +150,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
         this.#linkClosed(now, event);
         return;
       case "request":
-        this.#request(event.request);
+        this.#requests.request(now, event.request);
         return;
       case "founders":
         this.#hearFounders(event.members);
@@ -164,8 +178,14 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   status(now: Instant): NodeStatus {
-    const phase = this.#phase;
-    const parts = { options: this.#options, phase, replica: this.#replica, links: this.#links };
+    const parts = {
+      options: this.#options,
+      phase: this.#phase,
+      replica: this.#replica,
+      links: this.#links,
+      safekeeping: this.#safekeeping,
+      damage: this.#damage,
+    };
     return nodeStatus(parts, now);
   }
 
@@ -231,6 +251,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
     this.#reads.ring(now);
+    this.#safekeeping.ring(now);
     if (this.#replica.logDeadline <= now) this.#replica.stepLog(now, { kind: "deadline" });
     for (const event of this.#snapshots?.ring(now) ?? []) this.#replica.consult(now, event);
     if (this.#raft !== null && this.#raft.deadline <= now)
@@ -239,92 +260,21 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   // ---- clients ----
 
-  #request(request: ClientRequest): void {
-    switch (request.kind) {
-      case "append":
-        this.#append(request);
-        return;
-      case "fetch":
-        this.#fetch(request);
-        return;
-      case "check-tail":
-        this.#checkTail(request);
-        return;
-      case "read-cursors":
-        this.#readCursors(request.requestId, request.names);
-        return;
-      case "change-membership":
-      case "transfer-leadership":
-        this.#administer(request);
-        return;
-      case "cancel":
-        this.#fetches.maybeCancel(request.requestId);
-        return;
-      default:
-        unreachable(request);
-    }
-  }
-
-  #append(request: AppendRequest): void {
-    const fault = this.#notServing();
-    if (fault !== null) this.#appends.refuse(request.requestId, fault);
-    else this.#appends.request(this.#now, request, () => this.#notLeader());
-  }
-
-  #fetch(fetch: Extract<ClientRequest, { kind: "fetch" }>): void {
-    const state = this.#opened === null ? "opening" : "stopping";
-    if (state === "opening" || this.#phase === "stopping" || this.#phase === "stopped") {
-      this.#refuse(fetch.requestId, { code: "not-serving", state });
-    } else this.#fetches.request(fetch, this.#readable());
-  }
-
-  #readCursors(requestId: RequestId, names: readonly string[] | null): void {
-    const fault = this.#notServing();
-    const answer: Answer =
-      fault === null
-        ? { kind: "cursors", requestId, cursors: this.#state.committedCursors(names) }
-        : { kind: "fault", requestId, fault };
-    this.#output.answer(answer);
-  }
-
-  #checkTail(request: Extract<ClientRequest, { kind: "check-tail" }>): void {
-    // Who has not heard yet who the members are cannot tell whose answer counts.
-    const isMember = this.#state.membership.members.length > 0;
-    const anywhere = this.#notServing() ?? (isMember ? null : this.#notLeader());
-    const fault = request.within === undefined ? this.#refusalHere() : anywhere;
-    if (fault !== null) this.#refuse(request.requestId, fault);
-    else this.#replica.consult(this.#now, this.#reads.request(this.#now, request));
-  }
-
-  #administer(request: AdminRequest): void {
-    const fault = this.#refusalHere();
-    if (fault === null) this.#admin.request(this.#now, request);
-    else this.#refuse(request.requestId, fault);
-  }
-
-  #refuse(requestId: RequestId, fault: Fault): void {
-    this.#output.answer({ kind: "fault", requestId, fault });
-  }
-
-  /** Why what only a leader does is not done here; null where this node leads. */
-  #refusalHere(): Fault | null {
-    return this.#notServing() ?? (this.#raft?.role === "leader" ? null : this.#notLeader());
-  }
-
-  #notServing(): Fault | null {
+  notServing(): Fault | null {
     return notServing(this.#phase, this.#poison);
   }
 
-  /** The same for whoever seldom needs it. */
-  readonly #toldLeader = (): Fault => this.#notLeader();
-
-  #notLeader(): Fault {
-    return notLeader(this.#replica, this.#links);
+  notReading(): Fault | null {
+    if (this.#opened === null) return { code: "not-serving", state: "opening" };
+    const stops = this.#phase === "stopping" || this.#phase === "stopped";
+    return stops ? { code: "not-serving", state: "stopping" } : null;
   }
 
-  #readable(): Readable {
-    const { index: commitIndex, endOffset } = this.#state.committed;
-    return { commitIndex, startOffset: this.#state.startOffset, endOffset };
+  /** The same as notLeader for whoever seldom needs it. */
+  readonly #toldLeader = (): Fault => this.notLeader();
+
+  notLeader(): Fault {
+    return notLeader(this.#replica, this.#links);
   }
 
   // ---- turning outputs into events, until nobody has more to say ----
@@ -334,6 +284,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
       this.#apply();
       this.#maybeFound();
+      this.#safekeeping.maybeHandOver(this.#now);
       if (this.#links !== null) this.#admin.advance(this.#now, this.#links, this.#toldLeader);
       const raftSpoke = this.#replica.performRaft();
       const logOutput = this.#replica.takeLogOutput();
@@ -355,7 +306,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void {
     if (hasCommitted && raft.role === "leader") this.#appends.committed(output.commitIndex);
-    if (hasCommitted) this.#fetches.advanced(this.#readable());
+    if (hasCommitted) this.#fetches.advanced(this.#requests.readable);
     const { verdicts, transfers, reads } = output;
     if (verdicts.length + transfers.length + reads.length > 0) this.#performVerdicts(output);
     const { index, endOffset } = this.#state.committed;
@@ -365,7 +316,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   #performVerdicts(output: RaftOutput): void {
-    const notLeader = this.#notLeader();
+    const notLeader = this.notLeader();
     for (const verdict of output.verdicts) {
       if (this.#admin.maybeVerdict(this.#now, verdict, notLeader)) continue;
       this.#appends.verdict(verdict, notLeader);
@@ -381,7 +332,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   /** Refused by ourselves while leading: too many wait. Else: somebody else leads. */
   #readRefusal(leader: MemberId | null): Fault {
-    if (leader !== this.#replica.self) return this.#notLeader();
+    if (leader !== this.#replica.self) return this.notLeader();
     return { code: "overloaded", what: "reads", retryAfterMs: 50 };
   }
 
@@ -416,7 +367,10 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   #performLog(output: LogOutput): void {
     this.#output.operations(output.operations);
     if (output.opened !== null) this.#becomeServing(output.opened);
-    if (output.refused !== null) this.#stopWith("log-refused", describeRefusal(output.refused));
+    if (output.refused !== null) {
+      this.#damage = describeRefusal(output.refused);
+      this.#stopWith("log-refused", this.#damage);
+    }
     if (output.rolled !== null) {
       this.#replica.rolled();
       this.#admin.maybeRetain(this.#now);
@@ -424,6 +378,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     }
     if (output.trimmed !== null) this.#replica.trimmed(this.#now, output.trimmed.base);
     if (output.persisted !== null) this.#replica.persisted(this.#now, output.persisted);
+    this.#safekeeping.logSpoke(this.#now, output);
     for (const base of output.bases) {
       const event = this.#snapshots?.baseRead(this.#now, base) ?? null;
       if (event !== null) this.#replica.consult(this.#now, event);
@@ -431,6 +386,10 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     for (const read of output.reads) this.#performRead(read);
     if (output.poisoned !== null) this.#becomePoisoned(output.poisoned);
     if (output.closed) this.#becomeStopped({ kind: "clean" });
+  }
+
+  entryCommitted(head: EntryHead): void {
+    this.#safekeeping.committed(head);
   }
 
   /** Asks for what the user's machine has not seen yet; no more than one read is under way. */
@@ -447,6 +406,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
   }
 
   stateReplaced(state: State): void {
+    this.#safekeeping.replaced();
     const { index } = state.committed;
     if (this.#applier?.maybeRestore(index, state.restoredMachine) === false) {
       this.#output.notice("error", "machine-left-behind", { index, why: MACHINE_LOST });
@@ -456,7 +416,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   #performRead(read: LogRead): void {
     if (this.#applier?.maybeApply(read) === true) return;
-    if (this.#fetches.maybeFinish(read, this.#readable())) return;
+    if (this.#safekeeping.maybeRead(this.#now, read)) return;
+    if (this.#fetches.maybeFinish(read, this.#requests.readable)) return;
     if (this.#raft !== null) this.#replication?.entriesRead(read, this.#raft);
   }
 
@@ -477,6 +438,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
     this.#replication = new Replication(this.#links, this.#output);
     this.#snapshots = this.#makeSnapshots(this.#links);
     this.#dialMembers();
+    this.#safekeeping.begin(this.#now);
     this.#links.ring(this.#now);
     const { hardState } = opened;
     this.#output.notice("info", "log-opened", {
@@ -536,6 +498,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   #stopWith(what: string, why: string): void {
     this.#phase = "refused";
+    this.#safekeeping.stop();
     this.#output.notice("error", what, { why });
     this.#output.stopped({ kind: "failed", why });
   }
@@ -564,6 +527,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener {
 
   /** Leaves the cluster's conversation: no vote, no ack, no verdict from here on. */
   #quit(fault: Fault): void {
+    this.#safekeeping.stop();
     this.#replica.quit();
     this.#ledTerm = null;
     this.#links?.close();

@@ -63,6 +63,10 @@ export interface NodeOptions {
   /** Segments beyond so many bytes, or older by log time, are trimmed; null: never. */
   readonly retentionBytes: number | null;
   readonly retentionMs: number | null;
+  /** Sealed segments are read again at this pace, to find rot while there are copies; 0: never. */
+  readonly scrubBytesPerSecond: number;
+  /** From the begin of one such reading of all segments to that of the next. */
+  readonly scrubEvery: Micros;
   /** Whether the leader swaps a wiped member for the instance that answers in its place. */
   readonly autoReplaceWiped: boolean;
 }

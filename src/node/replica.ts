@@ -5,9 +5,11 @@
 
 import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES, type FrozenBytes } from "../base/bytes.ts";
+import type { SegmentDigest } from "../base/control.ts";
 import {
   type Draft,
   type Entry,
+  type EntryHead,
   type HardState,
   headOf,
   LOG_START,
@@ -30,6 +32,7 @@ import {
 import { type Membership, memberId, NO_MEMBERS } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
+import { INDEX_SLOT_BYTES } from "../log/index-file.ts";
 import { Log } from "../log/log.ts";
 import type { LogEvent, LogOpened, LogOutput, LogRoom, LogStatus } from "../log/protocol.ts";
 import type { RetentionLimits } from "../log/retention.ts";
@@ -39,6 +42,19 @@ import { Raft } from "../raft/raft.ts";
 import { encodeStateAt, State, type StateAt } from "../state/state.ts";
 import { FOUNDING_TERM, foundingEntry } from "./founding.ts";
 import type { NodeOptions } from "./protocol.ts";
+
+/** Of a small checkpoint, a manifest, a seal and a segment's header. */
+const RESERVE_BYTES_LEAST = 4096;
+
+/**
+ * What a full disk needs to be trimmed: the files of one more segment, a checkpoint and a manifest,
+ * and the entries that wait before the trim.
+ */
+function reserveBytesOf({ segmentBytesMax, indexEntriesMax }: NodeOptions): number {
+  return (
+    RESERVE_BYTES_LEAST + indexEntriesMax * INDEX_SLOT_BYTES + Math.floor(segmentBytesMax / 16)
+  );
+}
 
 /** The cluster's first entry on its way to the disk. */
 interface Founding {
@@ -53,6 +69,8 @@ interface Founding {
 export interface RaftListener {
   raftSpeaks(raft: Raft, output: RaftOutput): void;
   raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void;
+  /** Once for each entry, in order. */
+  entryCommitted(head: EntryHead): void;
   /** A snapshot has taken the place of the whole log. */
   stateReplaced(state: State): void;
 }
@@ -84,6 +102,7 @@ export class Replica {
   readonly #diskPatience: Micros;
   /** Raft was told that the disk does nothing any more. */
   #isDiskHung = false;
+  readonly #committed: (head: EntryHead) => void;
   /** The log was told to let go of the records before it. */
   #trimmedOffset = 0 as Offset;
 
@@ -99,11 +118,12 @@ export class Replica {
     this.#options = options;
     this.#prng = prng;
     this.#listener = listener;
+    this.#committed = (head) => listener.entryCommitted(head);
     this.#state = State.empty(options.producersMax);
     const { name: nodeName, clusterId, segmentBytesMax, indexEntriesMax } = options;
     const { preallocateBytes, cacheBytesMax } = options;
     const identity = { clusterId, nodeName, instanceId };
-    const reserveBytes = Math.floor(segmentBytesMax / 16);
+    const reserveBytes = reserveBytesOf(options);
     const sizes = { segmentBytesMax, indexEntriesMax, preallocateBytes, cacheBytesMax };
     this.#log = new Log({ identity, ...sizes, reserveBytes });
   }
@@ -132,6 +152,39 @@ export class Replica {
   /** How much room the disk has left. */
   get room(): LogRoom {
     return this.#log.room;
+  }
+
+  get durableIndex(): LogIndex {
+    return this.#log.durableIndex;
+  }
+
+  /** The index before the log's first entry. */
+  get startsAfter(): LogIndex {
+    return this.#log.startsAfter;
+  }
+
+  /** The disk is full, and the others have committed what waits for room. */
+  get maySpendReserve(): boolean {
+    const { room, durableIndex } = this.#log;
+    return room === "full" && durableIndex < this.#state.committed.index;
+  }
+
+  get scrubPasses(): number {
+    return this.#log.scrubPasses;
+  }
+
+  /** Whether there are sealed segments to scrub. */
+  get hasSealed(): boolean {
+    return this.#log.hasSealed;
+  }
+
+  /** Of the segment that ends with `last`; null when none does. */
+  segmentDigest(last: LogIndex): SegmentDigest | null {
+    return this.#log.segmentDigest(last);
+  }
+
+  digestOf(first: LogIndex, last: LogIndex): number | null {
+    return this.#log.digestOf(first, last);
   }
 
   /** What the limits of retention allow to trim now, by log time; null for nothing. */
@@ -236,7 +289,7 @@ export class Replica {
     this.#listener.raftSpeaks(raft, output);
     this.#performWrite(output);
     const hasCommitted = output.commitIndex > this.#state.committed.index;
-    if (hasCommitted) this.#state.commit(output.commitIndex, () => undefined);
+    if (hasCommitted) this.#state.commit(output.commitIndex, this.#committed);
     this.#maybeTrim();
     this.#listener.raftSpoke(raft, output, hasCommitted);
     this.#maybeCheckpoint(raft);

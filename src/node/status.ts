@@ -2,7 +2,7 @@
 
 import { unreachable } from "../base/assert.ts";
 import type { Fault } from "../base/faults.ts";
-import type { Identity, LogRoom, OpenRefusal } from "../log/protocol.ts";
+import type { Identity, OpenRefusal } from "../log/protocol.ts";
 import type { Stopped } from "./protocol.ts";
 
 /** One line that says what is wrong with a data directory and what to do. */
@@ -28,12 +28,6 @@ export function describeRefusal(refusal: OpenRefusal): string {
     default:
       return unreachable(refusal);
   }
-}
-
-/** Why nothing is proposed while the log has no room; null while it has. */
-export function refusalOfRoom(room: LogRoom): Fault | null {
-  if (room === "full") return { code: "disk-full" };
-  return room === "plenty" ? null : { code: "overloaded", what: "the disk", retryAfterMs: 50 };
 }
 
 export function failedDisk(fault: Fault): Stopped {

@@ -21,6 +21,21 @@ export interface AdminGossipMember {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** A member's log on its disk; admin.proto tells what each means. */
+export interface AdminDisk {
+  readonly room: string;
+  readonly segments: number;
+  readonly storeBytes: number;
+  readonly isReserved: boolean;
+  readonly scrubPasses: number;
+  readonly scrubBytes: number;
+  readonly scrubIndex: number;
+  readonly digestsChecked: number;
+  readonly digestsUnchecked: number;
+  /** Empty while nothing is known. */
+  readonly damage: string;
+}
+
 /** What a member says of itself; admin.proto tells what each means. */
 export interface AdminStatus {
   readonly name: string;
@@ -37,6 +52,8 @@ export interface AdminStatus {
   readonly endOffset: number;
   readonly members: readonly AdminMember[];
   readonly gossip: readonly AdminGossipMember[];
+  /** Null from a build that did not say it yet. */
+  readonly disk: AdminDisk | null;
 }
 
 export function encodeStatusResponse(status: AdminStatus): Buffer {
@@ -66,6 +83,22 @@ export function encodeStatusResponse(status: AdminStatus): Buffer {
     [11, status.endOffset],
     ...members,
     ...status.gossip.map((member) => [13, encodeGossipMember(member), true] as const),
+    [14, status.disk === null ? null : encodeDisk(status.disk), true],
+  ]);
+}
+
+function encodeDisk(disk: AdminDisk): Buffer {
+  return encodeFields([
+    [1, disk.room],
+    [2, disk.segments],
+    [3, disk.storeBytes],
+    [4, disk.isReserved ? 1 : 0],
+    [5, disk.scrubPasses],
+    [6, disk.scrubBytes],
+    [7, disk.scrubIndex],
+    [8, disk.digestsChecked],
+    [9, disk.digestsUnchecked],
+    [10, disk.damage],
   ]);
 }
 
@@ -94,6 +127,7 @@ const STATUS_FIELDS = [
   ...Object.keys(COUNTS).map((number) => Number(number) * 8),
   12 * 8 + 2,
   13 * 8 + 2,
+  14 * 8 + 2,
 ];
 
 export function decodeStatusResponse(bytes: Uint8Array): AdminStatus | Malformed {
@@ -109,14 +143,49 @@ export function decodeStatusResponse(bytes: Uint8Array): AdminStatus | Malformed
   };
   const members: AdminMember[] = [];
   const gossip: AdminGossipMember[] = [];
+  let disk: AdminDisk | null = null;
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     const number = tag >> 3;
     if (number === 12) members.push(readMember(reader));
     else if (number === 13) gossip.push(readGossipMember(reader));
+    else if (number === 14) disk = readDisk(reader);
     else if (number in TEXTS) texts[TEXTS[number as keyof typeof TEXTS]] = reader.string();
     else counts[COUNTS[number as keyof typeof COUNTS]] = reader.uint();
   }
-  return reader.malformed ?? { ...texts, ...counts, members, gossip };
+  return reader.malformed ?? { ...texts, ...counts, members, gossip, disk };
+}
+
+const DISK_COUNTS = {
+  2: "segments",
+  3: "storeBytes",
+  5: "scrubPasses",
+  6: "scrubBytes",
+  7: "scrubIndex",
+  8: "digestsChecked",
+  9: "digestsUnchecked",
+} as const;
+const DISK_FIELDS = [0x0a, 0x20, 0x52, ...Object.keys(DISK_COUNTS).map((number) => +number * 8)];
+
+function readDisk(reader: MessageReader): AdminDisk {
+  const fields = reader.message("Disk", DISK_FIELDS);
+  let [room, isReserved, damage] = ["", false, ""];
+  const counts = {
+    segments: 0,
+    storeBytes: 0,
+    scrubPasses: 0,
+    scrubBytes: 0,
+    scrubIndex: 0,
+    digestsChecked: 0,
+    digestsUnchecked: 0,
+  };
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) room = fields.string();
+    else if (tag === 0x20) isReserved = fields.bool();
+    else if (tag === 0x52) damage = fields.string();
+    else counts[DISK_COUNTS[(tag >> 3) as keyof typeof DISK_COUNTS]] = fields.uint();
+  }
+  reader.close(fields);
+  return { room, isReserved, damage, ...counts };
 }
 
 function readMember(reader: MessageReader): AdminMember {

@@ -84,6 +84,8 @@ export function describeEvent(event: RaftEvent): string {
       return `trimmed to ${pointOf(event.base)}`;
     case "disk-hung":
       return event.isHung ? "disk-hung" : "disk-hung no more";
+    case "disk-full":
+      return event.isFull ? "disk-full" : "disk-full no more";
     case "peer-unreachable":
       return `peer-unreachable ${event.peer}`;
     default:

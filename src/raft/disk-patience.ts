@@ -13,6 +13,8 @@ export class DiskPatience {
   readonly #journal: Journal;
   readonly #patience: Micros;
   #isHungForHost = false;
+  #isFull = false;
+  #fullUntil = 0 as Instant;
 
   constructor(journal: Journal, patience: Micros) {
     this.#journal = journal;
@@ -22,7 +24,14 @@ export class DiskPatience {
   /** When the oldest write will have been outstanding for too long; NEVER without any. */
   get deadline(): Instant {
     const since = this.#journal.oldestWriteAt;
-    return since === NEVER ? NEVER : after(since, this.#patience);
+    if (since === NEVER || this.#isFull) return NEVER;
+    return after(since > this.#fullUntil ? since : this.#fullUntil, this.#patience);
+  }
+
+  /** A full disk works: its writes wait for room, and a trim that a leader writes makes some. */
+  hostSaysFull(now: Instant, isFull: boolean): void {
+    if (this.#isFull && !isFull) this.#fullUntil = now;
+    this.#isFull = isFull;
   }
 
   /** The host knows of reads, too. */

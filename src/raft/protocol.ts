@@ -137,6 +137,8 @@ export type RaftEvent =
    * sees by itself when a write takes too long.
    */
   | { readonly kind: "disk-hung"; readonly isHung: boolean }
+  /** Writes wait for room on the host's disk, which works otherwise; or there is room again. */
+  | { readonly kind: "disk-full"; readonly isFull: boolean }
   /** A hint, never a vote: messages to this peer are being lost. */
   | { readonly kind: "peer-unreachable"; readonly peer: MemberId };
 

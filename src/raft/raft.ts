@@ -175,6 +175,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
       case "disk-hung":
         this.#diskHung(event.isHung);
         break;
+      case "disk-full":
+        this.#server.disk.hostSaysFull(this.#now, event.isFull);
+        break;
       case "snapshot-ended":
       case "peer-unreachable":
         if (this.#role.kind === "leader") this.#role.heardOf(this.#now, event);

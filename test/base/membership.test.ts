@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { controlDraft, decodeControl } from "../../src/base/control.ts";
 import { FRAME_HEADER_BYTES } from "../../src/base/entry.ts";
-import type { MemberId, NodeId, Offset, WallMs } from "../../src/base/ids.ts";
+import type { LogIndex, MemberId, NodeId, Offset, WallMs } from "../../src/base/ids.ts";
 import {
   brokenMembership,
   decodeMembership,
@@ -102,6 +102,7 @@ describe("a control entry", () => {
     { kind: "cursor", name: "x", offset: null, ttlMs: 0 },
     { kind: "fence", token: "writer 7" },
     { kind: "fence", token: "" },
+    { kind: "digest", firstIndex: 3 as LogIndex, lastIndex: 9 as LogIndex, digest: 0xfedc_ba98 },
   ] as const)("of kind $kind says in its body what its draft says", (control) => {
     const draft = controlDraft(control, 5 as WallMs);
     const body = draft.bytes.subarray(FRAME_HEADER_BYTES);

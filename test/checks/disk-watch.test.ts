@@ -15,7 +15,12 @@ import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment
 import { entry, first } from "./cluster.ts";
 import { FRAME_BYTES, frameOf } from "./frames.ts";
 
-const PROFILE: DiskProfile = { operationMeanMicros: 10, syncMeanMicros: 10, slowPerMille: 0 };
+const PROFILE: DiskProfile = {
+  operationMeanMicros: 10,
+  syncMeanMicros: 10,
+  slowPerMille: 0,
+  capacityBytes: 0,
+};
 const STORE = storeFile(1 as LogIndex);
 const N2 = "n2" as MemberId;
 

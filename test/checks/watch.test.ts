@@ -52,7 +52,12 @@ class PaperComputer implements Computer {
     this.name = name;
     this.place = place;
     this.#watch = watch;
-    const profile = { operationMeanMicros: 1, syncMeanMicros: 1, slowPerMille: 0 };
+    const profile = {
+      operationMeanMicros: 1,
+      syncMeanMicros: 1,
+      slowPerMille: 0,
+      capacityBytes: 0,
+    };
     this.disk = new SimDisk(this.#timeline, profile, new Prng(name), {
       submitted: () => watch.operationSubmitted(this),
       reached: () => true,

@@ -65,7 +65,12 @@ function diskUnderTest(disk: SimDisk, timeline: Timeline): DiskUnderTest {
 
 diskContract("SimDisk", async () => {
   const timeline = new Timeline();
-  const profile = { operationMeanMicros: 40, syncMeanMicros: 1000, slowPerMille: 20 };
+  const profile = {
+    operationMeanMicros: 40,
+    syncMeanMicros: 1000,
+    slowPerMille: 20,
+    capacityBytes: 0,
+  };
   const witness = { submitted: () => undefined, reached: () => true, applied: () => true };
   return diskUnderTest(new SimDisk(timeline, profile, new Prng("disk"), witness), timeline);
 });

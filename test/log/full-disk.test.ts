@@ -162,6 +162,33 @@ describe("the reserve", () => {
     expect(reopened(driver.disk.killImage(), RESERVED).allEntries()).toEqual(more);
   });
 
+  test("is given up for a trim's entry and what waits before it, roll included", () => {
+    const driver = openedLog(RESERVED);
+    const entries = entriesAfter(LOG_START, 1, 30);
+    driver.write({ entries });
+    driver.disk.room = 0;
+    driver.write({ entries: entriesAfter(endOf(entries), 1, 5) });
+    driver.retry();
+    expect(driver.log.status()).toMatchObject({ room: "full", durableIndex: 30 });
+    const [last] = entriesAfter(LOG_START, 1, 35).slice(-1);
+    const trim = { ...entriesAfter(endOf([last as Entry]), 1, 1)[0], kind: "trim" } as Entry;
+    driver.write({ entries: [trim] });
+    expect(driver.poisoned).toBeNull();
+    expect(driver.log.status()).toMatchObject({ durableIndex: 36, isReserved: false });
+  });
+
+  test("is given up when the others have what waits", () => {
+    const driver = openedLog(RESERVED);
+    const entries = entriesAfter(LOG_START, 1, 30);
+    driver.write({ entries });
+    driver.disk.room = 0;
+    driver.write({ entries: entriesAfter(endOf(entries), 1, 5) });
+    driver.step({ kind: "spend-reserve" });
+    driver.run();
+    expect(driver.log.status()).toMatchObject({ durableIndex: 35, isReserved: false });
+    expect(driver.rooms.at(0)).toBe("full");
+  });
+
   test("is given up to open a directory on a disk that is full", () => {
     const driver = openedLog(RESERVED);
     const entries = entriesAfter(LOG_START, 1, 10);

@@ -273,6 +273,18 @@ describe("cairn.v1.Admin", () => {
     status: texts,
     tags: fc.dictionary(tagNames, texts, { maxKeys: 3, noNullPrototype: true }),
   });
+  const disks = fc.record({
+    room: texts,
+    segments: offsets,
+    storeBytes: offsets,
+    isReserved: fc.boolean(),
+    scrubPasses: offsets,
+    scrubBytes: offsets,
+    scrubIndex: offsets,
+    digestsChecked: offsets,
+    digestsUnchecked: offsets,
+    damage: texts,
+  });
   const statuses: fc.Arbitrary<AdminStatus> = fc.record({
     name: texts,
     clusterId: texts,
@@ -287,6 +299,7 @@ describe("cairn.v1.Admin", () => {
     endOffset: offsets,
     members: fc.array(members, { maxLength: 4 }),
     gossip: fc.array(gossiped, { maxLength: 3 }),
+    disk: fc.option(disks),
   });
 
   test("a member's state reads the same on both sides", () => {
@@ -308,7 +321,8 @@ describe("cairn.v1.Admin", () => {
         expect(shown.map((row) => ({ ...optional, ...row }))).toEqual(
           brief(status.members).map((row) => ({ ...optional, ...row })),
         );
-        const theirs = { ...status, members: brief(status.members) };
+        const { disk } = status;
+        const theirs = { ...status, disk: disk ?? undefined, members: brief(status.members) };
         expect(decodeStatusResponse(theirBytes("cairn.v1.StatusResponse", theirs))).toEqual(status);
       }),
     );

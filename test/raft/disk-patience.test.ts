@@ -105,6 +105,21 @@ describe("a leader whose host says that its disk hangs", () => {
   });
 });
 
+describe("a leader whose disk is full", () => {
+  const fill = (isFull: boolean) => ({ kind: "disk-full", isFull }) as const;
+
+  test("leads on while writes wait for room, and has its patience anew when there is some", () => {
+    const server = hungLeader().step(fill(true));
+    beats(server, 5000, { b: 2, c: 1 });
+    expect(server.status).toMatchObject({ role: "leader", transferTo: null });
+    server.step(fill(false));
+    beats(server, 1150, { b: 2, c: 1 });
+    expect(server.status).toMatchObject({ role: "leader", transferTo: null });
+    beats(server, 100, { b: 2, c: 1 });
+    expect(server.status.transferTo).toBe("b");
+  });
+});
+
 describe("a server that could not make its own vote durable", () => {
   /** A follower of b with a write outstanding since it heard of entry 2. */
   const hungFollower = () => {

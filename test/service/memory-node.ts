@@ -173,6 +173,15 @@ export class MemoryNode implements NodeHost {
         return { ...member, ...rest, isLeader: member.id === leader };
       }),
       membershipIndex: 1 as LogIndex,
+      disk: {
+        room: "plenty",
+        segments: 1,
+        storeBytes: 0,
+        isReserved: true,
+        scrub: { passes: 0, bytes: 0, baseIndex: 1 as LogIndex, position: 0 },
+        digests: { checked: 0, unchecked: 0 },
+        damage: null,
+      },
       at: 0 as Instant,
     };
   }

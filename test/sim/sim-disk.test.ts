@@ -23,7 +23,7 @@ class Bench {
   #nextId = 1;
 
   constructor(seed: string, syncMeanMicros = 1000) {
-    const profile = { operationMeanMicros: 40, syncMeanMicros, slowPerMille: 0 };
+    const profile = { operationMeanMicros: 40, syncMeanMicros, slowPerMille: 0, capacityBytes: 0 };
     this.disk = new SimDisk(this.timeline, profile, new Prng(seed), {
       submitted: () => undefined,
       reached: () => true,
@@ -394,7 +394,12 @@ describe("the disk's time", () => {
 
   test("lets a crash fall before or after an effect", () => {
     const timeline = new Timeline();
-    const profile = { operationMeanMicros: 40, syncMeanMicros: 1000, slowPerMille: 0 };
+    const profile = {
+      operationMeanMicros: 40,
+      syncMeanMicros: 1000,
+      slowPerMille: 0,
+      capacityBytes: 0,
+    };
     for (const edge of ["before", "after"] as const) {
       const disk: SimDisk = new SimDisk(timeline, profile, new Prng(edge), {
         submitted: () => undefined,
