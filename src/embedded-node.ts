@@ -119,6 +119,9 @@ async function openNode(
     telemetry: { notice: onNotice },
     index: chooseIndex(config.index).maps,
     machine: applied,
+    // Its program may have an OpenTelemetry SDK; figures it takes from the node itself.
+    watchers: [],
+    measured: (disk) => disk,
     recorder: null,
   });
   try {

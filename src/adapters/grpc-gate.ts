@@ -13,10 +13,12 @@ import type {
   sendUnaryData,
   UntypedHandleCall,
 } from "@grpc/grpc-js";
+import { trace } from "@opentelemetry/api";
 import { type Micros, millis } from "../base/ids.ts";
-import { Caller, type CallOrigin } from "../service/caller.ts";
+import { Caller, type CallOrigin, type CallSpan } from "../service/caller.ts";
 import type { LogService } from "../service/log-service.ts";
 import { grpcStatusOf, REQUEST_ID } from "./grpc-status.ts";
+import type { BegunCall, CallGuard } from "./grpc-watch.ts";
 import { subjectOf } from "./subject.ts";
 
 export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
@@ -99,6 +101,19 @@ interface AnyCall
   on(event: "cancelled", listener: () => void): unknown;
 }
 
+/** Keeps out of other people's services whom the access table does not let into their methods. */
+export function guardOf(service: LogService, paths: readonly string[]): CallGuard {
+  const guarded = new Set(paths);
+  return ({ path, metadata, call }: BegunCall) => {
+    if (!guarded.has(path)) return null;
+    const certificate = call.getAuthContext().sslPeerCertificate;
+    const from = { metadata, getPeer: () => call.getPeer() };
+    const origin = new GrpcOrigin(from, path, certificate !== undefined);
+    const refused = service.refusal(new Caller(subjectOf(certificate), origin), path);
+    return refused === null ? null : grpcStatusOf(refused, origin.requestId);
+  };
+}
+
 /** Who calls, from the certificate that the TLS layer verified; see tls-door.ts on its cost. */
 function callerOf(call: AnyCall, path: string): Caller {
   const certificate = call.getAuthContext().sslPeerCertificate;
@@ -117,10 +132,11 @@ function patienceOf(call: AnyCall): Micros | null {
 class GrpcOrigin implements CallOrigin {
   readonly method: string;
   readonly isSecure: boolean;
-  readonly #call: AnyCall;
+  readonly #call: Pick<AnyCall, "getPeer" | "metadata">;
+  readonly #span = spanOfCall();
   #requestId: string | null = null;
 
-  constructor(call: AnyCall, method: string, isSecure: boolean) {
+  constructor(call: Pick<AnyCall, "getPeer" | "metadata">, method: string, isSecure: boolean) {
     this.method = method;
     this.isSecure = isSecure;
     this.#call = call;
@@ -130,10 +146,23 @@ class GrpcOrigin implements CallOrigin {
     return this.#call.getPeer();
   }
 
+  get span(): CallSpan | null {
+    return this.#span;
+  }
+
   get requestId(): string {
     this.#requestId ??= requestIdOf(textOf(this.#call.metadata));
     return this.#requestId;
   }
+}
+
+/** Of the call whose work this is: whoever traces calls has put it there (call-watchers.ts). */
+function spanOfCall(): CallSpan | null {
+  const span = trace.getActiveSpan();
+  if (span?.isRecording() !== true) return null;
+  return {
+    event: (name, ago) => void span.addEvent(name, Date.now() - ago / 1000),
+  };
 }
 
 function textOf(metadata: Metadata): string | undefined {

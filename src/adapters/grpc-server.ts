@@ -8,8 +8,10 @@ import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-j
 import { assert } from "../base/assert.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { LogService } from "../service/log-service.ts";
-import { serveMethods } from "./grpc-gate.ts";
+import { guardOf, serveMethods } from "./grpc-gate.ts";
 import { adminV1Methods, cairnV1Methods, logV1Methods } from "./grpc-methods.ts";
+import { STANDARD_PATHS, StandardServices } from "./grpc-standard.ts";
+import { type CallWatcher, watchCalls } from "./grpc-watch.ts";
 import { Refusals } from "./refusals.ts";
 import { type ServerTls, TlsDoor } from "./tls-door.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
@@ -39,6 +41,8 @@ export interface GrpcServerOptions {
   readonly keepaliveAnswerMs?: number;
   /** Hears of connections that were dropped before any call. */
   readonly telemetry: Telemetry;
+  /** Who watches calls; nobody when absent. */
+  readonly watchers?: readonly CallWatcher[];
 }
 
 /** Every streaming consumer is silent for as long as nobody appends: pings find the dead ones. */
@@ -60,6 +64,7 @@ export class GrpcServer {
   readonly #injector: ConnectionInjector;
   readonly #door: TlsDoor | null;
   readonly #refusals: Refusals;
+  readonly #standard: StandardServices;
   readonly #unread: UnreadAnswers;
   readonly #connections = new Set<Duplex>();
   readonly #expiring: NodeJS.Timeout;
@@ -82,6 +87,7 @@ export class GrpcServer {
             "grpc.max_connection_age_grace_ms": AGE_GRACE_MS,
           }),
       "grpc.enable_channelz": 0,
+      interceptors: [watchCalls(options.watchers ?? [], guardOf(service, STANDARD_PATHS))],
     });
     this.#unread = new UnreadAnswers(options.unreadBytesMax);
     const methods = {
@@ -90,7 +96,8 @@ export class GrpcServer {
       ...adminV1Methods(service),
     };
     serveMethods(this.#server, service, methods);
-    this.methods = Object.keys(methods);
+    this.#standard = new StandardServices(this.#server, () => service.status());
+    this.methods = [...Object.keys(methods), ...STANDARD_PATHS];
     // "Insecure" to grpc-js: the door has done TLS, and getAuthContext sees its sockets all the
     // same.
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -162,6 +169,7 @@ export class GrpcServer {
       this.#server.tryShutdown(done);
     });
     clearInterval(this.#expiring);
+    this.#standard.close();
     this.#server.forceShutdown();
     for (const socket of this.#connections) socket.destroy();
   }

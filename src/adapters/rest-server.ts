@@ -268,7 +268,7 @@ function callerOf({ socket }: IncomingMessage, method: string, requestId: string
     certificates.set(socket, certificate);
   }
   const peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? "?"}`;
-  const origin: CallOrigin = { method, peer, requestId, isSecure };
+  const origin: CallOrigin = { method, peer, requestId, isSecure, span: null };
   return new Caller(subjectOf(certificate), origin);
 }
 

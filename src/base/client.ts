@@ -104,6 +104,8 @@ export type Answer =
       readonly term: Term;
       /** The batch was in the log before this request came. */
       readonly duplicate: boolean;
+      /** When this leader's own disk had it, of one that had not been there; null: others first. */
+      readonly durableAt: Instant | null;
     }
   | {
       readonly kind: "fetched";

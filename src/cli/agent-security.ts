@@ -66,6 +66,14 @@ export class AgentSecurity {
     };
   }
 
+  /** When our own certificates end, by whom they are shown to. */
+  ends(): { to: string; notAfterMs: number }[] {
+    return (["server", "peer"] as const).flatMap((to) => {
+      const [own] = certificatesOf(this.#pems[to]?.cert.toString() ?? "") ?? [];
+      return own === undefined ? [] : [{ to, notAfterMs: Date.parse(own.validTo) }];
+    });
+  }
+
   /** Replaces what has changed, and warns of what is about to expire, until `close`. */
   watch(
     telemetry: Telemetry,

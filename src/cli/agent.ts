@@ -5,12 +5,15 @@
 import { readdirSync } from "node:fs";
 import { lockDataDirectory } from "../adapters/data-lock.ts";
 import { chooseIndex } from "../adapters/index-maps.ts";
+import type { NodeSources } from "../adapters/node-metrics.ts";
 import { RecordingWriter } from "../adapters/recording-writer.ts";
 import { PinoTelemetry } from "../adapters/telemetry-pino.ts";
 import { InvariantViolation } from "../base/assert.ts";
 import type { NodeOptions, Stopped } from "../node/protocol.ts";
+import type { Telemetry } from "../ports/telemetry.ts";
 import { AgentDiscovery } from "./agent-discovery.ts";
 import { createLogger, LastTurns, Recorders } from "./agent-log.ts";
+import { AgentMetrics } from "./agent-metrics.ts";
 import { AgentSecurity } from "./agent-security.ts";
 import { type AgentConfig, loadAgentConfig } from "./config.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
@@ -36,7 +39,7 @@ export async function runAgent(
   checkMayCreate(config);
   logger.info({ version, nodejs: process.version, ...describeConfig(config) }, "starting");
   try {
-    await new Agent(config, security, logger).run();
+    await new Agent(config, security, logger, version).run();
   } finally {
     await lock.release();
   }
@@ -46,7 +49,8 @@ class Agent {
   readonly #config: AgentConfig;
   readonly #security: AgentSecurity;
   readonly #logger: Logger;
-  readonly #telemetry: PinoTelemetry;
+  readonly #telemetry: Telemetry;
+  readonly #metrics: AgentMetrics;
   readonly #node: NodeAssembly;
   readonly #lastTurns = new LastTurns();
   #recording: RecordingWriter | null = null;
@@ -54,11 +58,12 @@ class Agent {
   #isEnding = false;
   #askToStop: (why: string) => void = () => undefined;
 
-  constructor(config: AgentConfig, security: AgentSecurity, logger: Logger) {
+  constructor(config: AgentConfig, security: AgentSecurity, logger: Logger, version: string) {
     this.#config = config;
     this.#security = security;
     this.#logger = logger;
-    const telemetry = new PinoTelemetry(logger);
+    this.#metrics = new AgentMetrics(config, version, logger);
+    const telemetry = this.#metrics.counted(new PinoTelemetry(logger));
     this.#telemetry = telemetry;
     const { serverTls, peerTls, authorizer } = security;
     this.#node = new NodeAssembly(config, {
@@ -69,6 +74,8 @@ class Agent {
       telemetry,
       index: this.#openIndex(),
       machine: null,
+      watchers: this.#metrics.watchers,
+      measured: (disk) => this.#metrics.measured(disk),
       recorder: (options, seed) => this.#openRecorder(options, seed),
     });
     security.watch(telemetry, { server: this.#node.fronts, peer: this.#node.links });
@@ -86,6 +93,7 @@ class Agent {
     }
     this.#logger.info({ address: `${listenHost}:${listenPort}` }, "listening");
     await this.#node.fronts.listen();
+    await this.#metrics.listen(this.#sources(), this.#telemetry);
     if (this.#config.serverTls === null) {
       const why = "without server-tls files nobody can prove who they are: all is refused";
       this.#logger.warn({ why }, "no-transport-security");
@@ -96,6 +104,19 @@ class Agent {
     const how = await Promise.race([asked.then(() => null), serving, this.#node.stopped]);
     this.#isEnding = true;
     await this.#close(how);
+  }
+
+  #sources(): NodeSources {
+    const { fronts, host } = this.#node;
+    return {
+      host,
+      clients: () => {
+        const { connections, unreadBytes } = fronts;
+        return { inFlight: this.#node.inFlight, connections, unreadBytes };
+      },
+      gossip: () => this.#discovery?.membership.status() ?? null,
+      certificates: () => this.#security.ends(),
+    };
   }
 
   #openIndex(): ReturnType<typeof chooseIndex>["maps"] {
@@ -177,6 +198,7 @@ class Agent {
       process.exit(EXIT.failed);
     }, stopTimeoutMs);
     this.#security.close();
+    this.#metrics.close();
     await this.#discovery?.close();
     const graceMs = how === null ? stopTimeoutMs * GRACE_SHARE : 0;
     const begunMs = performance.now();

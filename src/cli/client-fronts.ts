@@ -5,6 +5,7 @@
 import type { Socket } from "node:net";
 
 import { GrpcServer } from "../adapters/grpc-server.ts";
+import type { CallWatcher } from "../adapters/grpc-watch.ts";
 import { RestServer } from "../adapters/rest-server.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { LogService } from "../service/log-service.ts";
@@ -14,21 +15,37 @@ import { CommandError, describeError } from "./exit.ts";
 import { grpcBoundsOf, restBoundsOf } from "./node-options.ts";
 import type { TlsPems } from "./tls-files.ts";
 
+export interface FrontParts {
+  readonly tls: TlsPems | null;
+  readonly telemetry: Telemetry;
+  /** Who watches gRPC calls. */
+  readonly watchers: readonly CallWatcher[];
+}
+
 export class ClientFronts implements CertificateUser {
   readonly #config: AgentConfig;
   readonly #telemetry: Telemetry;
   readonly #grpc: GrpcServer;
   readonly #rest: RestServer | null;
 
-  constructor(config: AgentConfig, service: LogService, tls: TlsPems | null, telemetry: Telemetry) {
+  constructor(config: AgentConfig, service: LogService, parts: FrontParts) {
+    const { tls, telemetry } = parts;
     this.#config = config;
     this.#telemetry = telemetry;
-    this.#grpc = new GrpcServer(service, { ...grpcBoundsOf(config), tls, telemetry });
+    this.#grpc = new GrpcServer(service, { ...grpcBoundsOf(config), ...parts });
     const { rest } = config;
     this.#rest =
       rest === null
         ? null
         : new RestServer(service, { ...restBoundsOf(config), ...rest, tls, telemetry });
+  }
+
+  get connections(): number {
+    return this.#grpc.connections;
+  }
+
+  get unreadBytes(): number {
+    return this.#grpc.unreadBytes;
   }
 
   /** Takes a connection of the one port that is not a peer's. */

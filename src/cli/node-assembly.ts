@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 
 import { FileDisk } from "../adapters/file-disk.ts";
+import type { CallWatcher } from "../adapters/grpc-watch.ts";
 import { GZIP_PACKING } from "../adapters/gzip-packing.ts";
 import type { IndexMaps } from "../adapters/index-maps.ts";
 import { OsClock } from "../adapters/os-clock.ts";
@@ -17,6 +18,7 @@ import { createNode } from "../node/create-node.ts";
 import type { NodeHost, Recorder } from "../node/ports.ts";
 import type { NodeOptions, Stopped } from "../node/protocol.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
+import type { Disk } from "../ports/disk.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import type { GossipControls } from "../service/admin-requests.ts";
 import { LogService } from "../service/log-service.ts";
@@ -38,6 +40,10 @@ export interface AssemblyParts {
   readonly telemetry: Telemetry;
   readonly index: IndexMaps;
   readonly machine: StateMachine | null;
+  /** Who watches clients' calls. */
+  readonly watchers: readonly CallWatcher[];
+  /** Puts something in front of the disk; the disk itself when nobody measures it. */
+  readonly measured: (disk: Disk) => Disk;
   /** Makes what hears every turn; null when nobody does. */
   readonly recorder: ((options: NodeOptions, seed: string) => Recorder) | null;
 }
@@ -71,13 +77,14 @@ export class NodeAssembly {
       { ...serviceOptionsOf(config), anonymousSubject: parts.anonymousSubject },
       { authorizer, clock: this.clock, packing: GZIP_PACKING, telemetry },
     );
-    this.fronts = new ClientFronts(config, this.#service, parts.serverTls, telemetry);
+    const { serverTls: tls, watchers } = parts;
+    this.fronts = new ClientFronts(config, this.#service, { tls, telemetry, watchers });
     this.#mux = this.#openPort(config, telemetry);
     const { promise, resolve } = withResolver<Stopped>();
     this.stopped = promise;
     this.host = createNode(options, {
       clock: this.clock,
-      disk: this.#disk,
+      disk: parts.measured(this.#disk),
       network: this.links,
       clients: this.#service,
       telemetry,

@@ -130,7 +130,7 @@ const bindAddress = text(BIND_RULE).transform((value, context): BindAddress => {
   return z.NEVER;
 });
 
-const restAddress = z.unknown().transform((value, context): { host: string; port: number } => {
+const plainAddress = z.unknown().transform((value, context): { host: string; port: number } => {
   const address = typeof value === "string" ? splitAddress(value) : null;
   if (address !== null) return address;
   context.addIssue({ code: "custom", message: "expected host:port with a port 1 to 65535" });
@@ -244,7 +244,8 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   tlsFile("peer-tls-ca-file", "who may sign peers' certificates"),
   setting("acl-model-file", "FILE", "Casbin model [subject, object, action]", file),
   setting("acl-policy-file", "FILE", "Casbin policy [root may produce and consume]", file),
-  setting("rest-addr", "HOST:PORT", "serve REST here, too [nowhere]", restAddress),
+  setting("rest-addr", "HOST:PORT", "serve REST here, too [nowhere]", plainAddress),
+  setting("metrics-addr", "HOST:PORT", "serve /metrics and probes [nowhere]", plainAddress),
   setting("limits", "LIST", "connections=100,... [docs/security.md]", limits),
   setting(
     "index",

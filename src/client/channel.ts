@@ -10,9 +10,11 @@ import {
   type ClientReadableStream,
   connectivityState,
   type ServiceError,
+  status as Status,
 } from "@grpc/grpc-js";
 import { Malformed } from "../proto/fields.ts";
 import { CairnError, errorOfCall } from "./errors.ts";
+import { beginSpan } from "./span.ts";
 
 /** Contents of PEM files: who we are, and who may sign servers' certificates. */
 export interface ClientCredentials {
@@ -75,6 +77,7 @@ export class Channel {
   ): Promise<Response> {
     const deadline = Date.now() + timeoutMs;
     await this.#connected(deadline);
+    const { metadata, ended } = beginSpan(path, this.address);
     const bytes = await new Promise<Buffer>((resolve, reject) => {
       const options: CallOptions = { deadline };
       const call = this.#client.makeUnaryRequest(
@@ -82,9 +85,11 @@ export class Channel {
         asIs,
         asIs,
         request,
+        metadata,
         options,
         (error, got) => {
           this.#calls.delete(call);
+          ended(error?.code ?? Status.OK);
           if (error !== null) reject(this.errorOf(error));
           else resolve(got ?? Buffer.alloc(0));
         },
@@ -105,8 +110,10 @@ export class Channel {
     connectMs: number,
   ): Promise<ClientReadableStream<Buffer>> {
     await this.#connected(Date.now() + connectMs);
-    const call = this.#client.makeServerStreamRequest(path, asIs, asIs, request);
+    const { metadata, ended } = beginSpan(path, this.address);
+    const call = this.#client.makeServerStreamRequest(path, asIs, asIs, request, metadata);
     this.#calls.add(call);
+    call.on("status", ({ code }) => ended(code));
     call.on("close", () => this.#calls.delete(call));
     return call;
   }

@@ -99,7 +99,8 @@ export class Appends {
   /** The batch is in the log already; its answer waits for the original's commit. */
   #duplicate(requestId: RequestId, batch: AcceptedBatch, commitIndex: LogIndex): void {
     const { index, term, offset } = batch;
-    const committed: Answer = { kind: "appended", requestId, offset, index, term, duplicate: true };
+    const place = { offset, index, term, durableAt: null };
+    const committed: Answer = { kind: "appended", requestId, ...place, duplicate: true };
     if (index <= commitIndex) {
       this.#answers.push(committed);
       return;
@@ -132,7 +133,8 @@ export class Appends {
     switch (verdict.kind) {
       case "committed": {
         const { offset, index, term } = verdict;
-        this.#answers.push({ kind: "appended", requestId, offset, index, term, duplicate: false });
+        const place = { offset, index, term, durableAt: this.#replica.durableAt(index) };
+        this.#answers.push({ kind: "appended", requestId, ...place, duplicate: false });
         return;
       }
       case "refused": {

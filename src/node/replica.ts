@@ -42,6 +42,7 @@ import { Raft } from "../raft/raft.ts";
 import { encodeStateAt, State, type StateAt } from "../state/state.ts";
 import { FOUNDING_TERM, foundingEntry } from "./founding.ts";
 import type { NodeOptions } from "./protocol.ts";
+import { SyncTimes } from "./sync-times.ts";
 
 /** Of a small checkpoint, a manifest, a seal and a segment's header. */
 const RESERVE_BYTES_LEAST = 4096;
@@ -94,6 +95,7 @@ export class Replica {
   #writeIdBase = 0;
   /** What Raft was told since its output was last taken: one kind at a time, see consult. */
   #untaken: "nothing" | "proposals" | "events" = "nothing";
+  readonly #syncTimes = new SyncTimes();
   #checkpointDue = false;
   #checkpointIndex: LogIndex = NO_INDEX;
   /** The state of a checkpoint that waits for the user's machine to come as far. */
@@ -297,6 +299,11 @@ export class Replica {
     return true;
   }
 
+  /** When this node's own disk had the entry; null when it has not, or that is long ago. */
+  durableAt(index: LogIndex): Instant | null {
+    return this.#syncTimes.durableAt(index);
+  }
+
   /** The log begins after `base` now. */
   trimmed(now: Instant, base: LogPoint): void {
     this.consult(now, { kind: "trimmed", base });
@@ -310,6 +317,7 @@ export class Replica {
   persisted(now: Instant, writeId: WriteId): void {
     this.#now = now;
     this.#persistedId = writeId;
+    this.#syncTimes.persisted(now, writeId);
     if (this.#founding?.writeId === writeId) this.#becomeFounded(this.#founding);
     else if (this.#founding === null) {
       const own = (writeId - this.#writeIdBase) as WriteId;
@@ -326,6 +334,8 @@ export class Replica {
     }
     const writeId = (write.writeId + this.#writeIdBase) as WriteId;
     this.#lastWriteId = writeId;
+    const last = write.entries.at(-1);
+    if (last !== undefined) this.#syncTimes.wrote(writeId, last.index);
     this.#log.step(this.#now, { kind: "write", write: { ...write, writeId } });
   }
 

@@ -33,8 +33,11 @@ export const DESCRIBE: Need = { object: WHOLE_LOG, action: "describe" };
 
 export const ADMIN: Need = { object: WHOLE_LOG, action: "admin" };
 
+/** Whoever proves who they are: probes and balancers learn no more than whether it serves. */
+export const ANYBODY = "anybody";
+
 /** Each way in by its name, a gRPC path or a REST method and route. What is missing is refused. */
-export type AccessTable = Readonly<Record<string, Need>>;
+export type AccessTable = Readonly<Record<string, Need | typeof ANYBODY>>;
 
 export const ACCESS: AccessTable = {
   "/log.v1.Log/Produce": PRODUCE,
@@ -60,6 +63,11 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Admin/Leave": ADMIN,
   "/cairn.v1.Admin/ForceLeave": ADMIN,
   "/cairn.v1.Admin/Trim": ADMIN,
+  "/grpc.health.v1.Health/Check": ANYBODY,
+  "/grpc.health.v1.Health/Watch": ANYBODY,
+  "/grpc.health.v1.Health/List": ANYBODY,
+  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": DESCRIBE,
+  "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": DESCRIBE,
   "POST /": PRODUCE,
   "GET /": CONSUME,
   "GET /records": CONSUME,
@@ -101,6 +109,9 @@ export class Access {
   refusalOfMethod(caller: Caller, method: string): Fault | null {
     // Not `table[method]`: "constructor" is no method of ours.
     const need = Object.hasOwn(this.#table, method) ? this.#table[method] : undefined;
+    if (need === ANYBODY) {
+      return this.#unauthenticated(caller, { object: method, action: "call" });
+    }
     if (need !== undefined) {
       const refused = this.refusal(caller, need);
       if (refused === null && need.action === "admin") this.#tell(caller, "admin-act", need);

@@ -13,9 +13,23 @@ export interface CallOrigin {
   readonly requestId: string | null;
   /** A certificate was verified, whether or not it names a subject. */
   readonly isSecure: boolean;
+  /** Where what happens to the call is told; null when nobody traces it. */
+  readonly span: CallSpan | null;
 }
 
-const INSIDE: CallOrigin = { method: "", peer: null, requestId: null, isSecure: false };
+/** A call's span, to whom its events are told. */
+export interface CallSpan {
+  /** It happened so long ago. */
+  event(name: string, ago: Micros): void;
+}
+
+const INSIDE: CallOrigin = {
+  method: "",
+  peer: null,
+  requestId: null,
+  isSecure: false,
+  span: null,
+};
 
 export class Caller {
   /** The verified certificate's subject; null when nobody verified one, or it names none. */

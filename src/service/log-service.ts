@@ -3,7 +3,13 @@
 // timers.
 
 import { assert } from "../base/assert.ts";
-import type { Answer, ClientRequest, MemberInfo, MembershipChange } from "../base/client.ts";
+import type {
+  Answer,
+  ClientRequest,
+  MemberInfo,
+  MembershipChange,
+  NodeStatus,
+} from "../base/client.ts";
 import type { Draft, Entry } from "../base/entry.ts";
 import type { Fault } from "../base/faults.ts";
 import {
@@ -168,6 +174,11 @@ export class LogService implements Clients {
 
   answer(answer: Answer): void {
     this.#inFlight.answer(answer);
+  }
+
+  /** For probes and figures, not for callers; null until there is a node. */
+  status(): NodeStatus | null {
+    return this.#host?.status() ?? null;
   }
 
   /** Requests without an answer. */
@@ -450,8 +461,19 @@ export class LogService implements Clients {
     caller.whenGone(() => this.#inFlight.takeBack(request.requestId, { code: "cancelled" }));
     this.#inFlight.ask(request, deadline, (answer) => {
       caller.whenGone(null);
+      this.#trace(caller, answer);
       respond(answer);
     });
+  }
+
+  /** What an append waited for: the leader's own disk, and a majority's. */
+  #trace({ origin: { span } }: Caller, answer: Answer): void {
+    if (span === null || answer.kind !== "appended") return;
+    const { durableAt } = answer;
+    if (durableAt !== null) {
+      span.event("sync", Math.max(0, this.#clock.now() - durableAt) as Micros);
+    }
+    span.event("replicate", 0 as Micros);
   }
 
   #deadline(): Instant {

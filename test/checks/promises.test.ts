@@ -36,6 +36,7 @@ function appended(index: number, offset: number, term = 1): Answer {
     index: index as LogIndex,
     term: term as Term,
     duplicate: false,
+    durableAt: null,
   };
 }
 

@@ -19,9 +19,10 @@ const policyFile = path.join(folder, "policy.csv");
 let agent: Running;
 let port = 0;
 let restPort = 0;
+let metricsPort = 0;
 
 beforeAll(async () => {
-  [port = 0, restPort = 0] = await findFreePorts(2);
+  [port = 0, restPort = 0, metricsPort = 0] = await findFreePorts(3);
   for (const args of [
     ["certs", "init"],
     ["certs", "node", "n1", "--host", "127.0.0.1"],
@@ -37,7 +38,7 @@ beforeAll(async () => {
     ...["--certs-dir", certs, "--bind-addr", "127.0.0.1", "--rpc-port", String(port)],
     ...["--acl-model-file", path.join(folder, "model.conf"), "--acl-policy-file", policyFile],
     ...["--rest-addr", `127.0.0.1:${restPort}`, "--limits", "rest-connections=50"],
-    ...["--election-timeout-ms", "200"],
+    ...["--election-timeout-ms", "200", "--metrics-addr", `127.0.0.1:${metricsPort}`],
   ]);
   await agent.says(/"serving"/);
 });
@@ -118,6 +119,31 @@ describe("an agent", () => {
     expect(lines.map((line) => JSON.parse(line).offset)).toEqual([0, 1]);
     const read = await cairn(["consume", ...as("root"), "--from", "1"]);
     expect(read.stdout).toBe("by REST\n");
+  });
+
+  test("shows its figures and answers probes on a port of their own", async () => {
+    const ask = async (target: string) => {
+      const answer = await fetch(`http://127.0.0.1:${metricsPort}${target}`);
+      return { status: answer.status, text: await answer.text() };
+    };
+    await expect.poll(() => ask("/readyz")).toEqual({ status: 200, text: "ready\n" });
+    expect(await ask("/livez")).toEqual({ status: 200, text: "alive\n" });
+    expect((await ask("/")).status).toBe(404);
+    const input = "for the figures\n";
+    expect(await cairn(["produce", ...as("root")], { input })).toMatchObject({ code: 0 });
+    const { text } = await ask("/metrics");
+    const value = (sample: string) =>
+      Number(new RegExp(`^${sample} ([\\d.e+-]+)$`, "m").exec(text)?.[1] ?? Number.NaN);
+    expect(value('cairn_raft_role\\{role="leader"\\}')).toBe(1);
+    expect(value('cairn_node_state\\{state="serving"\\}')).toBe(1);
+    expect(value("cairn_log_end_offset")).toBeGreaterThanOrEqual(1);
+    expect(value('cairn_disk_operation_seconds_count\\{operation="sync"\\}')).toBeGreaterThan(0);
+    expect(value('cairn_disk_bytes_total\\{direction="written"\\}')).toBeGreaterThan(0);
+    const ends = value('cairn_certificate_end_seconds\\{to="server"\\}');
+    expect(ends).toBeGreaterThan(Date.now() / 1000);
+    const appends = 'cairn_rpc_handled_total\\{method="cairn.v1.Log/Append",code="OK"\\}';
+    expect(value(appends)).toBeGreaterThanOrEqual(1);
+    expect(text).not.toContain("for the figures");
   });
 
   test("denies ann, says so with the request's id, and lets her in by a new rule", async () => {

@@ -59,6 +59,16 @@ const TO_DESCRIBE: Row = { ...TO_PRODUCE, reader: "served", admin: "served" };
 
 const TO_ADMINISTRATE: Row = { ...TO_PRODUCE, writer: "denied", admin: "served" };
 
+/** Whoever proves who they are. */
+const TO_PROBE: Row = {
+  ...STRANGERS,
+  "unknown subject": "served",
+  reader: "served",
+  writer: "served",
+  admin: "served",
+  peer: "served",
+};
+
 const RECORD = { record: { value: base64("x") } };
 
 /** Each method with a request that is fine, and who is served. */
@@ -85,6 +95,11 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Admin/Leave": [{ name: "n1" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/ForceLeave": [{ name: "nobody" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
+  "/grpc.health.v1.Health/Check": [{}, TO_PROBE],
+  "/grpc.health.v1.Health/Watch": [{}, TO_PROBE],
+  "/grpc.health.v1.Health/List": [{}, TO_PROBE],
+  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": [{}, TO_DESCRIBE],
+  "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": [{}, TO_DESCRIBE],
 };
 
 const PATHS: Readonly<Record<string, readonly [path: string, body: string, row: Row]>> = {
@@ -199,6 +214,15 @@ afterEach(async () => {
   await node.stop();
 });
 
+/** `list_services` of reflection; health knows no such field, and looks at the whole server. */
+const STANDARD_REQUEST = Buffer.of(0x3a, 0);
+
+function bytesOf(path: string, fields: object): Buffer {
+  if (path.startsWith("/grpc.")) return STANDARD_REQUEST;
+  const [request] = methodTypes(path);
+  return Buffer.from(request.encode(request.fromObject(fields)).finish());
+}
+
 /**
  * On the wire a unary call and a stream of one request are the same, so one call serves for all:
  * the first answer, or the status.
@@ -211,7 +235,6 @@ async function callGrpc(visitor: Visitor, path: string, address: string): Promis
       : ChannelCredentials.createSsl(pems.ca, pems.key, pems.cert);
   const client = new Client(address, credentials, CHANNEL_OPTIONS);
   const asIs = (bytes: Buffer) => bytes;
-  const [request] = methodTypes(path);
   const fields = METHODS[path]?.[0] ?? {};
   const call = client.makeBidiStreamRequest<Buffer, Buffer>(path, asIs, asIs);
   const outcome = await new Promise<Outcome>((resolve, reject) => {
@@ -223,7 +246,7 @@ async function callGrpc(visitor: Visitor, path: string, address: string): Promis
       else if (code === 14) resolve("no connection");
       else reject(new Error(`${path} as ${visitor}: ${code} ${details}`));
     });
-    call.write(Buffer.from(request.encode(request.fromObject(fields)).finish()));
+    call.write(bytesOf(path, fields));
     call.end();
   });
   call.cancel();

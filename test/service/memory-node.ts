@@ -58,7 +58,7 @@ export class MemoryCluster {
     if (admission.kind === "refused") return { kind: "fault", requestId, fault: admission.fault };
     if (admission.kind === "duplicate") {
       const { offset, index, term } = admission.batch;
-      return { kind: "appended", requestId, offset, index, term, duplicate: true };
+      return { kind: "appended", requestId, offset, index, term, duplicate: true, durableAt: null };
     }
     const end = this.entries.length === 0 ? LOG_START : this.#state.end;
     const { bytes, ...rest } = draft;
@@ -76,7 +76,8 @@ export class MemoryCluster {
     this.#state.commit(head.index, () => {});
     const { offset, index, term } = head;
     for (const node of this.nodes) node.serveWaiting();
-    return { kind: "appended", requestId, offset, index, term, duplicate: false };
+    const durableAt = Math.round(performance.now() * 1000) as Instant;
+    return { kind: "appended", requestId, offset, index, term, duplicate: false, durableAt };
   }
 
   /**
