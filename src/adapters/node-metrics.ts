@@ -17,7 +17,7 @@ export interface GossipFigures {
 }
 
 export interface NodeSources {
-  readonly host: Pick<NodeHost, "status" | "look" | "mail">;
+  readonly host: Pick<NodeHost, "status" | "raft" | "log" | "mail">;
   /** Requests of clients without an answer, connections, and answers that nobody has read yet. */
   readonly clients: () => {
     readonly inFlight: number;
@@ -76,7 +76,7 @@ export class NodeMetrics {
   }
 
   #collectRaft(): void {
-    const { raft } = this.#sources.host.look();
+    const raft = this.#sources.host.raft();
     if (raft === null) return;
     for (const role of ROLES) this.#set("cairn_raft_role", role === raft.role ? 1 : 0, { role });
     this.#set("cairn_raft_term", raft.term);
@@ -93,7 +93,7 @@ export class NodeMetrics {
   }
 
   #collectLog(): void {
-    const { log } = this.#sources.host.look();
+    const log = this.#sources.host.log();
     this.#set("cairn_log_segments", log.segments);
     this.#set("cairn_log_store_bytes", log.storeBytes);
     this.#set("cairn_log_cached_bytes", log.cachedBytes);

@@ -42,6 +42,7 @@ ${EXIT_CODES}`,
   addTail(root);
   addMembers(root);
   addStatus(root);
+  addTop(root);
   addLeave(root);
   addAdmin(root);
   addCerts(root);
@@ -217,6 +218,18 @@ Example:
       const { runStatus } = await import("./status.ts");
       await runStatus(flags);
     });
+}
+
+function addTop(root: Command): void {
+  withCluster(
+    root
+      .command("top")
+      .summary("watch the whole cluster on one screen")
+      .description("Watch the whole cluster on one screen, anew each second; q quits.")
+      .option("--json", "one JSON object a second instead"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn top")
+    .action(async (flags) => (await import("./top.ts")).runTop(flags));
 }
 
 function addLeave(root: Command): void {

@@ -12,7 +12,7 @@ const nothing = () => {
   throw new Error("only names are asked for");
 };
 new NodeMetrics(metrics.registry, {
-  host: { status: nothing, look: nothing, mail: nothing },
+  host: { status: nothing, raft: nothing, log: nothing, mail: nothing },
   clients: nothing,
   gossip: nothing,
   certificates: nothing,
