@@ -26,6 +26,9 @@ export const MARKS = {
   "crash-at-first-commit": "a crash at the first commit of a term",
   "crash-at-election": "a crash when an election is won, and nothing of it is said",
   "crash-in-cut": "a crash while a tail is cut on the disk",
+  "crash-in-install": "a crash while a snapshot is installed",
+  "crash-in-checkpoint": "a crash while a checkpoint is written",
+  "crash-in-trim": "a crash while entries are trimmed",
   blackout: "all nodes are down at once",
   eviction: "a full path throws a frame away",
   "cursor-guarded": "a commit of a cursor is refused, since another one moved it",
@@ -46,6 +49,9 @@ const MOMENT_MARKS: Readonly<Record<Moment, Mark | null>> = {
   truncation: "crash-in-cut",
   "segment-roll": null,
   "election-won": "crash-at-election",
+  install: "crash-in-install",
+  checkpoint: "crash-in-checkpoint",
+  trim: "crash-in-trim",
 };
 
 const STORE_SUFFIX = ".store";

@@ -7,7 +7,6 @@ import type { NodeId } from "../src/base/ids.ts";
 import type { FaultSite } from "../src/ports/fault-sites.ts";
 import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
-import { VITAL_KINDS } from "./checks/rot.ts";
 import type { SimComputer } from "./computer.ts";
 import { DiskAtlas, NODES_REPAIR } from "./disk-atlas.ts";
 import { type Moment, Moments } from "./moments.ts";
@@ -294,7 +293,6 @@ export class Mishaps {
     const { disk, place } = computer;
     const atlas = this.#atlas;
     const flipped = disk.rot(file, bits, (range) => {
-      if (!VITAL_KINDS.has(file)) return true;
       return range === null ? atlas.maybeLose(place) : atlas.maybeDamage(place, range);
     });
     if (flipped > 0) this.#audience.tell("bitsRotted", computer, flipped);

@@ -11,6 +11,9 @@ import type { PlannedMishap } from "./plan.ts";
 /** The names of files that tell what an operation is for (src/log/file-names.ts). */
 const HARD_STATE_FILE = "hard-state";
 const STORE_SUFFIX = ".store";
+const ASIDE_SUFFIX = ".tmp";
+const INSTALL_SUFFIX = ".install";
+const CHECKPOINT_SUFFIX = ".checkpoint";
 
 export type Moment = Extract<PlannedMishap, { kind: "crash-at-moment" }>["moment"];
 
@@ -27,6 +30,8 @@ export class Moments {
   readonly #ends = new Map<Computer, { readonly life: number; readonly lastIndex: LogIndex }>();
   /** Nodes whose cut is on its way to the disk. */
   readonly #cutting = new Set<Computer>();
+  /** The life in which a computer's snapshot is being installed; its last effect is to come. */
+  readonly #installing = new Map<Computer, { readonly life: number; isNamed: boolean }>();
 
   /** What a node reached with the turn that it took. */
   afterTurn(node: Computer): Moment | null {
@@ -47,20 +52,44 @@ export class Moments {
 
   /** What a disk reached with an operation that took effect; its node has not heard of it. */
   applied(node: Computer, operation: DiskOperation): Moment | null {
+    if (this.#isInstalling(node, operation)) return "install";
+    const file = "file" in operation ? operation.file : "";
     switch (operation.kind) {
       case "sync": {
         const votedFor = node.raft?.votedFor ?? null;
-        const isVote = operation.file === HARD_STATE_FILE && votedFor !== null;
-        return isVote && nameOf(votedFor) !== node.name ? "vote-durable" : null;
+        const isVote = file === HARD_STATE_FILE && votedFor !== null;
+        if (isVote && nameOf(votedFor) !== node.name) return "vote-durable";
+        return isCheckpoint(file) ? "checkpoint" : null;
       }
       case "create":
-        return operation.file.endsWith(STORE_SUFFIX) ? "segment-roll" : null;
+        if (isCheckpoint(file)) return "checkpoint";
+        return file.endsWith(STORE_SUFFIX) ? "segment-roll" : null;
       case "write-at":
-        if (!operation.file.endsWith(STORE_SUFFIX)) return null;
+        if (isCheckpoint(file)) return "checkpoint";
+        if (!file.endsWith(STORE_SUFFIX)) return null;
         return this.#cutting.delete(node) ? "truncation" : null;
+      case "rename":
+        return isCheckpoint(operation.from) ? "checkpoint" : null;
+      case "unlink":
+        return file.endsWith(STORE_SUFFIX) ? "trim" : null;
       default:
         return null;
     }
+  }
+
+  /** From the making of what will be installed to the sync that makes its plain name durable. */
+  #isInstalling(node: Computer, operation: DiskOperation): boolean {
+    const { life } = node;
+    const begins = operation.kind === "create" && isInstall(operation.file);
+    // A life that follows on a crash takes it up again: it reads what is to be installed.
+    const goesOn = operation.kind === "read-at" && isInstall(operation.file);
+    if (begins || goesOn) this.#installing.set(node, { life, isNamed: false });
+    const installing = this.#installing.get(node);
+    if (installing === undefined || installing.life !== life || goesOn) return false;
+    if (operation.kind === "rename" && operation.from.endsWith(INSTALL_SUFFIX))
+      installing.isNamed = true;
+    if (operation.kind === "sync-dir" && installing.isNamed) this.#installing.delete(node);
+    return operation.kind !== "read-at" && operation.kind !== "list";
   }
 
   #lookForCut(node: Computer): void {
@@ -71,4 +100,13 @@ export class Moments {
     else if (raft.lastIndex < end.lastIndex) this.#cutting.add(node);
     this.#ends.set(node, { life, lastIndex: raft.lastIndex });
   }
+}
+
+function isInstall(file: string): boolean {
+  return file.endsWith(INSTALL_SUFFIX) || file.endsWith(INSTALL_SUFFIX + ASIDE_SUFFIX);
+}
+
+/** A checkpoint on its way to its name. */
+function isCheckpoint(file: string): boolean {
+  return file.endsWith(CHECKPOINT_SUFFIX + ASIDE_SUFFIX);
 }

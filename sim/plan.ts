@@ -178,6 +178,15 @@ const operation = z.discriminatedUnion("kind", [
     node: count,
     fromPerMille: perMille.default(0),
   }),
+  /** Asks whoever leads to let go of all but the last records that the client knows of. */
+  z.strictObject({
+    kind: z.literal("trim"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    keep: count,
+  }),
 ]);
 
 /**
@@ -209,6 +218,18 @@ const FRAME_KINDS = [
   "append-reply",
 ] as const;
 
+/** The dangerous moments; of an installation, a checkpoint and a trim each effect is one. */
+const MOMENTS = [
+  "vote-durable",
+  "first-commit",
+  "segment-roll",
+  "truncation",
+  "election-won",
+  "install",
+  "checkpoint",
+  "trim",
+] as const;
+
 const mishap = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("crash"),
@@ -222,11 +243,11 @@ const mishap = z.discriminatedUnion("kind", [
   /**
    * Strikes whoever comes to the nth such moment after `atMs`: as it is told from outside, by disks
    * and turns (sim/moments.ts), or at a fault site inside the node, before anything of that turn is
-   * performed (src/ports/fault-sites.ts). An election is won inside only.
+   * performed (src/ports/fault-sites.ts). An election is won inside only, a trim seen outside only.
    */
   z.strictObject({
     kind: z.literal("crash-at-moment"),
-    moment: z.enum(["vote-durable", "first-commit", "segment-roll", "truncation", "election-won"]),
+    moment: z.enum(MOMENTS),
     seen: z.enum(["outside", "inside"]).default("outside"),
     nth: z.int().min(1).default(1),
     how: z.enum(["process", "power"]),

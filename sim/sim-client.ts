@@ -107,7 +107,8 @@ export class SimClient {
       case "fence":
         this.#controls.fence(planned, then);
         return;
-      case "stream": // A client of its own (sim/workload.ts).
+      case "stream": // It and an operator are clients of their own (sim/workload.ts).
+      case "trim":
         then();
     }
   }

@@ -11,7 +11,7 @@ import type { OpId } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { Disk, DiskInbox } from "../src/ports/disk.ts";
 import { type DiskImage, forgottenIn } from "./checks/disk-memory.ts";
-import { drawPlaceOfRot, type RotKind, rotKindOf, VITAL_KINDS } from "./checks/rot.ts";
+import { drawPlaceOfRot, isVitalFile, type RotKind, rotKindOf, VITAL_KINDS } from "./checks/rot.ts";
 import type { IndexRange } from "./disk-atlas.ts";
 import { DiskErrors } from "./disk-errors.ts";
 import { LostWrites } from "./lost-writes.ts";
@@ -123,8 +123,8 @@ export class SimDisk implements Disk, DiskView {
   }
 
   /**
-   * Flips up to `count` bits of files of that kind, each where `mayRot` says that it may; says how
-   * many. A mishap's at rest.
+   * Flips up to `count` bits of files of that kind, in vital ones where `mayRot` says that it may;
+   * says how many. A mishap's at rest.
    */
   rot(kind: RotKind, count: number, mayRot: (range: IndexRange | null) => boolean): number {
     const { seen, durable } = this.#names;
@@ -139,7 +139,8 @@ export class SimDisk implements Disk, DiskView {
       if (place === null) continue;
       const { position, index } = place;
       if (!this.survivesPowerLoss(file, position, position + 1)) continue;
-      if (!mayRot(index === null ? null : { first: index, last: index })) continue;
+      const range = index === null ? null : { first: index, last: index };
+      if (this.#isVital(file) && !mayRot(range)) continue;
       content.rot(position, 1 << this.#prng.below(8));
       flipped++;
     }
@@ -149,7 +150,11 @@ export class SimDisk implements Disk, DiskView {
   /** Something that a node cannot do without reads otherwise than it was written. */
   get isDamaged(): boolean {
     if (this.#written !== null) return true;
-    return [...this.#names.seen].some(([file, { isWrong }]) => isWrong && isVital(file));
+    return [...this.#names.seen].some(([file, { isWrong }]) => isWrong && this.#isVital(file));
+  }
+
+  #isVital(file: string): boolean {
+    return isVitalFile(file, this.#names.seen.keys());
   }
 
   /** What a node that starts after the last crash would not know any more; null: nothing. */
@@ -276,8 +281,8 @@ export class SimDisk implements Disk, DiskView {
   }
 
   #write({ file, position, parts }: WriteAt, content: SimFile): void {
-    const isPhantom = isVital(file) && this.losses.strike("phantom");
-    const isMisdirected = isVital(file) && this.losses.strike("misdirected");
+    const isPhantom = isOfVitalKind(file) && this.losses.strike("phantom");
+    const isMisdirected = isOfVitalKind(file) && this.losses.strike("misdirected");
     if (!isPhantom && !isMisdirected) {
       content.write(position, parts);
       return;
@@ -289,7 +294,7 @@ export class SimDisk implements Disk, DiskView {
   /** Over whatever stands there, in the same file or in another one that matters. */
   #landElsewhere(bytes: Uint8Array, intended: SimFile): void {
     const others = [...this.#names.seen].filter(
-      ([file, { length }]) => length > 0 && isVital(file),
+      ([file, { length }]) => length > 0 && isOfVitalKind(file),
     );
     const content = this.#prng.chance(1, 2) ? intended : (this.#prng.pick(others)[1] as SimFile);
     const sectors = Math.ceil(content.length / SECTOR_BYTES);
@@ -403,10 +408,12 @@ export class SimDisk implements Disk, DiskView {
       lostBytes += lost.lostBytes;
       tornWrites += lost.tornWrites;
     }
-    const isVitalGone = [...told].some(([file, content]) => {
-      return isVital(file) && this.#names.seen.get(file) !== content;
+    // Names that are gone, and those of files that were removed and are there again.
+    const { seen: found } = this.#names;
+    const isVitalWrong = [...told.keys(), ...found.keys()].some((file) => {
+      return isOfVitalKind(file) && found.get(file) !== told.get(file);
     });
-    if (isVitalGone) this.#written = told;
+    if (isVitalWrong) this.#written = told;
     return { lostBytes, tornWrites, lostNames };
   }
 
@@ -437,7 +444,7 @@ function isChange({ kind }: DiskOperation): boolean {
   return kind === "write-at" || kind === "sync" || kind === "sync-dir" || kind === "create";
 }
 
-function isVital(file: string): boolean {
+function isOfVitalKind(file: string): boolean {
   const kind = rotKindOf(file);
   return kind !== null && VITAL_KINDS.has(kind);
 }

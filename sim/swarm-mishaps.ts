@@ -56,6 +56,7 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawCrashAtSite, in32: 16, timesMax: 2 },
   { make: drawUnanswered, in32: 6, timesMax: 1 },
   { make: drawRule, in32: 16, timesMax: 3 },
+  { make: drawCrashInUpkeep, in32: 16, timesMax: 3 },
 ];
 
 const DISK_MAKERS: readonly MishapMaker[] = [
@@ -85,6 +86,7 @@ const MOMENT_MAKERS: readonly MishapMaker[] = [
   drawProcessAtEffect,
   drawCrashAtMoment,
   drawCrashAtSite,
+  drawCrashInUpkeep,
 ];
 
 /** Of these every seed of the profile has some, and more than of others. */
@@ -382,6 +384,16 @@ function drawCrashAtSite(prng: Prng, _nodes: number, atMs: number): MishapDraft[
   const downMs = drawSpanMs(prng);
   const crash = { kind: "crash-at-moment", moment, nth, how, atMs, downMs } as const;
   return withWhatBringsIt({ ...crash, seen: "inside" }, prng);
+}
+
+/** A crash around some effect of a snapshot that is installed, of a checkpoint, or of a trim. */
+function drawCrashInUpkeep(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
+  const moment = prng.pick(["install", "install", "checkpoint", "trim"] as const);
+  const seen = moment === "trim" ? "outside" : prng.pick(["outside", "outside", "inside"] as const);
+  const nth = seen === "inside" ? prng.pick([1, 1, 2]) : prng.between(1, 14);
+  const how = prng.pick(["process", "power", "power"] as const);
+  const downMs = prng.pick([1, 1, drawSpanMs(prng)]);
+  return [{ kind: "crash-at-moment", moment, seen, nth, how, atMs, downMs }];
 }
 
 /** All but a new segment come with a new leader. */

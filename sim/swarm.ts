@@ -20,7 +20,8 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
   const healAtMs = isLong
     ? cluster.between(LONG_MS_MIN, LONG_MS_MAX)
     : cluster.between(28_000, 36_000);
-  const options = drawOptions(root.fork("options"));
+  const upkeep = drawUpkeep(root.fork("upkeep"), healAtMs);
+  const options = { ...drawOptions(root.fork("options")), ...upkeep.options };
   return planOf({
     format: 1,
     seed,
@@ -30,7 +31,7 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     disk: drawDisk(root.fork("disk")),
     wallAheadMs: drawWalls(root.fork("walls"), nodes),
     driftPpm: drawDrifts(root.fork("drifts"), nodes),
-    operations: drawOperations(root.fork("operations"), nodes, healAtMs),
+    operations: [...drawOperations(root.fork("operations"), nodes, healAtMs), ...upkeep.operations],
     mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs, profile),
     healAtMs,
     bounded: profile !== "unbounded",
@@ -83,6 +84,34 @@ function drawOptions(prng: Prng): PlanDraft["options"] {
     producersMax: prng.pick([32, 1024]),
     scrubBytesPerSecond: prng.fork("scrub").pick([0, 0, 0, 40_000]),
   };
+}
+
+/** What operators ask for has clients' numbers of its own. */
+const OPERATOR = 200;
+
+/**
+ * In a half of the seeds the log loses its beginning: because somebody asks for it, because of its
+ * size, or because of its age. Segments are small there, or there would be nothing to let go.
+ */
+function drawUpkeep(
+  prng: Prng,
+  healAtMs: number,
+): { options: PlanDraft["options"]; operations: OperationDraft[] } {
+  const why = prng.pick(["nobody", "nobody", "nobody", "asked", "asked", "size", "age"] as const);
+  if (why === "nobody") return { options: {}, operations: [] };
+  const segmentBytesMax = prng.pick([2048, 4096, 8192]);
+  const options = { segmentBytesMax, preallocateBytes: prng.pick([0, 512, 4096]) };
+  if (why === "size") {
+    const retentionBytes = segmentBytesMax * prng.between(1, 6);
+    return { options: { ...options, retentionBytes }, operations: [] };
+  }
+  if (why === "age")
+    return { options: { ...options, retentionMs: prng.pick([500, 3000]) }, operations: [] };
+  const times = prng.between(4, 30);
+  const everyMs = Math.floor((healAtMs - 1000) / (times + 1));
+  const keep = prng.pick([0, 5, 30, 150]);
+  const trim = { kind: "trim", client: OPERATOR, atMs: 1000, times, everyMs, keep } as const;
+  return { options, operations: [trim] };
 }
 
 function drawNetwork(prng: Prng, profile: Profile): PlanDraft["network"] {

@@ -92,7 +92,7 @@ export class Tally implements Observer {
     truncations: 0,
     lost: 0,
   };
-  #history: History | null = null;
+  #stage: Stage | null = null;
   readonly #lostAuditors = new Set<number>();
 
   get counts(): Counts {
@@ -100,7 +100,7 @@ export class Tally implements Observer {
   }
 
   attach(stage: Stage): void {
-    this.#history = stage.history;
+    this.#stage = stage;
   }
 
   nodeCrashed(node: Computer, kind: CrashKind, loss: CrashLoss): void {
@@ -192,15 +192,19 @@ export class Tally implements Observer {
   }
 
   atEnd(): void {
-    if (this.#history !== null) this.#counts.lost = countLost(this.#history, this.#lostAuditors);
+    if (this.#stage === null) return;
+    const { history, nodes } = this.#stage;
+    // Before it, records may be trimmed: where each node begins is the checkers' to compare.
+    const start = Math.max(...nodes.map(({ host }) => host?.status().startOffset ?? 0));
+    this.#counts.lost = countLost(history, start, this.#lostAuditors);
   }
 }
 
 /**
- * Acknowledged records that an auditor did not find on its node; those count for nothing whose node
- * found damage, perhaps while it was read.
+ * Acknowledged records from `start` on that an auditor did not find on its node; those count for
+ * nothing whose node found damage, perhaps while it was read.
  */
-function countLost(history: History, excused: ReadonlySet<number>): number {
+function countLost(history: History, start: number, excused: ReadonlySet<number>): number {
   const found = new Map<RecordId, number>();
   const auditors = new Set<number>();
   for (const { client, facts } of history.calls) {
@@ -209,8 +213,10 @@ function countLost(history: History, excused: ReadonlySet<number>): number {
     for (const { record } of facts.records) found.set(record, (found.get(record) ?? 0) + 1);
   }
   let lost = 0;
-  for (const { question, outcome } of history.calls)
-    if (question.kind === "append" && outcome === "ok")
-      for (const record of question.records) if ((found.get(record) ?? 0) < auditors.size) lost++;
+  for (const { question, outcome, facts } of history.calls) {
+    if (question.kind !== "append" || outcome !== "ok" || facts?.kind !== "appended") continue;
+    for (const [nth, record] of question.records.entries())
+      if (facts.offset + nth >= start && (found.get(record) ?? 0) < auditors.size) lost++;
+  }
   return lost;
 }

@@ -5,6 +5,7 @@
 import type { Offset } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { SimComputer } from "./computer.ts";
+import { isErrand, Operator } from "./operator.ts";
 import type { Plan, PlannedOperation } from "./plan.ts";
 import type { ClientRoom } from "./sim-caller.ts";
 import { SimClient } from "./sim-client.ts";
@@ -14,6 +15,8 @@ export const AUDITOR_BASE = 256;
 /** Who appends once more when all is healed. */
 const PROBE = AUDITOR_BASE + 128;
 const RETRY_MICROS = 20_000;
+/** Between the names of a reader's streams: more than there are readers. */
+const LEAP = 1024;
 
 type PlannedStream = Extract<PlannedOperation, { kind: "stream" }>;
 
@@ -21,6 +24,7 @@ export class Workload {
   readonly #room: ClientRoom;
   readonly #prng: Prng;
   readonly #clients: SimClient[] = [];
+  readonly #operators: Operator[] = [];
   readonly #readers: Reader[] = [];
   readonly #hasCursors: boolean;
   /** Nodes whose cursors an auditor has still to read. */
@@ -38,13 +42,18 @@ export class Workload {
     }
     for (const [id, script] of scripts) {
       const ordered = script.sort((a, b) => a.atMs - b.atMs);
-      this.#clients.push(this.#client(id, ordered));
+      const errands = ordered.filter(isErrand);
+      if (errands.length > 0)
+        this.#operators.push(new Operator(errands, room, prng.fork(`operator ${id}`)));
+      const calls = ordered.filter((planned) => !isErrand(planned));
+      if (calls.length > 0) this.#clients.push(this.#client(id, calls));
       for (const planned of ordered) if (planned.kind === "stream") this.#follow(planned);
     }
   }
 
   begin(): void {
     for (const client of this.#clients) client.begin();
+    for (const operator of this.#operators) operator.begin();
   }
 
   /** Nobody begins a call any more; calls under way go on until they are answered. */
@@ -61,7 +70,7 @@ export class Workload {
 
   /** Every call that a script began has its outcome. */
   get isAnswered(): boolean {
-    return this.#clients.every((client) => client.isDone);
+    return [...this.#clients, ...this.#operators].every(({ isDone }) => isDone);
   }
 
   /** Every follower has read up to `end`, and every node's cursors are read. */
@@ -120,7 +129,8 @@ export class Workload {
 class Reader {
   readonly #client: SimClient;
   readonly #computer: SimComputer;
-  readonly #stream: number;
+  /** Another one after a leap over what was trimmed. */
+  #stream: number;
   /** Reads up to here; null: for ever. */
   readonly #end: Offset | null;
   readonly #room: ClientRoom;
@@ -153,6 +163,7 @@ class Reader {
       // Reconnecting takes a moment.
       const start = this.#computer.host?.status().startOffset ?? from;
       const go = Math.max(next, start) as Offset;
+      if (go > next) this.#stream += LEAP;
       if (next === from) this.#room.timeline.after(RETRY_MICROS, () => this.readOn(go));
       else this.readOn(next);
     });

@@ -22,6 +22,12 @@ export function forgottenIn(read: DiskImage, written: DiskImage): string | null 
     const kind = rotKindOf(file);
     if (kind !== null && VITAL_KINDS.has(kind) && !read.has(file)) return `its file ${file}`;
   }
+  for (const file of read.keys()) {
+    const kind = rotKindOf(file);
+    // A store that was trimmed away and is there again: with a gap behind it, it would be noticed.
+    if (kind !== null && VITAL_KINDS.has(kind) && !written.has(file))
+      return `that its file ${file} was removed`;
+  }
   const stateRead = hardStateIn(read);
   const stateWritten = hardStateIn(written);
   if (stateRead === null || stateWritten === null) return null;

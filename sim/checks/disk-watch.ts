@@ -1,7 +1,7 @@
 // What one node's disk holds, learnt only from the operations that took effect on it: the frames of
-// its store files and its hard state, and how far all of that would survive a power loss now. Never
-// asks the node. Owns reading the log's formats for the checkers; what must be durable when is
-// promises.ts.
+// its store files, the checkpoint that stands for what is trimmed, and its hard state, and how far
+// all of that would survive a power loss now. Never asks the node. Owns reading the log's formats
+// for the checkers; what must be durable when is promises.ts.
 
 import { viewOf } from "../../src/base/bytes.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
@@ -13,57 +13,40 @@ import {
   pointAfter,
 } from "../../src/base/entry.ts";
 import { type LogIndex, NO_INDEX, NO_TERM, type Term } from "../../src/base/ids.ts";
-import { baseOfStore, HARD_STATE_FILE } from "../../src/log/file-names.ts";
+import type { Checkpoint } from "../../src/log/checkpoint.ts";
+import {
+  baseOfStore,
+  HARD_STATE_FILE,
+  indexOfCheckpoint,
+  indexOfInstall,
+  installFile,
+} from "../../src/log/file-names.ts";
 import { decodeFrame, FRAME_LIMITS, FRAME_VERSION, paddedLength } from "../../src/log/frame.ts";
 import { decodeSlot, type HardStateSlot, SLOT_POSITIONS } from "../../src/log/hard-state.ts";
 import { SECTOR_BYTES } from "../../src/log/sector.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../../src/log/segment-header.ts";
 import type { DiskView } from "../observer.ts";
+import { FileWatch, type Framed } from "./file-watch.ts";
 
-/** An entry's place in its file. */
-export interface Framed {
-  readonly head: EntryHead;
-  readonly position: number;
-  readonly end: number;
+/** Who hears what becomes of the entries on a disk. */
+export interface DiskListener {
+  /** An entry came to stand there. */
+  wrote(head: EntryHead): void;
+  /** A checkpoint is under its name; as an installation it voids all else, once that is durable. */
+  checkpointed?(checkpoint: Checkpoint, isInstall: boolean): void;
+  /** An entry is about to go with the file that it stands in. */
+  leaves?(head: EntryHead, frame: Uint8Array): void;
+  /** A file of entries has gone that all lie before `base`, where the log can begin. */
+  trimmed?(base: LogPoint): void;
+  /** A file went with an entry that was certain, and nothing on the disk stands for it. */
+  vanished?(file: string, last: EntryHead): void;
 }
 
-/** A file as the operations left it in the cache of the simulated computer. */
-class FileWatch {
-  bytes = new Uint8Array(0);
-  length = 0;
-  /** Entries that stand one after another from the header on, markers left out. */
-  readonly frames: Framed[] = [];
-  /** What a whole header says the log had before; undefined until it is read anew. */
-  before: LogPoint | null | undefined = undefined;
-
-  /** Writes, and says where the first byte changed; null when none did. */
-  write(position: number, parts: readonly Uint8Array[]): number | null {
-    let changedAt: number | null = null;
-    let at = position;
-    for (const part of parts) {
-      this.#growTo(at + part.length);
-      if (changedAt === null) changedAt = this.#firstChange(at, part);
-      this.bytes.set(part, at);
-      at += part.length;
-    }
-    const isInHeader = changedAt !== null && changedAt < SEGMENT_HEADER_BYTES;
-    if (isInHeader || position < SEGMENT_HEADER_BYTES) this.before = undefined;
-    return changedAt;
-  }
-
-  #firstChange(position: number, part: Uint8Array): number | null {
-    const { bytes } = this;
-    for (let n = 0; n < part.length; n++) if (bytes[position + n] !== part[n]) return position + n;
-    return null;
-  }
-
-  #growTo(length: number): void {
-    this.length = Math.max(this.length, length);
-    if (length <= this.bytes.length) return;
-    const room = new Uint8Array(Math.max(length, 2 * this.bytes.length, 4096));
-    room.set(this.bytes);
-    this.bytes = room;
-  }
+/** What stands for the beginning of a log that is not there any more. */
+interface LogBase {
+  readonly at: LogPoint;
+  /** It replaces the whole log, and nothing beside it counts. */
+  readonly isInstall: boolean;
 }
 
 /** A slot of the hard state that is whole, and whether a power loss now would leave it. */
@@ -83,7 +66,7 @@ interface Cut {
 
 export class DiskWatch {
   readonly #view: DiskView;
-  readonly #seen: (head: EntryHead) => void;
+  readonly #listener: DiskListener;
   #files = new Map<string, FileWatch>();
   /** Store files by ascending base index. */
   #stores: { readonly file: string; readonly base: LogIndex; readonly watch: FileWatch }[] = [];
@@ -96,13 +79,19 @@ export class DiskWatch {
   /** The bytes that a truncation under way has to take away. */
   #cut: Cut | null = null;
   #leftover: string | null = null;
+  /** Null while the log begins with its very first entry. */
+  #base: LogBase | null = null;
   /** Every entry up to here is known to survive a power loss. */
   #certainIndex = NO_INDEX;
 
-  /** `seen` hears of every entry that comes to stand on the disk. */
-  constructor(view: DiskView, seen: (head: EntryHead) => void) {
+  constructor(view: DiskView, listener: DiskListener) {
     this.#view = view;
-    this.#seen = seen;
+    this.#listener = listener;
+  }
+
+  /** Where the log begins for certain: of an entry before it only the checkpoint tells. */
+  get base(): LogPoint | null {
+    return this.#base?.at ?? null;
   }
 
   /** An operation took effect. True when entries that were certain are not any more. */
@@ -117,16 +106,24 @@ export class DiskWatch {
         const moved = this.#files.get(operation.from);
         this.#remove(operation.from);
         if (moved !== undefined) this.#add(operation.to, moved);
+        this.#tellCheckpoint(operation.to);
+        this.#settleBase();
         break;
       }
       case "unlink":
+        this.#tellLeaving(operation.file);
         this.#remove(operation.file);
+        this.#settleBase();
+        this.#advance();
         break;
       case "write-at":
         this.#write(operation.file, operation.position, operation.parts);
         break;
-      case "sync":
       case "sync-dir":
+        this.#settleBase();
+        this.#advance();
+        break;
+      case "sync":
         this.#advance();
         break;
       default:
@@ -140,34 +137,66 @@ export class DiskWatch {
    * any.
    */
   reload(): { readonly index: LogIndex; readonly term: Term } | null {
+    const floor = this.#floor;
     const before: Term[] = [];
-    for (let index = 1; index <= this.#certainIndex; index++) {
+    for (let index = floor + 1; index <= this.#certainIndex; index++) {
       before.push(this.find(index as LogIndex)?.head.term ?? NO_TERM);
     }
+    const certain = this.#certainIndex;
     this.#files = new Map();
     this.#stores = [];
     this.#slotStates = [];
     this.#slots = null;
     this.#cut = null;
+    this.#base = null;
     for (const [file, bytes] of this.#view.writtenImage()) {
       this.#add(file, new FileWatch());
       this.#write(file, 0, [bytes]);
     }
     this.#watchCut();
-    let kept = 0;
-    while (kept < before.length && this.find((kept + 1) as LogIndex)?.head.term === before[kept]) {
-      kept++;
+    this.#certainIndex = NO_INDEX;
+    this.#settleBase();
+    let kept: number = this.#floor;
+    for (; kept < certain; kept++) {
+      const term = this.find((kept + 1) as LogIndex)?.head.term;
+      // What had gone, and is there again because its removal was undone, was certain once.
+      if (term === undefined || (kept >= floor && term !== before[kept - floor])) break;
     }
     this.#certainIndex = kept as LogIndex;
-    const last = this.find(Math.min(kept, this.#cutFrom - 1) as LogIndex)?.head;
-    return last === undefined ? null : { index: last.index, term: last.term };
+    return this.#lastKept(kept);
   }
 
-  /** The term of the entry at `index` that would survive; null when none would. */
-  certainTermAt(index: LogIndex): Term | null {
+  /** The last of the entries up to `kept` that the next life must find. */
+  #lastKept(kept: number): { readonly index: LogIndex; readonly term: Term } | null {
+    // The next life begins with what is being installed, whether its name is durable yet or not.
+    const installed = this.#installed();
+    if (installed !== null) return installed.at;
+    const last = this.find(Math.min(kept, this.#cutFrom - 1) as LogIndex)?.head;
+    if (last !== undefined) return { index: last.index, term: last.term };
+    return this.#base?.at ?? null;
+  }
+
+  /**
+   * The term of the entry at `index` that would survive; null when none would. `termBefore` tells
+   * it of a log that has such an entry later on, where only the base is left.
+   */
+  certainTermAt(
+    index: LogIndex,
+    termBefore: (index: LogIndex, lastTerm: Term) => Term | null = () => null,
+  ): Term | null {
     if (index > this.#certainIndex) this.#advance();
     if (index > this.#certainIndex || index >= this.#cutFrom) return null;
-    return this.find(index)?.head.term ?? null;
+    const base = this.#base?.at ?? null;
+    // A log that does not reach its own base is damaged.
+    if (base !== null && base.index > this.#certainIndex) return null;
+    if (base === null || index > this.#floor) return this.find(index)?.head.term ?? null;
+    return index === base.index ? base.term : termBefore(index, base.term);
+  }
+
+  /** Everything up to here is left out of the stores. */
+  get #floor(): number {
+    if (this.#base === null) return 0;
+    return this.#base.isInstall ? this.#base.at.index : (this.#stores[0]?.base ?? 1) - 1;
   }
 
   /** The term and vote that a power loss now would leave; term 0 before the first. */
@@ -293,10 +322,94 @@ export class DiskWatch {
     this.#lower(base);
   }
 
-  /** Nothing from `index` on is certain any more. */
+  /** Nothing from `index` on is certain any more, but for what the base stands for. */
   #lower(index: LogIndex): void {
-    if (this.#certainIndex >= index) this.#certainIndex = (index - 1) as LogIndex;
+    const kept = Math.max(index - 1, this.#floor);
+    if (this.#certainIndex > kept) this.#certainIndex = kept as LogIndex;
   }
+
+  // ---- the log's beginning ----
+
+  #tellCheckpoint(file: string): void {
+    const isInstall = indexOfInstall(file) !== null;
+    if (!isInstall && indexOfCheckpoint(file) === null) return;
+    const checkpoint = this.#files.get(file)?.checkpoint ?? null;
+    if (checkpoint !== null) this.#listener.checkpointed?.(checkpoint, isInstall);
+  }
+
+  /** Says what goes with a store, and whether it may. */
+  #tellLeaving(file: string): void {
+    const watch = this.#files.get(file);
+    const [first, last] = [watch?.frames[0]?.head, watch?.frames.at(-1)?.head];
+    if (watch === undefined || baseOfStore(file) === null) return;
+    if (first === undefined || last === undefined) return;
+    for (const { head, position, end } of watch.frames)
+      this.#listener.leaves?.(head, watch.bytes.subarray(position, end));
+    // An installation voids it, or a truncation is cutting it.
+    if (this.#base?.isInstall === true || this.#cutFrom <= first.index) return;
+    const isPrefix = this.#stores[0]?.file === file && this.#stores[1]?.base === last.index + 1;
+    const base = isPrefix ? this.#checkpointFrom(last.index) : null;
+    if (base !== null) this.#listener.trimmed?.(base);
+    else if (first.index <= this.#certainIndex) this.#listener.vanished?.(file, last);
+  }
+
+  /** Finds where the log begins by now: names came or went, or became durable. */
+  #settleBase(): void {
+    const before = this.#base?.at.index ?? null;
+    const first = this.#stores[0]?.base ?? 1;
+    this.#base = this.#findBase(first);
+    if (this.#base === null && first > 1) this.#certainIndex = NO_INDEX;
+    const isNew = this.#base?.isInstall === true && before !== this.#base.at.index;
+    if (isNew || this.#certainIndex < this.#floor) this.#certainIndex = this.#floor as LogIndex;
+  }
+
+  #findBase(first: number): LogBase | null {
+    const installed = this.#installed();
+    if (installed?.isCertain === true) return { at: installed.at, isInstall: true };
+    if (first === 1) return null;
+    const at = this.#checkpointFrom((first - 1) as LogIndex);
+    return at === null ? this.#halfNamed() : { at, isInstall: false };
+  }
+
+  /** What is installed and has its plain name, when a power loss may bring back the other. */
+  #halfNamed(): LogBase | null {
+    for (const [file, watch] of this.#files) {
+      const checkpoint = indexOfCheckpoint(file) === null ? null : watch.checkpoint;
+      if (checkpoint === null) continue;
+      const { at } = checkpoint;
+      const isEither =
+        !this.#isCertain(file) && this.#view.durableImage().has(installFile(at.index));
+      if (isEither) return { at, isInstall: true };
+    }
+    return null;
+  }
+
+  /** The installation that is under its name; a power loss may not leave it so. */
+  #installed(): { readonly at: LogPoint; readonly isCertain: boolean } | null {
+    // PERF: only what has such a name is read.
+    for (const [file, watch] of this.#files) {
+      const checkpoint = indexOfInstall(file) === null ? null : watch.checkpoint;
+      if (checkpoint !== null) return { at: checkpoint.at, isCertain: this.#isCertain(file) };
+    }
+    return null;
+  }
+
+  /** The first checkpoint at or after `index` that a power loss would leave whole. */
+  #checkpointFrom(index: LogIndex): LogPoint | null {
+    let found: LogPoint | null = null;
+    for (const [file, watch] of this.#files) {
+      const own = indexOfCheckpoint(file);
+      if (own === null || own < index || (found !== null && own >= found.index)) continue;
+      if (this.#isCertain(file)) found = watch.checkpoint?.at ?? found;
+    }
+    return found;
+  }
+
+  #isCertain(file: string): boolean {
+    return this.#view.survivesPowerLoss(file, 0, this.#files.get(file)?.length ?? 0);
+  }
+
+  // ---- entries ----
 
   #write(file: string, position: number, parts: readonly Uint8Array[]): void {
     const watch = this.#files.get(file);
@@ -330,7 +443,7 @@ export class DiskWatch {
         const { frame: _frame, ...head } = found.entry;
         if (brokenLink(before, head) !== null) return;
         watch.frames.push({ head, position: at, end });
-        this.#seen(head);
+        this.#listener.wrote(head);
         before = pointAfter(head);
       }
       at += paddedLength(found.length);
@@ -339,7 +452,8 @@ export class DiskWatch {
 
   /** Moves the certain end over all entries that by now survive with everything before them. */
   #advance(): void {
-    for (;;) {
+    // What stands beside an installation counts for nothing.
+    while (this.#base?.isInstall !== true) {
       const index = (this.#certainIndex + 1) as LogIndex;
       const store = this.#storeOf(index);
       if (store === null) return;

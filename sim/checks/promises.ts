@@ -5,9 +5,11 @@
 
 import type { Answer, ClientRequest, CursorInfo } from "../../src/base/client.ts";
 import type { Entry } from "../../src/base/entry.ts";
+import type { Fault } from "../../src/base/faults.ts";
 import type { LogIndex, NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
 import { isSameHead, printOf } from "./lineage.ts";
+import type { Meaning } from "./meaning.ts";
 import type { Durability, Safety } from "./safety.ts";
 import type { Property, Report } from "./violation.ts";
 import type { Vote } from "./vote.ts";
@@ -20,17 +22,34 @@ interface Asked {
   readonly request: ClientRequest;
   /** The end of what was committed anywhere when it was asked. */
   readonly endOffset: Offset;
+  /** Of what the node itself had committed then; null when it had not opened its log. */
+  readonly own: { readonly startOffset: Offset; readonly endOffset: Offset } | null;
+}
+
+/** What answers are held against. */
+export interface Truth {
+  readonly safety: Safety;
+  readonly meaning: Meaning;
+  /**
+   * The first record of the log on a node's disk. After a restart it may be past where the node
+   * knows the log to begin: what it let go of was committed in its former life.
+   */
+  readonly logStart: (node: NodeId) => Offset;
 }
 
 export class Promises {
   readonly #safety: Safety;
+  readonly #meaning: Meaning;
+  readonly #logStart: Truth["logStart"];
   readonly #durability: Durability;
   readonly #report: Report;
   /** By node, its present life only. */
   readonly #asked = new Map<NodeId, Map<RequestId, Asked>>();
 
-  constructor(safety: Safety, durability: Durability, report: Report) {
+  constructor({ safety, meaning, logStart }: Truth, durability: Durability, report: Report) {
     this.#safety = safety;
+    this.#meaning = meaning;
+    this.#logStart = logStart;
     this.#durability = durability;
     this.#report = report;
   }
@@ -146,7 +165,18 @@ export class Promises {
       asked = new Map();
       this.#asked.set(node, asked);
     }
-    asked.set(request.requestId, { request, endOffset: this.#safety.committed.endOffset });
+    const { endOffset } = this.#safety.committed;
+    asked.set(request.requestId, { request, endOffset, own: this.#boundsOf(node) });
+  }
+
+  /** Of the records that a node may give to readers, by what it has committed. */
+  #boundsOf(node: NodeId): Asked["own"] {
+    const commitIndex = this.#safety.lastSeen(node)?.commitIndex ?? null;
+    if (commitIndex === null || commitIndex > this.#safety.committed.lastIndex) return null;
+    return {
+      startOffset: this.#meaning.startOffsetAt(commitIndex),
+      endOffset: this.#safety.committed.endOffsetAt(commitIndex),
+    };
   }
 
   answered(node: NodeId, answer: Answer): void {
@@ -156,7 +186,7 @@ export class Promises {
         this.#checkAppended(node, answer, asked);
         break;
       case "fetched":
-        this.#checkFetched(node, answer);
+        this.#checkFetched(node, answer, asked);
         break;
       case "tail":
         this.#checkTail(node, answer, asked);
@@ -165,7 +195,9 @@ export class Promises {
         for (const cursor of answer.cursors) this.#checkCursor(node, cursor);
         break;
       case "done":
+        break;
       case "fault":
+        this.#checkRefused(node, answer.fault, asked);
     }
     this.#asked.get(node)?.delete(answer.requestId);
   }
@@ -197,8 +229,23 @@ export class Promises {
     this.#found("promise-answer", node, says(), has);
   }
 
-  #checkFetched(node: NodeId, { entries, endOffset }: AnswerOf<"fetched">): void {
+  #checkFetched(
+    node: NodeId,
+    { entries, endOffset }: AnswerOf<"fetched">,
+    asked: Asked | null,
+  ): void {
     const { committed } = this.#safety;
+    const from = placeAsked(asked);
+    const startOffset = asked?.own?.startOffset ?? null;
+    if (from !== null && startOffset !== null && from < startOffset) {
+      const first = `when ${node} was asked, the log there began at offset ${startOffset}`;
+      this.#found(
+        "trimmed-read",
+        node,
+        first,
+        `it answers a read from offset ${from} with records`,
+      );
+    }
     if (endOffset > committed.endOffset) {
       const says = `${node} tells a reader that its log ends at offset ${endOffset}`;
       const second = `all that is committed anywhere ends at offset ${committed.endOffset}`;
@@ -232,6 +279,19 @@ export class Promises {
     this.#found("cursor-read", node, first, says);
   }
 
+  /** Only what is before the start, or not there yet, is out of range. */
+  #checkRefused(node: NodeId, fault: Fault, asked: Asked | null): void {
+    const from = placeAsked(asked);
+    if (fault.code !== "offset-out-of-range" || from === null) return;
+    const now = this.#boundsOf(node);
+    const endOffset = asked?.own?.endOffset ?? null;
+    if (now === null || endOffset === null || from >= endOffset) return;
+    if (from < Math.max(now.startOffset, this.#logStart(node))) return;
+    const first = `the log of ${node} has the records from ${now.startOffset} to ${now.endOffset}`;
+    const says = `${node} says that offset ${from} is out of range`;
+    this.#found("trimmed-read", node, first, says);
+  }
+
   #checkTail(node: NodeId, { endOffset }: AnswerOf<"tail">, asked: Asked | null): void {
     const says = `${node} tells a client that the log ends at offset ${endOffset}`;
     const { committed } = this.#safety;
@@ -248,4 +308,10 @@ export class Promises {
   #found(property: Property, node: NodeId, first: string, second: string): void {
     this.#report({ property, facts: [first, second], node });
   }
+}
+
+/** Where a read was to begin; null when the node had to find that by the time. */
+function placeAsked(asked: Asked | null): Offset | null {
+  if (asked?.request.kind !== "fetch") return null;
+  return asked.request.notBefore === undefined ? asked.request.from : null;
 }

@@ -22,6 +22,24 @@ export type RotKind = "store" | "index" | "checkpoint" | "manifest" | "hard-stat
 /** Kinds without which a node may have to be given up. */
 export const VITAL_KINDS: ReadonlySet<RotKind> = new Set(["store", "manifest", "hard-state"]);
 
+/**
+ * Whether a node may have to be given up without this file of a directory; of checkpoints only
+ * without the one that stands for what is trimmed.
+ */
+export function isVitalFile(file: string, directory: Iterable<string>): boolean {
+  const kind = rotKindOf(file);
+  if (kind === null || VITAL_KINDS.has(kind)) return kind !== null;
+  return kind === "checkpoint" && file === baseIn(directory);
+}
+
+/** The checkpoint at which a log begins; null where it begins with its first entry. */
+function baseIn(directory: Iterable<string>): string | null {
+  const sorted = [...directory].sort();
+  const [first] = sorted.map(baseOfStore).filter((base) => base !== null);
+  if (first === undefined || first === 1) return null;
+  return sorted.find((file) => (indexOfCheckpoint(file) ?? 0) >= first - 1) ?? null;
+}
+
 /** What rots of such a file; null for all others. */
 export function rotKindOf(file: string): RotKind | null {
   if (indexOfCheckpoint(file) !== null) return "checkpoint";

@@ -2,8 +2,8 @@
 // and all their disks: elections, leaders' logs, commits, restarts. Incremental: a turn costs what
 // it changed. Owns no disk (durability.ts) and no message (promises.ts).
 
-import type { EntryHead } from "../../src/base/entry.ts";
-import type { LogIndex, NodeId, Term } from "../../src/base/ids.ts";
+import type { EntryHead, LogPoint } from "../../src/base/entry.ts";
+import type { LogIndex, NodeId, Offset, Term } from "../../src/base/ids.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 import { CommittedLog } from "./committed-log.ts";
 import { Lineage, printOf } from "./lineage.ts";
@@ -148,6 +148,30 @@ export class Safety {
   truncated(node: NodeId, leftover: string): void {
     const first = `${node} notes on its disk that a truncation is done`;
     this.#found("truncation-final", node, first, leftover);
+  }
+
+  /** A file of entries before `base` is gone from a disk that still has a checkpoint there. */
+  trimmed(node: NodeId, base: LogPoint, startOffset: Offset): void {
+    if (base.endOffset <= startOffset) return;
+    const first = `all that is committed lets go of the records before offset ${startOffset}`;
+    const second = `${node} removes records up to offset ${base.endOffset}`;
+    this.#found("trim-agreed", node, first, second);
+  }
+
+  /** A file is gone with entries that were certain, and nothing there stands for them. */
+  vanished(node: NodeId, file: string, last: EntryHead): void {
+    const first = `${file} was on the disk of ${node}, and held all up to ${printOf(last)}`;
+    const second = "it is gone, and no checkpoint that is durable there stands for that entry";
+    this.#found("trim-covered", node, first, second);
+  }
+
+  /** A snapshot is about to replace a log that has `standing` in its place and begins at `base`. */
+  installs(node: NodeId, at: LogPoint, standing: EntryHead | null, base: LogPoint | null): void {
+    const says = `${node} replaces its log by a snapshot of it up to ${at.index}@${at.term}`;
+    if (standing?.term === at.term)
+      this.#found("snapshot-forward", node, says, `its log has ${printOf(standing)}`);
+    else if (base !== null && base.index >= at.index)
+      this.#found("snapshot-forward", node, says, `its log begins at ${base.index}@${base.term}`);
   }
 
   /** An entry leaves a leader. */

@@ -30,7 +30,7 @@ export function checkSeeks(
     const found =
       (from.kind === "timestamp"
         ? checkTime(call, from.timestampMs, batches, startOffset)
-        : null) ?? (from.kind === "last" ? checkLast(call, from.count) : null);
+        : null) ?? (from.kind === "last" ? checkLast(call, from.count, startOffset) : null);
     if (found !== null) return found;
   }
   return checkFresh(seeks, calls);
@@ -63,11 +63,11 @@ function checkTime(
   return found("read-by-time", call, `it began at offset ${first.offset}, where ${at}`);
 }
 
-/** The node's end was no later when it looked than when it answered. */
-function checkLast(call: SeekCall, count: number): Finding | null {
+/** The node's end was no later when it looked than when it answered; nor was its start. */
+function checkLast(call: SeekCall, count: number, startOffset: number): Finding | null {
   const { records, endOffset } = call.facts;
   const first = records[0]?.offset ?? endOffset;
-  const bound = Math.max(0, endOffset - count);
+  const bound = Math.max(startOffset, endOffset - count);
   if (first <= bound || (records.length === 0 && endOffset === 0)) return null;
   return found("read-last", call, `it began at offset ${first}, and had to by ${bound}`);
 }

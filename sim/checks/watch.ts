@@ -5,22 +5,29 @@
 import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../../src/base/disk.ts";
-import { FRAME_HEADER_BYTES, type HardState } from "../../src/base/entry.ts";
-import { NO_INDEX, NO_TERM, type NodeId } from "../../src/base/ids.ts";
-import { decodeBatch } from "../../src/base/record-batch.ts";
+import type { HardState } from "../../src/base/entry.ts";
+import {
+  type LogIndex,
+  NO_INDEX,
+  NO_TERM,
+  type NodeId,
+  type Offset,
+  type Term,
+} from "../../src/base/ids.ts";
+import type { Checkpoint } from "../../src/log/checkpoint.ts";
 import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
 import type { Lane } from "../../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
-import type { RecordId } from "../history.ts";
 import type { Computer, Observer, Stage } from "../observer.ts";
 import { PLAIN_VALUES, type RecordValues } from "../sim-record.ts";
+import { Archive } from "./archive.ts";
 import { Bounds } from "./bounds.ts";
-import type { ClientLog } from "./client-log.ts";
 import { checkCursors } from "./cursors.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { Elections } from "./elections.ts";
 import { checkFences } from "./fences.ts";
 import { checkHistory } from "./history.ts";
+import { Meaning } from "./meaning.ts";
 import { Patience } from "./patience.ts";
 import { checkBySearch } from "./porcupine.ts";
 import { Promises } from "./promises.ts";
@@ -54,6 +61,10 @@ export class Watch implements Observer {
   #elections: Elections | null = null;
   #bounds: Bounds | null = null;
   #rest: Rest | null = null;
+  #meaning: Meaning | null = null;
+  #archive: Archive | null = null;
+  /** Where each node must say that its log begins, as far as it was asked. */
+  readonly #starts = new Map<NodeId, number>();
   #isExcused = false;
 
   /** `values` tells what the run's clients wrote. */
@@ -63,25 +74,48 @@ export class Watch implements Observer {
 
   attach(stage: Stage): void {
     const voters = stage.nodes.map(({ name }) => name);
+    const report = (finding: Finding) => stage.report({ ...finding, at: stage.now });
+    const termBefore = (index: LogIndex, lastTerm: Term) => safety.lineage.termAt(index, lastTerm);
     const durability: Durability = {
-      holds: (node, index, term) => this.#disk(node).certainTermAt(index) === term,
-      termAt: (node, index) => this.#disk(node).certainTermAt(index),
+      holds: (node, index, term) => this.#disk(node).certainTermAt(index, termBefore) === term,
+      termAt: (node, index) => this.#disk(node).certainTermAt(index, termBefore),
       hardState: (node) => this.#voteOn(node),
     };
-    const report = (finding: Finding) => stage.report({ ...finding, at: stage.now });
     const safety = new Safety(voters, durability, report);
+    const meaning = new Meaning(safety.committed, stage.plan.options.producersMax, report);
+    const archive = new Archive(safety.committed, this.#values);
     this.#stage = stage;
     this.#safety = safety;
+    this.#meaning = meaning;
+    this.#archive = archive;
     this.#patience = new Patience(stage.plan.options.electionTimeoutMinMs, report);
     this.#elections = new Elections(stage.plan, report);
     this.#bounds = new Bounds(stage.plan, report);
     this.#rest = new Rest(stage, report);
-    this.#promises = new Promises(safety, durability, report);
+    const logStart = (node: NodeId) => this.#disk(node).base?.endOffset ?? (0 as Offset);
+    const truth = { safety, meaning, logStart };
+    this.#promises = new Promises(truth, durability, report);
     this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
-      const watch = new DiskWatch(disk, (head) => safety.wrote(name, head));
+      const watch: DiskWatch = new DiskWatch(disk, {
+        wrote: (head) => safety.wrote(name, head),
+        checkpointed: (checkpoint, isInstall) => {
+          if (isInstall) this.#installs(name, checkpoint);
+          else meaning.checkpointed(name, checkpoint);
+        },
+        leaves: (head, frame) => archive.leaves(head, frame),
+        trimmed: (base) => safety.trimmed(name, base, meaning.startOffset),
+        vanished: (file, last) => safety.vanished(name, file, last),
+      });
       this.#disks.set(name, { watch, hardState: null, vote: NO_VOTE });
     }
+  }
+
+  #installs(name: NodeId, checkpoint: Checkpoint): void {
+    const { safety } = this.#parts();
+    this.#meaning?.checkpointed(name, checkpoint);
+    const standing = this.#disk(name).find(checkpoint.at.index)?.head ?? null;
+    safety.installs(name, checkpoint.at, standing, this.#disk(name).base);
   }
 
   nodeStarted(node: Computer): void {
@@ -106,6 +140,7 @@ export class Watch implements Observer {
     safety.crashed(node.name, null);
     safety.crashed(node.name, this.#disk(node.name).reload());
     promises.crashed(node.name);
+    this.#starts.delete(node.name);
   }
 
   diskReplaced(node: Computer): void {
@@ -191,12 +226,13 @@ export class Watch implements Observer {
     this.#rest?.atEnd();
     safety.auditCommitted();
     if (!this.#isExcused) this.#checkLogs();
-    const log = this.#clientLog();
+    this.#checkStates();
+    const log = this.#archive?.clientLog(this.#wholeDisk()) ?? { records: [], batchEnds: [] };
     const { calls } = stage.history;
     const { heads } = safety.committed;
     const finding =
       checkHistory(calls, log) ??
-      checkSeeks(calls, heads, 0) ??
+      checkSeeks(calls, heads, this.#meaning?.startOffset ?? 0) ??
       checkCursors(calls, heads) ??
       checkFences(calls, heads, log) ??
       checkBySearch(calls, log);
@@ -210,6 +246,22 @@ export class Watch implements Observer {
     const raft = node.raft ?? this.#lastOfLeader(node);
     if (raft === null) return;
     this.#parts().safety.observe(node.name, node.life, raft);
+    this.#checkStart(node, raft.commitIndex);
+  }
+
+  /** A node must say that its log begins where all that it has committed says so. */
+  #checkStart({ name, host }: Computer, commitIndex: LogIndex): void {
+    const { stage, safety } = this.#parts();
+    if (commitIndex > safety.committed.lastIndex || host === null) return;
+    const expected = this.#meaning?.startOffsetAt(commitIndex) ?? 0;
+    if ((this.#starts.get(name) ?? 0) === expected) return;
+    const { startOffset, commitIndex: applied } = host.status();
+    if (applied !== commitIndex) return;
+    this.#starts.set(name, expected);
+    if (startOffset === expected) return;
+    const first = `all up to index ${commitIndex} says that the log begins at offset ${expected}`;
+    const facts = [first, `${name}, which has applied that, says at ${startOffset}`];
+    stage.report({ property: "state-agrees", facts, node: name, at: stage.now });
   }
 
   /**
@@ -224,7 +276,7 @@ export class Watch implements Observer {
     return { ...last, commitIndex };
   }
 
-  /** Every node that is up has every committed entry on its disk. */
+  /** Every node that is up has every committed entry on its disk, or a base that stands for it. */
   #checkLogs(): void {
     const { stage, safety } = this.#parts();
     const { committed } = safety;
@@ -232,8 +284,9 @@ export class Watch implements Observer {
       if (host === null || isOutside) continue;
       const disk = this.#disk(name);
       for (let index = committed.lastIndex; index >= 1; index--) {
-        if (disk.certainTermAt(index) === committed.at(index)?.term) continue;
-        const has = `its disk has for certain ${disk.certainTermAt(index) ?? "no entry"} there`;
+        const term = disk.certainTermAt(index, (at, last) => safety.lineage.termAt(at, last));
+        if (term === committed.at(index)?.term) continue;
+        const has = `its disk has for certain ${term ?? "no entry"} there`;
         const facts = [committed.describe(index), `${name} is up and healed, but ${has}`] as const;
         stage.report({ property: "divergence", facts, node: name, at: stage.now });
         return;
@@ -241,24 +294,21 @@ export class Watch implements Observer {
     }
   }
 
-  /** The committed records, read from a disk that has all of them. */
-  #clientLog(): ClientLog {
-    const { safety } = this.#parts();
-    const { committed } = safety;
-    const last = committed.at(committed.lastIndex);
-    const records: RecordId[] = [];
-    const batchEnds: number[] = [];
-    const disk = [...this.#disks.values()].find(({ watch }) => {
-      return last !== null && watch.certainTermAt(last.index) === last.term;
-    });
-    for (const { head, frame } of disk?.watch.entries() ?? []) {
-      if (head.index > committed.lastIndex || head.count === 0) continue;
-      for (const { value } of decodeBatch(frame.subarray(FRAME_HEADER_BYTES)) ?? []) {
-        records.push(this.#values.decode(value) ?? UNREADABLE);
-      }
-      batchEnds.push(records.length);
+  /** What each node makes of the log is what its entries say. */
+  #checkStates(): void {
+    for (const { name, host } of this.#parts().stage.nodes) {
+      const state = host?.committedState() ?? null;
+      if (state !== null) this.#meaning?.applied(name, state.index, state.bytes);
     }
-    return { records, batchEnds };
+  }
+
+  /** A disk that has all that is committed, but for what is trimmed. */
+  #wholeDisk(): DiskWatch | null {
+    const { committed } = this.#parts().safety;
+    const last = committed.at(committed.lastIndex);
+    if (last === null) return null;
+    const watches = [...this.#disks.values()].map(({ watch }) => watch);
+    return watches.find((watch) => watch.certainTermAt(last.index) === last.term) ?? null;
   }
 
   #disk(node: NodeId): DiskWatch {
@@ -289,6 +339,3 @@ export class Watch implements Observer {
     return { stage, safety, promises };
   }
 }
-
-/** Stands for a record whose bytes are nobody's. */
-const UNREADABLE: RecordId = -1;

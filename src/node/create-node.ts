@@ -15,6 +15,7 @@ import { Mailbox, type MailClass } from "./mailbox.ts";
 import { Node } from "./node.ts";
 import type { NodeHost, NodePorts } from "./ports.ts";
 import type { News, NodeEvent, NodeOptions, NodeOutput } from "./protocol.ts";
+import type { CommittedState } from "./replica.ts";
 
 /** A node on these ports; it does nothing until `start`. */
 export function createNode(options: NodeOptions, ports: NodePorts): NodeHost {
@@ -72,6 +73,10 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
 
   log(): LogStatus {
     return this.#node.logStatus();
+  }
+
+  committedState(): CommittedState | null {
+    return this.#node.committedState();
   }
 
   mail(): Readonly<Record<MailClass, number>> {

@@ -38,7 +38,7 @@ import { nodeStatus, notLeader, notServing, type Phase } from "./node-status.ts"
 import { OutputDraft } from "./output.ts";
 import type { MemberAddress, NodeEvent, NodeOptions, NodeOutput, Stopped } from "./protocol.ts";
 import { Reads } from "./reads.ts";
-import { type RaftListener, Replica } from "./replica.ts";
+import { type CommittedState, type RaftListener, Replica } from "./replica.ts";
 import { Replication } from "./replication.ts";
 import { Requests, type Standing } from "./requests.ts";
 import { Safekeeping } from "./safekeeping.ts";
@@ -195,6 +195,11 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
 
   logStatus(): LogStatus {
     return this.#replica.logStatus();
+  }
+
+  /** Null until the log is open. */
+  committedState(): CommittedState | null {
+    return this.#opened === null ? null : this.#replica.committedState();
   }
 
   // ---- peers ----
@@ -403,6 +408,10 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     const upTo = this.#replica.checkpointAwaits ?? this.#state.committed.index;
     const read = applier.nextRead(upTo);
     if (read !== null) this.#replica.stepLog(this.#now, read);
+  }
+
+  checkpointTaken(): void {
+    this.#sites?.reached("checkpoint");
   }
 
   stateReplaced(state: State): void {

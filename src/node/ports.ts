@@ -15,6 +15,7 @@ import type { RaftStatus } from "../raft/protocol.ts";
 import type { StateMachine } from "../state/state-machine.ts";
 import type { MailClass } from "./mailbox.ts";
 import type { News, NodeEvent, NodeOutput, Stopped } from "./protocol.ts";
+import type { CommittedState } from "./replica.ts";
 
 export interface NodePorts {
   readonly clock: Clock;
@@ -58,6 +59,8 @@ export interface NodeHost {
   raft(): RaftStatus | null;
   /** The same of the log; a fresh object each time. */
   log(): LogStatus;
+  /** What the committed entries mean here, and up to which; null until the log is open. */
+  committedState(): CommittedState | null;
   /** The same of mail that waits to be heard, by class. */
   mail(): Readonly<Record<MailClass, number>>;
 }

@@ -64,6 +64,13 @@ interface Founding {
   readonly writeId: number;
 }
 
+/** What the committed entries mean, as the bytes of a checkpoint without a user's machine. */
+export interface CommittedState {
+  /** Of the last of them. */
+  readonly index: LogIndex;
+  readonly bytes: FrozenBytes;
+}
+
 /**
  * Hears Raft's output at two moments: as it was taken, and when its writes and commits are done.
  */
@@ -72,6 +79,8 @@ export interface RaftListener {
   raftSpoke(raft: Raft, output: RaftOutput, hasCommitted: boolean): void;
   /** Once for each entry, in order. */
   entryCommitted(head: EntryHead): void;
+  /** What all up to a place means has been put down, and goes to the log. */
+  checkpointTaken(): void;
   /** A snapshot has taken the place of the whole log. */
   stateReplaced(state: State): void;
 }
@@ -192,6 +201,10 @@ export class Replica {
   /** What the limits of retention allow to trim now, by log time; null for nothing. */
   retentionOffset(limits: RetentionLimits): Offset | null {
     return this.#log.retentionOffset(limits, this.#state.end.timestamp);
+  }
+
+  committedState(): CommittedState {
+    return { index: this.#state.committed.index, bytes: this.#state.encodeCommitted() };
   }
 
   logStatus(): LogStatus {
@@ -380,6 +393,7 @@ export class Replica {
     this.#awaited = null;
     const state = encodeStateAt(awaited, machine);
     this.#log.step(this.#now, { kind: "checkpoint", at: awaited.at, state });
+    this.#listener.checkpointTaken();
   }
 
   #startRaft(restored: RaftRestored): void {

@@ -34,6 +34,7 @@ export class Sites {
     if (output.write !== null && output.write.truncateFrom !== null) {
       this.#port.reached("truncation");
     }
+    if (output.write?.install !== undefined) this.#port.reached("install");
     if (output.sends.some(isVote)) this.#port.reached("vote-durable");
   }
 }

@@ -11,7 +11,11 @@ export type FaultSite =
   /** A new segment is there under its name, and holds nothing. */
   | "segment-roll"
   /** A tail has been dropped from memory, and stands on the disk. */
-  | "truncation";
+  | "truncation"
+  /** A snapshot has replaced the log in memory, and the old one stands on the disk. */
+  | "install"
+  /** A checkpoint has been taken, and nothing of it is written. */
+  | "checkpoint";
 
 export interface FaultSites {
   /** The turn under way comes to a site; it goes on. */

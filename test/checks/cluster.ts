@@ -1,6 +1,7 @@
 // A cluster that exists on paper: statuses, entries and disks in a few words, for the tests of the
 // safety checkers. The disks hold exactly what a test puts on them.
 
+import { Meaning } from "../../sim/checks/meaning.ts";
 import { Promises } from "../../sim/checks/promises.ts";
 import { type Durability, Safety } from "../../sim/checks/safety.ts";
 import type { Finding } from "../../sim/checks/violation.ts";
@@ -88,6 +89,8 @@ export class PaperCluster {
   readonly findings: Finding[] = [];
   readonly safety: Safety;
   readonly promises: Promises;
+  /** Of what the disks have. */
+  logStart = 0;
   readonly #logs = new Map<NodeId, Map<number, Term>>();
   readonly #hardStates = new Map<NodeId, HardState>();
 
@@ -100,7 +103,10 @@ export class PaperCluster {
     const report = (finding: Finding) => void this.findings.push(finding);
     const voters = [N1, N2, N3];
     this.safety = new Safety(voters, durability, report);
-    this.promises = new Promises(this.safety, durability, report);
+    const { safety } = this;
+    const meaning = new Meaning(safety.committed, 16, report);
+    const logStart = () => this.logStart as Offset;
+    this.promises = new Promises({ safety, meaning, logStart }, durability, report);
   }
 
   /** The first finding, in three lines; "" without any. */

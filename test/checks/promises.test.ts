@@ -252,3 +252,98 @@ describe("an answer", () => {
     expect(cluster.found?.property).toBe("precommitted-read");
   });
 });
+
+describe("a read of a log that was trimmed", () => {
+  const [from, startOffset, endOffset] = [1, 2, 2].map((offset) => offset as Offset);
+
+  function fetchFrom(offset: number, wait = false): ClientRequest {
+    const bytesMax = 100;
+    return { kind: "fetch", requestId: REQUEST, from: offset as Offset, bytesMax, wait };
+  }
+
+  function outOfRange(offset: number): Answer {
+    const bounds = { startOffset: startOffset as Offset, endOffset: endOffset as Offset };
+    const fault = { code: "offset-out-of-range", offset, ...bounds } as const;
+    return { kind: "fault", requestId: REQUEST, fault };
+  }
+
+  /** Entries 1 to 4, of which the third trims the first two records, all committed by n1. */
+  function trimmed() {
+    const control = { kind: "trim", startOffset: startOffset as Offset } as const;
+    const trim = entry(3, 1, { kind: "trim", count: 0, offset: 2 as Offset, control });
+    const last = entry(4, 1, { offset: 2 as Offset });
+    cluster.elect(1, [0, 0]);
+    cluster.store([first(1, 1, 0), entry(2, 1), trim, last], N1, N2);
+    cluster.look(N1, { role: "leader", term: 1, vote: N1, last: [4, 1], commit: 4 });
+  }
+
+  it("may be refused below the start, and at the end", () => {
+    trimmed();
+    cluster.promises.asked(N1, fetchFrom(1));
+    cluster.promises.answered(N1, outOfRange(1));
+    cluster.promises.asked(N1, fetchFrom(3));
+    cluster.promises.answered(N1, outOfRange(3));
+    cluster.promises.asked(N1, fetchFrom(4, true));
+    cluster.promises.answered(N1, outOfRange(4));
+    expect(cluster.findings).toEqual([]);
+  });
+
+  it("is found when it is answered below the start", () => {
+    trimmed();
+    cluster.promises.asked(N1, fetchFrom(from as Offset));
+    const entries = [entry(2, 1)];
+    const answer = {
+      kind: "fetched",
+      requestId: REQUEST,
+      entries,
+      endOffset: 3 as Offset,
+    } as const;
+    cluster.promises.answered(N1, answer);
+    expect(cluster.found).toEqual({
+      property: "trimmed-read",
+      facts: [
+        "when n1 was asked, the log there began at offset 2",
+        "it answers a read from offset 1 with records",
+      ],
+      node: N1,
+    });
+  });
+
+  it("may be answered when it was asked before the trim", () => {
+    cluster.elect(1, [0, 0]);
+    cluster.store([first(1, 1, 0), entry(2, 1)], N1, N2);
+    cluster.look(N1, { role: "leader", term: 1, vote: N1, last: [2, 1], commit: 2 });
+    cluster.promises.asked(N1, fetchFrom(1));
+    const control = { kind: "trim", startOffset: startOffset as Offset } as const;
+    cluster.store([entry(3, 1, { kind: "trim", count: 0, control })], N1, N2);
+    cluster.look(N1, { role: "leader", term: 1, vote: N1, last: [3, 1], commit: 3 });
+    const entries = [entry(2, 1)];
+    const answer = {
+      kind: "fetched",
+      requestId: REQUEST,
+      entries,
+      endOffset: 2 as Offset,
+    } as const;
+    cluster.promises.answered(N1, answer);
+    expect(cluster.findings).toEqual([]);
+  });
+
+  it("is found when it is refused although the records are there", () => {
+    trimmed();
+    cluster.promises.asked(N1, fetchFrom(2));
+    cluster.promises.answered(N1, outOfRange(2));
+    expect(cluster.found?.property).toBe("trimmed-read");
+    expect(cluster.found?.facts).toEqual([
+      "the log of n1 has the records from 2 to 3",
+      "n1 says that offset 2 is out of range",
+    ]);
+  });
+
+  it("may be refused where the disk has let go of more than the node knows of yet", () => {
+    trimmed();
+    cluster.logStart = 3;
+    cluster.promises.asked(N1, fetchFrom(2));
+    cluster.promises.answered(N1, outOfRange(2));
+    expect(cluster.findings).toEqual([]);
+  });
+});

@@ -2,7 +2,8 @@
 // well is left alone.
 
 import { beforeEach, describe, expect, it } from "vitest";
-import type { NodeId, Term, WallMs } from "../../src/base/ids.ts";
+import { LOG_START } from "../../src/base/entry.ts";
+import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
 import { PRODUCER_IDLE_MS } from "../../src/state/producers.ts";
 import { appendRequest, entry, first, N1, N2, N3, PaperCluster, voteReply } from "./cluster.ts";
 
@@ -360,6 +361,49 @@ describe("the safety checker", () => {
     expect(cluster.found?.facts).toEqual([
       "entry 2@1 was durable on the disk of n1 when it went down",
       "n1 starts with a log that ends at 1@1",
+    ]);
+  });
+});
+
+describe("what goes from a disk", () => {
+  const at = (index: number, endOffset: number) => {
+    return {
+      ...LOG_START,
+      index: index as LogIndex,
+      term: 1 as Term,
+      endOffset: endOffset as Offset,
+    };
+  };
+
+  it("may go up to where a committed trim says, and no further", () => {
+    cluster.safety.trimmed(N1, at(8, 20), 20 as Offset);
+    expect(cluster.findings).toEqual([]);
+    cluster.safety.trimmed(N1, at(9, 21), 20 as Offset);
+    expect(cluster.found).toEqual({
+      property: "trim-agreed",
+      facts: [
+        "all that is committed lets go of the records before offset 20",
+        "n1 removes records up to offset 21",
+      ],
+      node: N1,
+    });
+  });
+
+  it("is found when nothing stands for it", () => {
+    cluster.safety.vanished(N2, "a.store", entry(7, 1));
+    expect(cluster.found?.property).toBe("trim-covered");
+    expect(cluster.found?.facts[0]).toContain("held all up to records 7@1");
+  });
+
+  it("may be a log without the snapshot's entry; one with it is found, and a later one", () => {
+    cluster.safety.installs(N3, at(9, 20), null, null);
+    cluster.safety.installs(N3, at(9, 20), entry(9, 2), at(4, 9));
+    expect(cluster.findings).toEqual([]);
+    cluster.safety.installs(N3, at(9, 20), entry(9, 1), null);
+    cluster.safety.installs(N3, at(9, 20), null, at(9, 20));
+    expect(cluster.findings.map(({ property }) => property)).toEqual([
+      "snapshot-forward",
+      "snapshot-forward",
     ]);
   });
 });

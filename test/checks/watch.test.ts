@@ -74,7 +74,8 @@ class PaperComputer implements Computer {
     const log = () => ({}) as LogStatus;
     const whole = () => ({ commitIndex: this.commitIndex as LogIndex }) as NodeStatus;
     const mail = () => new Mailbox(1).sizes();
-    return { raft, log, mail, status: whole } as Computer["host"];
+    const committedState = () => null;
+    return { raft, log, mail, status: whole, committedState } as Computer["host"];
   }
 
   do(...operations: readonly Words[]): void {

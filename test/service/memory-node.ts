@@ -148,6 +148,10 @@ export class MemoryNode implements NodeHost {
     // Nothing is discovered here.
   }
 
+  committedState(): null {
+    return null;
+  }
+
   status(): NodeStatus {
     const { members, leader, endOffset, term } = this.#cluster;
     const index = this.#cluster.entries.length as LogIndex;

@@ -52,4 +52,11 @@ describe("a node that starts on a damaged disk", () => {
     const one = damaged("hard-state", (bytes) => bytes.set(older.subarray(0, 512)));
     expect(forgottenIn(one, written)).toBeNull();
   });
+
+  test("has forgotten that a store was removed, when that is there again", () => {
+    const ghost = new Map([...written, ["00000000000000000099.store", new Uint8Array(512)]]);
+    expect(forgottenIn(ghost, written)).toBe(
+      "that its file 00000000000000000099.store was removed",
+    );
+  });
 });

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 
 import type { Moment } from "../../sim/moments.ts";
 import type { Computer, Observer } from "../../sim/observer.ts";
-import { planOf } from "../../sim/plan.ts";
+import { type PlanDraft, planOf } from "../../sim/plan.ts";
 import { runPlan } from "../../sim/run.ts";
 import type { FaultSite } from "../../src/ports/fault-sites.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
@@ -67,11 +67,16 @@ const SITES: readonly FaultSite[] = [
   "first-commit",
   "segment-roll",
   "truncation",
+  "install",
+  "checkpoint",
 ];
 
-function strike(site: FaultSite): Struck {
-  const struck = new Struck();
+type Crash = Extract<PlanDraft["mishaps"][number], { kind: "crash-at-moment" }>;
+
+/** Everything that brings a site about, and one crash. */
+function runWith(crash: Omit<Crash, "kind" | "atMs">, struck: Struck): number {
   const append = { kind: "append", client: 0, times: 200, everyMs: 20, bytes: 300 } as const;
+  const trim = { kind: "trim", client: 2, atMs: 1000, times: 20, everyMs: 200, keep: 10 } as const;
   const plan = planOf({
     format: 1,
     seed: "struck",
@@ -80,30 +85,44 @@ function strike(site: FaultSite): Struck {
     operations: [
       { ...append, atMs: 500 },
       { ...append, client: 1, atMs: 500 },
+      // What whoever was cut off lacks is gone: nothing of its own has to be cut then.
+      ...(crash.moment === "truncation" ? [] : [trim]),
     ],
     mishaps: [
-      {
-        kind: "crash-at-moment",
-        moment: site,
-        seen: "inside",
-        how: "power",
-        atMs: 1000,
-        downMs: 300,
-      },
+      { kind: "crash-at-moment", atMs: 1000, ...crash },
       // A leader that is cut off keeps a tail of its own, and another one is elected.
       { kind: "partition", side: ["leader"], atMs: 1500, forMs: 1500 },
     ],
     healAtMs: 4500,
   });
   const report = runPlan(plan, [struck]);
-  expect(report.violation).toBeNull();
-  expect(report.counts.moments).toBe(1);
+  expect([report.violation, report.verdict]).toEqual([null, "pass"]);
+  return report.counts.moments;
+}
+
+function strike(site: FaultSite): Struck {
+  const struck = new Struck();
+  const moments = runWith({ moment: site, seen: "inside", how: "power", downMs: 300 }, struck);
+  expect(moments).toBe(1);
   return struck;
 }
 
 test.each(SITES)("a node that dies at %s performs nothing of that turn", (site) => {
   const { node, done } = strike(site);
   expect(done.filter((what) => what.startsWith(`${node?.name} `))).toEqual([]);
+});
+
+/**
+ * An installation makes, writes, syncs and names one file, and there are segments to be removed.
+ */
+test.each([
+  ["install", "process", [2, 5, 9]],
+  ["install", "power", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]],
+  ["checkpoint", "power", [1, 2, 3, 4]],
+  ["trim", "power", [1, 2]],
+] as const)("a node may die after each effect of its %s, by %s: %j", (moment, how, effects) => {
+  for (const nth of effects)
+    expect(runWith({ moment, nth, how, downMs: 50 }, new Struck())).toBe(1);
 });
 
 test("a vote that is durable when its voter dies was not told to anybody", () => {

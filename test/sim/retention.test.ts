@@ -3,9 +3,9 @@
 
 import { expect, test } from "vitest";
 
-import type { Stage } from "../../sim/observer.ts";
+import type { Observer, Stage } from "../../sim/observer.ts";
 import { planOf } from "../../sim/plan.ts";
-import { World } from "../../sim/world.ts";
+import { runPlan } from "../../sim/run.ts";
 
 function run(options: { retentionBytes?: number; retentionMs?: number }) {
   const plan = planOf({
@@ -21,9 +21,20 @@ function run(options: { retentionBytes?: number; retentionMs?: number }) {
     healAtMs: 6000,
     settleMs: 20_000,
   });
-  const world: World & Stage = new World(plan, []);
-  expect(world.run()).toEqual({ kind: "pass" });
-  return world.nodes.map(({ host }) => host?.status().startOffset ?? -1);
+  const starts: number[] = [];
+  const watcher: Observer & { stage: Stage | null } = {
+    stage: null,
+    attach(stage) {
+      this.stage = stage;
+    },
+    atEnd() {
+      const nodes = this.stage?.nodes ?? [];
+      starts.push(...nodes.map(({ host }) => host?.status().startOffset ?? -1));
+    },
+  };
+  const { verdict, violation, counts } = runPlan(plan, [watcher]);
+  expect([verdict, violation, counts.lost]).toEqual(["pass", null, 0]);
+  return starts;
 }
 
 test("segments beyond the bytes to be retained are trimmed on every node alike", () => {
