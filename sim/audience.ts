@@ -5,6 +5,7 @@ import type { FrozenBytes } from "../src/base/bytes.ts";
 import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { NodeId } from "../src/base/ids.ts";
 import { decodeMessage } from "../src/node/wire.ts";
+import { RouteBytes } from "../src/node/wire-head.ts";
 import type { Lane } from "../src/ports/network.ts";
 import type { RaftMessage, RaftStatus } from "../src/raft/protocol.ts";
 import type { Computer, Observer } from "./observer.ts";
@@ -15,6 +16,8 @@ type Having<H extends Hook> = Observer & Required<Pick<Observer, H>>;
 export class Audience {
   readonly #observers: readonly Observer[];
   readonly #batchBytesMax: number;
+  /** By place of the sender, and by peer: what its messages to that peer begin with. */
+  readonly #routes: Map<NodeId, RouteBytes>[] = [];
   readonly #afterTurn: readonly Having<"afterTurn">[];
   readonly #raftChanged: readonly Having<"raftChanged">[];
   readonly #operationSubmitted: readonly Having<"operationSubmitted">[];
@@ -67,10 +70,22 @@ export class Audience {
    */
   tellFrame(from: Computer, to: NodeId, lane: Lane, frame: FrozenBytes): RaftMessage | null {
     if (this.#frameSent.length === 0) return null;
-    const decoded = decodeMessage(frame, this.#batchBytesMax);
+    const routes = this.#routesOf(from);
+    const known = routes.get(to) ?? null;
+    const decoded = decodeMessage(frame, this.#batchBytesMax, known);
+    if (known === null && decoded.kind === "hello") routes.set(to, new RouteBytes(decoded.route));
     const message = decoded.kind === "raft" ? decoded.message : null;
     for (const observer of this.#frameSent) observer.frameSent(from, to, lane, frame, message);
     return message;
+  }
+
+  #routesOf({ place }: Computer): Map<NodeId, RouteBytes> {
+    let routes = this.#routes[place];
+    if (routes === undefined) {
+      routes = new Map();
+      this.#routes[place] = routes;
+    }
+    return routes;
   }
 
   /** The frame that said `message` is in the mailbox of `node`. */

@@ -5,6 +5,7 @@
 import { assert } from "../src/base/assert.ts";
 import { concat } from "../src/base/bytes.ts";
 import type { Prng } from "../src/base/prng.ts";
+import { joined } from "./slab.ts";
 
 /** What a disk writes whole or not at all. */
 export const SECTOR_BYTES = 512;
@@ -101,7 +102,7 @@ export class SimFile {
 
   /** Writes the parts one after another; a gap before them reads as zeros. */
   write(position: number, parts: readonly Uint8Array[]): void {
-    const bytes = concat(parts);
+    const bytes = joined(parts);
     const { length } = bytes;
     assert(!this.#isMapped || position + length <= this.length, "a mapped file does not grow");
     for (const at of this.#wrongWithin(position, length)) this.#wrong.delete(at);

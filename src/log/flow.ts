@@ -198,13 +198,32 @@ export class FlowRunner {
     assert(operations.length > 0, "a flow never yields an empty batch");
     if (!this.busy) this.#progressAt = this.now;
     const missing = operations.length;
-    const fresh = { results: new Array(missing), missing, isFull: false, isOver: false };
-    const batch: Batch = { ...before, ...fresh };
+    const { flow, failed } = before;
+    const results: (DiskResult | undefined)[] = new Array(missing);
+    const batch: Batch = { flow, failed, results, missing, isFull: false, isOver: false };
     for (let place = 0; place < missing; place++) {
       this.#lastOpId++;
       const opId = this.#lastOpId as OpId;
-      this.#operations.push({ ...(operations[place] as Operation), opId } as DiskOperation);
+      this.#operations.push(numbered(operations[place] as Operation, opId));
       this.#waiting.set(opId, { batch, place });
     }
+  }
+}
+
+/** Spelled out for what every entry takes: spreading costs V8 most of a microsecond. */
+function numbered(operation: Operation, opId: OpId): DiskOperation {
+  switch (operation.kind) {
+    case "write-at": {
+      const { kind, file, position, parts } = operation;
+      return { kind, opId, file, position, parts };
+    }
+    case "read-at": {
+      const { kind, file, position, length } = operation;
+      return { kind, opId, file, position, length };
+    }
+    case "sync":
+      return { kind: "sync", opId, file: operation.file };
+    default:
+      return { ...operation, opId };
   }
 }

@@ -129,7 +129,9 @@ export class Reader {
   }
 
   #answer({ readId }: ReadRequest, answer: Answer): void {
-    this.#answers.push({ ...answer, readId });
+    const { kind } = answer;
+    if (kind === "entries") this.#answers.push({ kind, readId, entries: answer.entries });
+    else this.#answers.push({ kind, readId, fault: answer.fault });
   }
 
   #start(request: ReadRequest): void {
@@ -224,7 +226,7 @@ export class Reader {
       const bytes = yield* readAt(segment.store, position, length);
       const lastValid = Math.min(last, watch.cutFrom - 1) as LogIndex;
       if (lastValid < first) return null;
-      const decoded = decodeRange(bytes, { ...range, last: lastValid });
+      const decoded = decodeRange(bytes, range, lastValid);
       if (decoded.kind !== "longer") {
         const next = (first + decoded.entries.length) as LogIndex;
         if (segment.isReleased && next <= segment.lastIndex && watch.cutFrom === UNCUT) {
@@ -300,8 +302,8 @@ type DecodedRange =
  * The entries from `first` on that fit, out of the bytes at `position`, and how many bytes they
  * take up; throws a doubt when other bytes stand there.
  */
-function decodeRange(bytes: Uint8Array, range: Range): DecodedRange {
-  const { segment, first, last, position, bytesMax } = range;
+function decodeRange(bytes: Uint8Array, range: Range, last: LogIndex): DecodedRange {
+  const { segment, first, position, bytesMax } = range;
   const view = viewOf(bytes);
   const entries: Entry[] = [];
   let before: LogPoint | null = null;

@@ -317,8 +317,8 @@ export class Writer {
       this.#queue.shift();
     }
     const end = at as Position;
-    const taken = { segment, first, start, end, bytes, done, takenBefore, completes };
-    if (last === null) return { ...taken, operations: [], point: this.#durable };
+    const group = { segment, first, start, end, bytes, done, takenBefore, completes };
+    if (last === null) return Object.assign(group, { operations: [], point: this.#durable });
     const marker = this.#marker(segment, start, count);
     segment.end = end;
     segment.storeFileBytes = Math.max(segment.storeFileBytes, end);
@@ -327,7 +327,7 @@ export class Writer {
       { kind: "write-at", file, position: start, parts: [marker, ...frames] },
       { kind: "sync", file },
     ];
-    return { ...taken, operations, point: pointAfter(last) };
+    return Object.assign(group, { operations, point: pointAfter(last) });
   }
 
   #fits(segment: Segment, entry: Entry, groupBytes: number, isFirst: boolean): boolean {

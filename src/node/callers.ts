@@ -7,6 +7,7 @@ import { earlier, type Instant, type LinkId, type MemberId, NEVER } from "../bas
 import { nameOf } from "../base/membership.ts";
 import type { Lane } from "../ports/network.ts";
 import type { LinkClose, MemberAddress } from "./protocol.ts";
+import type { RouteBytes } from "./wire-head.ts";
 
 /** Who greeted on an accepted link. */
 export interface Caller {
@@ -14,6 +15,8 @@ export interface Caller {
   readonly lane: Lane;
   /** Where it says it listens; empty when nobody shall dial it. */
   readonly address: string;
+  /** From it to this node, as in its hello. */
+  readonly route: RouteBytes;
 }
 
 interface Accepted {
@@ -65,6 +68,11 @@ export class Callers {
 
   identityOf(link: LinkId): readonly string[] | null {
     return this.#links.get(link)?.identity ?? null;
+  }
+
+  /** How its messages begin; null until its hello was accepted. */
+  routeOf(link: LinkId): RouteBytes | null {
+    return this.#links.get(link)?.caller?.route ?? null;
   }
 
   /** Null until its hello was accepted. */

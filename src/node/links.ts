@@ -203,7 +203,8 @@ export class Links {
 
   /** What a frame says, when whoever sent it may say it. */
   frame(now: Instant, link: LinkId, frame: FrozenBytes): Heard | null {
-    const decoded = decodeMessage(frame, this.#options.bodyBytesMax);
+    const known = this.#callers.routeOf(link);
+    const decoded = decodeMessage(frame, this.#options.bodyBytesMax, known);
     const outgoing = this.#byLink.get(link);
     if (outgoing !== undefined) {
       if (decoded.kind === "malformed") this.#give(now, outgoing, `malformed: ${decoded.what}`);
@@ -224,6 +225,8 @@ export class Links {
       this.#refuse(now, link, "a message came before the hello");
       return null;
     }
+    // PERF: nothing is strange about the route that was greeted with.
+    if (decoded.route === known?.route) return { from, payload: decoded };
     const strange = this.#strangeRoute(decoded.route);
     if (strange !== null || decoded.route.from !== nameOf(from)) {
       this.#refuse(now, link, strange ?? `${nameOf(from)} spoke as ${decoded.route.from}`);
@@ -411,7 +414,8 @@ export class Links {
       return;
     }
     const member = memberId(route.from, hello.instanceId);
-    const caller = { member, lane: hello.lane, address: hello.address };
+    const greeted = new RouteBytes(route);
+    const caller = { member, lane: hello.lane, address: hello.address, route: greeted };
     for (const closed of this.#callers.greeted(link, caller)) this.#output.closes.push(closed);
     this.#follow(now);
     const { clusterId, self: from } = this.#options;

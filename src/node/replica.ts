@@ -349,7 +349,10 @@ export class Replica {
     this.#lastWriteId = writeId;
     const last = write.entries.at(-1);
     if (last !== undefined) this.#syncTimes.wrote(writeId, last.index);
-    this.#log.step(this.#now, { kind: "write", write: { ...write, writeId } });
+    const { hardState, install, truncateFrom, entries } = write;
+    const own = { writeId, hardState, truncateFrom, entries };
+    const kind = "write";
+    this.#log.step(this.#now, { kind, write: install === undefined ? own : { ...own, install } });
   }
 
   /** The whole log is replaced: so is what it means. */

@@ -31,6 +31,8 @@ export interface Route {
 export class RouteBytes {
   readonly route: Route;
   readonly bytes: Uint8Array;
+  /** Where the fields of a message with this route begin. */
+  readonly fieldsAt: number;
 
   constructor(route: Route) {
     const from = encodeUtf8(route.from);
@@ -39,11 +41,21 @@ export class RouteBytes {
     assert(to.length > 0 && to.length <= NAME_BYTES_MAX, "a name is 1 to 255 bytes");
     this.route = route;
     this.bytes = new Uint8Array(16 + 2 + from.length + to.length);
+    this.fieldsAt = 8 + this.bytes.length;
     this.bytes.set(bytesOfHex(route.clusterId), 0);
     this.bytes[16] = from.length;
     this.bytes.set(from, 17);
     this.bytes[17 + from.length] = to.length;
     this.bytes.set(to, 18 + from.length);
+  }
+
+  /** Whether it is the route in that head. */
+  stands(frame: Uint8Array, headLength: number): boolean {
+    const { bytes } = this;
+    if (8 + bytes.length > headLength) return false;
+    // Names differ more often than clusters do.
+    for (let n = bytes.length - 1; n >= 0; n--) if (frame[8 + n] !== bytes[n]) return false;
+    return true;
   }
 }
 
@@ -75,10 +87,16 @@ export function headCrc(bytes: Uint8Array, headLength: number): number {
   return crc32c(bytes, crc32c(bytes, 0, 0, 4), 8, headLength);
 }
 
+/**
+ * The route in the head of `frame`, and where the fields begin; null for names that are none.
+ * `known` is the route that the sender is expected to use: then nothing has to be decoded.
+ */
 export function decodeRoute(
   frame: FrozenBytes,
   headLength: number,
-): { route: Route; toLength: number } | null {
+  known: RouteBytes | null,
+): { route: Route; fieldsAt: number } | null {
+  if (known?.stands(frame, headLength) === true) return known;
   const fromLength = frame[ROUTE_AT] as number;
   const toAt = ROUTE_AT + 1 + fromLength;
   if (fromLength === 0 || toAt >= headLength) return null;
@@ -88,7 +106,8 @@ export function decodeRoute(
   const to = decodeUtf8(frame.subarray(toAt + 1, toAt + 1 + toLength));
   if (from === null || to === null) return null;
   const clusterId = hexOf(frame.subarray(8, 24));
-  return { route: { clusterId, from: from as NodeId, to: to as NodeId }, toLength };
+  const fieldsAt = toAt + 1 + toLength;
+  return { route: { clusterId, from: from as NodeId, to: to as NodeId }, fieldsAt };
 }
 
 /** The bytes of 2n hex digits. */

@@ -80,17 +80,24 @@ export function encodeHello(route: RouteBytes, hello: Hello): Uint8Array[] {
   return [sealHead(head, view)];
 }
 
-/** The message in a frame; its entries are views of the frame. `bodyBytesMax` bounds one entry. */
-export function decodeMessage(frame: FrozenBytes, bodyBytesMax: number): DecodedMessage {
+/**
+ * The message in a frame; its entries are views of the frame. `bodyBytesMax` bounds one entry;
+ * `known` is the route that the frame is expected to have, whoever may know it.
+ */
+export function decodeMessage(
+  frame: FrozenBytes,
+  bodyBytesMax: number,
+  known: RouteBytes | null = null,
+): DecodedMessage {
   if (frame.length < ROUTE_AT + 4) return malformed("shorter than any message");
   const view = viewOf(frame);
   if (view.getUint8(0) !== FORMAT_VERSION) return malformed(`format version ${view.getUint8(0)}`);
   const headLength = view.getUint16(2);
   if (headLength < ROUTE_AT + 4 || headLength > frame.length) return malformed("head length");
   if (view.getUint32(4) !== headCrc(frame, headLength)) return malformed("head checksum");
-  const route = decodeRoute(frame, headLength);
+  const route = decodeRoute(frame, headLength, known);
   if (route === null) return malformed("names");
-  const at = ROUTE_AT + 2 + (frame[ROUTE_AT] as number) + route.toLength;
+  const at = route.fieldsAt;
   const fields = new DataView(frame.buffer, frame.byteOffset + at, headLength - at);
   const type = view.getUint8(1);
   if (type === HELLO) return decodeHello(route.route, frame, at, fields);

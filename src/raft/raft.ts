@@ -126,7 +126,8 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     const isSame = commitIndex === this.#reportedCommit && membership === null;
     if (write === null && outbox.isEmpty && isSame) return null;
     this.#reportedCommit = commitIndex;
-    return { write, ...outbox.take(), membership, commitIndex };
+    const { sends, verdicts, reads, transfers } = outbox.take();
+    return { write, sends, verdicts, reads, transfers, membership, commitIndex };
   }
 
   /** See RaftStatus; for whoever looks after each message. */
