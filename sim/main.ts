@@ -12,13 +12,16 @@ import {
   parseCount,
   parseProfile,
   parseSeed,
+  parseSpanMs,
   parseWhole,
   readPlan,
   runCommand,
   UsageError,
 } from "./command-line.ts";
+import { diffWithout, lookUntil, withTraceFile } from "./look-main.ts";
 import { loadBroken } from "./mutants/load.ts";
 import { findMutant, runMutant } from "./mutants/run.ts";
+import type { Observer } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import { PROFILE_NOTES, type Profile } from "./profiles.ts";
 import { replay } from "./replay.ts";
@@ -46,6 +49,10 @@ interface Options {
   readonly plan?: string;
   readonly mutant?: string;
   readonly replay?: string;
+  readonly until?: number;
+  readonly diff?: string;
+  readonly without?: string;
+  readonly trace?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -68,6 +75,14 @@ function makeCommand(): Command {
     .option("--plan <file>", "run a plan, as scenarios/*.json are")
     .option("--mutant <name>", "break the code in this way and find a seed that shows it")
     .option("--replay <dir>", "run what `cairn agent --record` wrote, and compare")
+    .option(
+      "--until <time>",
+      "stop there (1.5s, 900ms), and print nodes, logs, queues, disks",
+      parseSpanMs,
+    )
+    .option("--diff <seed>", "show where this seed parts from itself --without a mishap", parseSeed)
+    .option("--without <mishap>", "by its number in the plan, or its kind; with --diff or --plan")
+    .option("--trace <file>", "write all events: for ShiViz, or as NDJSON to a .ndjson file")
     .option("--verbose", "print every row")
     .option("--json", "print one line of JSON instead")
     .addHelpText(
@@ -84,7 +99,7 @@ function describeProfiles(): string {
 }
 
 async function run(options: Options, print: Print): Promise<number> {
-  const modes = (["seed", "seeds", "plan", "mutant", "replay"] as const).filter(
+  const modes = (["seed", "seeds", "plan", "mutant", "replay", "diff"] as const).filter(
     (mode) => options[mode] !== undefined,
   );
   // A mutant may be shown with a seed or a plan of one's own.
@@ -95,9 +110,12 @@ async function run(options: Options, print: Print): Promise<number> {
     !modes.includes("seeds");
   if (modes.length > 1 && !isMutantShown)
     throw new UsageError(`choose one of --${modes.join(" and --")}`);
-  const isDrawn = options.mutant === undefined && modes.every((mode) => mode.startsWith("seed"));
+  const isDrawn = modes.every((mode) => mode.startsWith("seed") || mode === "diff");
   if (options.profile !== "swarm" && !isDrawn)
-    throw new UsageError("--profile goes with --seed or --seeds, whose plans are drawn");
+    throw new UsageError("--profile goes with --seed, --seeds or --diff, whose plans are drawn");
+  checkLooks(options, modes);
+  if (options.without !== undefined)
+    return diffWithout(planToDiff(options), options.without, print);
   if (options.replay !== undefined) return replay(options.replay);
   if (options.mutant !== undefined && options.plan !== undefined)
     return runBrokenPlan(options.mutant, options.plan, options, print);
@@ -110,6 +128,26 @@ async function run(options: Options, print: Print): Promise<number> {
   const seed = options.seed ?? drawSeed();
   const again = `--seed ${seed}${profileOf(options)}`;
   return runOne(drawPlan(seed, options.profile), `seed ${seed}`, again, options, print);
+}
+
+/** What looks at one run goes with one run. */
+function checkLooks(options: Options, modes: readonly string[]): void {
+  const { until, trace, without, diff, json } = options;
+  const isOne = modes.every((mode) => mode === "seed" || mode === "plan");
+  if (until !== undefined && (!isOne || without !== undefined || json === true))
+    throw new UsageError("--until goes with --seed or --plan, and prints tables");
+  if (trace !== undefined && (!isOne || without !== undefined))
+    throw new UsageError("--trace goes with --seed or --plan");
+  if (diff !== undefined && without === undefined)
+    throw new UsageError("--diff needs --without: the mishap that the other run does not have");
+  if (without !== undefined && !modes.every((mode) => mode === "diff" || mode === "plan"))
+    throw new UsageError("--without goes with --diff or --plan");
+}
+
+function planToDiff({ plan, diff, profile }: Options): Plan {
+  if (plan !== undefined) return readPlan(plan);
+  if (diff === undefined) throw new UsageError("--without goes with --diff or --plan");
+  return drawPlan(diff, profile);
 }
 
 /** What the command line needs beside the seed. */
@@ -143,10 +181,27 @@ function runOne(
   print: Print,
   run: RunPlan = runPlan,
 ): number {
+  const { trace: file, until } = options;
+  const look = (observers: readonly Observer[]) =>
+    until === undefined
+      ? runAndPrint(plan, name, again, options, print, run, observers)
+      : lookUntil(plan, until, observers, print);
+  return file === undefined ? look([]) : withTraceFile(file, (observer) => look([observer]));
+}
+
+function runAndPrint(
+  plan: Plan,
+  name: string,
+  again: string,
+  options: Options,
+  print: Print,
+  run: RunPlan,
+  observers: readonly Observer[],
+): number {
   if (options.json !== true) for (const line of describePlan(plan)) print(line);
   const trace = new Trace();
   const began = performance.now();
-  const report = run(plan, [trace]);
+  const report = run(plan, [trace, ...observers]);
   const wallMs = performance.now() - began;
   if (options.json === true) {
     print(JSON.stringify({ ...report, wallMs: Math.round(wallMs) }));

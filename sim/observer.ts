@@ -29,6 +29,8 @@ export interface Computer {
   readonly disk: DiskView;
   /** Down for good: its disk is damaged, or has forgotten what was durable on it. */
   readonly isLost: boolean;
+  /** Its process stands still. */
+  readonly isPaused: boolean;
   /** It failed for ever when the others were healed, and nobody waits for it. */
   readonly isOutside: boolean;
 }

@@ -285,6 +285,15 @@ export class SimEndpoint implements Network {
     };
   }
 
+  /** Sent from here and not taken yet; and come to here, where the inbox had no room. */
+  get frames(): { readonly sent: number; readonly refused: number } {
+    const ends = [...this.#ends.values()];
+    return {
+      sent: ends.reduce((sum, { inFlight }) => sum + inFlight, 0),
+      refused: ends.reduce((sum, { refused }) => sum + refused.length, 0),
+    };
+  }
+
   /** The process reads nothing: what comes fills its sockets. */
   pause(): void {
     this.#isPaused = true;

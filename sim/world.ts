@@ -7,9 +7,9 @@
 //
 // The nodes are those of production (createNode); only what they are plugged into differs.
 
-import { InvariantViolation } from "../src/base/assert.ts";
+import { assert, InvariantViolation } from "../src/base/assert.ts";
 import type { Entry } from "../src/base/entry.ts";
-import type { Instant, Offset } from "../src/base/ids.ts";
+import { type Instant, NEVER, type NodeId, type Offset } from "../src/base/ids.ts";
 import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import { Audience } from "./audience.ts";
@@ -113,12 +113,19 @@ export class World implements Stage {
 
   /** Runs to the verdict; once. */
   run(): Verdict {
+    const verdict = this.runUntil(NEVER);
+    assert(verdict !== null, "a run ends with a verdict");
+    return verdict;
+  }
+
+  /** Runs to an instant, all that is due then included; null without a verdict by then. Once. */
+  runUntil(instant: Instant): Verdict | null {
     this.#mishaps.arm(this.plan);
     this.#timeline.at(this.plan.healAtMs * 1000, () => this.#heal());
     for (const computer of this.#computers) computer.start();
     this.#workload.begin();
     try {
-      while (this.#verdict === null) this.#timeline.advance();
+      while (this.#verdict === null && this.#timeline.next <= instant) this.#timeline.advance();
     } catch (error) {
       const violation = this.#describeThrown(error);
       // A node that cannot make sense of what is left stops, and the run with it.
@@ -127,6 +134,11 @@ export class World implements Stage {
       return { kind: "crash", violation };
     }
     return this.#verdict;
+  }
+
+  /** Frames on their way from a node, and those at its door that it has no room for. */
+  framesOf(name: NodeId): { readonly sent: number; readonly refused: number } {
+    return this.#network.at(name)?.frames ?? { sent: 0, refused: 0 };
   }
 
   /** What was lost in a run that nothing bounds, and what that explains. */

@@ -41,9 +41,12 @@ const mayLookAt: Readonly<Record<string, readonly string[]>> = {
   // The recording writer speaks of the events and outputs it writes down.
   adapters: ["node"],
 };
-/** Folders inside a place that may import more: the checkers decode what they find on disks. */
+/** Parts of a place that may import more. */
 const mayImportToo: Readonly<Record<string, readonly string[]>> = {
+  // The checkers decode what they find on disks.
   "sim/checks/": ["log", "state"],
+  // Messages in the words of Raft's transcripts.
+  "sim/narrator.ts": ["raft"],
 };
 
 /** Folders whose code may name neither Node nor a package; the exceptions are named here. */
@@ -57,6 +60,7 @@ const allowedPackages: Readonly<Record<string, readonly string[]>> = {
 export const simulatorFilesWithClock = [
   "sim/main.ts",
   "sim/fuzz.ts",
+  "sim/look-main.ts",
   "sim/seed-pool.ts",
   "sim/seed-worker.ts",
   "sim/mutants/hunt.ts",

@@ -95,6 +95,12 @@ export class DiskWatch {
     return this.#base?.at ?? null;
   }
 
+  /** Every entry up to here is known to survive a power loss now. */
+  get certainIndex(): LogIndex {
+    this.#advance();
+    return Math.min(this.#certainIndex, this.#cutFrom - 1) as LogIndex;
+  }
+
   /** An operation took effect. True when entries that were certain are not any more. */
   completed(operation: DiskOperation): boolean {
     const certain = this.#certainIndex;

@@ -213,6 +213,11 @@ export class Watch implements Observer {
     this.#parts().promises.answered(node.name, answer);
   }
 
+  /** The last entry that a power loss would leave on the node's disk for certain. */
+  certainIndexOf(node: NodeId): LogIndex {
+    return this.#disk(node).certainIndex;
+  }
+
   excused(): void {
     this.#isExcused = true;
   }

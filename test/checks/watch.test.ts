@@ -35,6 +35,7 @@ const EMPTY = new Uint8Array(0);
 
 /** A computer whose node is a status that the test sets. */
 class PaperComputer implements Computer {
+  readonly isPaused = false;
   readonly isLost = false;
   readonly isOutside = false;
   readonly name: NodeId;
