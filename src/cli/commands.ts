@@ -3,6 +3,7 @@
 
 import { Command, Option } from "commander";
 
+import { addLog } from "./log-commands.ts";
 import { SETTINGS } from "./settings.ts";
 
 /** What this process is, for the commands that start others like it. */
@@ -47,6 +48,7 @@ ${EXIT_CODES}`,
   addAdmin(root);
   addCerts(root);
   addAcl(root);
+  addLog(root);
   addBench(root);
   addSim(root, program);
   root

@@ -199,7 +199,7 @@ export function jsonOf({ offset, value, key, headers }: ReadRecord): string {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function textOrBase64(name: string, bytes: Uint8Array): Record<string, string> {
+export function textOrBase64(name: string, bytes: Uint8Array): Record<string, string> {
   try {
     return { [name]: utf8.decode(bytes) };
   } catch {

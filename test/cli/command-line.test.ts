@@ -49,7 +49,7 @@ describe("help", () => {
     const linesMax = path.join(" ") === "agent" ? SETTINGS.size + 12 : 40;
     expect(lines.length).toBeLessThanOrEqual(linesMax);
     for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(80);
-    const isGroup = ["certs", "acl", "admin", "bench", "version"].includes(path.join(" "));
+    const isGroup = ["certs", "acl", "admin", "log", "bench", "version"].includes(path.join(" "));
     if (!isGroup) expect(written()).toMatch(/^Example/m);
   });
 
@@ -65,6 +65,7 @@ describe("help", () => {
       "members",
       "certs",
       "acl",
+      "log",
       "bench",
       "sim",
     ]) {
