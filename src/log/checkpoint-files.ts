@@ -1,12 +1,14 @@
 // Reading checkpoints back from a directory. Owns no decision: which are needed is checkpoints.ts.
 
 import { concat, type FrozenBytes, freeze } from "../base/bytes.ts";
+import { crc32c } from "../base/crc32c.ts";
 import type { LogPoint } from "../base/entry.ts";
 import type { Damage } from "../base/faults.ts";
 import type { LogIndex } from "../base/ids.ts";
 import {
   CHECKPOINT_HEADER_BYTES,
   type Checkpoint,
+  type CheckpointHeader,
   decodeCheckpoint,
   decodeCheckpointHeader,
 } from "./checkpoint.ts";
@@ -16,6 +18,8 @@ import type { FileSizes } from "./refusal.ts";
 
 /** Most checkpoints are read with one operation. */
 const FIRST_BYTES = 64 * 1024;
+/** Read at once while a checkpoint is verified. */
+const PIECE_BYTES = 256 * 1024;
 
 /** What a directory says of its checkpoints. */
 export interface FoundCheckpoints {
@@ -71,6 +75,29 @@ export function* readCheckpoint(file: string): Flow<Checkpoint | null> {
     bytes = freeze(concat([first, yield* readAt(file, first.length, rest)]));
   }
   return decodeCheckpoint(bytes);
+}
+
+/**
+ * The same without its state, which is read piece by piece to see that it is whole: memory for one
+ * piece, however large it is.
+ */
+export function* verifyCheckpoint(file: string): Flow<CheckpointHeader | null> {
+  const header = decodeCheckpointHeader(yield* readAt(file, 0, CHECKPOINT_HEADER_BYTES));
+  if (header === null || header.at.index !== indexOfName(file)) return null;
+  let crc = 0;
+  for (let at = 0; at < header.stateBytes; ) {
+    const length = Math.min(PIECE_BYTES, header.stateBytes - at);
+    const piece = yield* readState(file, at, length);
+    if (piece.length < length) return null;
+    crc = crc32c(piece, crc);
+    at += length;
+  }
+  return crc === header.stateCrc ? header : null;
+}
+
+/** Bytes of a checkpoint's state, as they stand; fewer only at its end. */
+export function readState(file: string, position: number, length: number): Flow<FrozenBytes> {
+  return readAt(file, CHECKPOINT_HEADER_BYTES + position, length);
 }
 
 function indexOfName(file: string): LogIndex | null {

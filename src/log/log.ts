@@ -40,6 +40,7 @@ import type { HardStateFile } from "./hard-state.ts";
 import { type Difference, describeDifference, encodeManifest } from "./manifest.ts";
 import { type OpenDirectory, openDirectory, openedOf } from "./opening.ts";
 import type {
+  Identity,
   LogBase,
   LogEvent,
   LogOpened,
@@ -70,7 +71,7 @@ const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What there is once the directory is open. */
 interface Opened {
-  readonly directory: OpenDirectory;
+  readonly identity: Identity;
   readonly segments: Segments;
   readonly resident: ResidentTail;
   readonly termRuns: TermRuns;
@@ -164,7 +165,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
         this.#markDifference(event);
         break;
       case "read-base":
-        this.#readBase(event.readId);
+      case "read-base-part":
+        this.#readBase(event);
         break;
       case "disk-done":
         this.#runner.done(event.opId, event.result);
@@ -351,7 +353,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const reader: Reader = new Reader({ runner, segments, resident, failed, damaged, ...ends });
     const scrub = new Scrub({ runner, segments, damaged });
     const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space, scrub };
-    this.#opened = { directory, ...parts };
+    this.#opened = { identity, ...parts };
     this.#end = end;
     this.#term = hardState.current.hardState.term;
     this.#state = this.#closing ? "closing" : "open";
@@ -384,7 +386,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   #markDifference(differs: Difference): void {
     if (this.#opened === null || this.#state !== "open") return;
-    const { identity } = this.#opened.directory;
+    const { identity } = this.#opened;
     const { store: file } = this.#opened.segments.of(differs.first);
     const what = describeDifference(differs);
     const damage: Damage = { file, position: 0, what, index: differs.first };
@@ -505,12 +507,13 @@ export class Log implements Machine<LogEvent, LogOutput> {
     if (this.#state === "open") this.#opened?.upkeep.checkpoint({ at, state });
   }
 
-  #readBase(readId: number): void {
-    if (this.#opened !== null && this.#state !== "closed") this.#opened.upkeep.readBase(readId);
-    else {
+  #readBase(request: Extract<LogEvent, { kind: "read-base" | "read-base-part" }>): void {
+    const { readId } = request;
+    if (this.#opened === null || this.#state === "closed") {
       const state = this.#opened === null ? "opening" : "stopped";
       this.#refusedBases.push({ kind: "failed", readId, fault: { code: "not-serving", state } });
-    }
+    } else if (request.kind === "read-base") this.#opened.upkeep.readBase(readId);
+    else this.#opened.upkeep.readBasePart(request);
   }
 
   /** What follows from any event: cache within its bound, and the next step of closing. */
@@ -573,7 +576,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   *#close(opened: Opened): Flow<void> {
-    const { writer, segments, hardState, directory, space } = opened;
+    const { identity, writer, segments, hardState, space } = opened;
     // What waits for room was never acknowledged, and is not waited for.
     assert(writer.idle || space.isFull, "closed before all was written");
     assert(opened.reader.idle, "closed before all was read");
@@ -582,7 +585,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     yield* perform({ kind: "sync", file: segments.active.store });
     const endIndex = writer.durable.index;
     const cleanStop = { endIndex, hardSequence: hardState.current.sequence };
-    const manifest = encodeManifest({ identity: directory.identity, cleanStop });
+    const manifest = encodeManifest({ identity, cleanStop });
     try {
       yield* space.sparing(() => replaceFile(MANIFEST_FILE, [manifest]));
     } catch (thrown) {

@@ -5,7 +5,7 @@ import type { DiskOperation, DiskResult } from "../base/disk.ts";
 import type { Entry, EntryHead, HardState, LogPoint, LogWrite, TermRun } from "../base/entry.ts";
 import type { Damage, Fault } from "../base/faults.ts";
 import type { LogIndex, NodeId, Offset, OpId, WallMs, WriteId } from "../base/ids.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint, CheckpointHeader } from "./checkpoint.ts";
 
 /** Whose directory this is. A directory is never shared, renamed or moved between clusters. */
 export interface Identity {
@@ -83,8 +83,22 @@ export type LogEvent =
   | { readonly kind: "differs"; readonly first: LogIndex; readonly last: LogIndex }
   /** Gives up the reserve of a full disk for what waits: the others have it already. */
   | { readonly kind: "spend-reserve" }
-  /** What a peer begins with that is too far behind; answered by one LogBase with this id. */
+  /**
+   * What a peer begins with that is too far behind: verified, but not handed out whole. Answered by
+   * one LogBase with this id.
+   */
   | { readonly kind: "read-base"; readonly readId: number }
+  /**
+   * Bytes [position, position + length) of the state of the checkpoint at `index`, which `base` has
+   * named. Answered by one LogBase with this id: by "failed" when a trim has removed it since.
+   */
+  | {
+      readonly kind: "read-base-part";
+      readonly readId: number;
+      readonly index: LogIndex;
+      readonly position: number;
+      readonly length: number;
+    }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
   /** The log's deadline has come. */
   | { readonly kind: "deadline" }
@@ -107,7 +121,13 @@ export type LogRead =
 
 /** The checkpoint at the log's start; the entries after it are the log. */
 export type LogBase =
-  | { readonly kind: "base"; readonly readId: number; readonly base: Checkpoint }
+  | { readonly kind: "base"; readonly readId: number; readonly base: CheckpointHeader }
+  | {
+      readonly kind: "part";
+      readonly readId: number;
+      readonly position: number;
+      readonly bytes: FrozenBytes;
+    }
   /** The log begins with its very first entry: nobody needs more than entries. */
   | { readonly kind: "none"; readonly readId: number }
   | { readonly kind: "failed"; readonly readId: number; readonly fault: Fault };

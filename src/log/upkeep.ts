@@ -15,8 +15,8 @@ import type { LogPoint } from "../base/entry.ts";
 import type { LogIndex, Offset } from "../base/ids.ts";
 import { takeAll } from "../base/taking.ts";
 import { replaceFile } from "./aside.ts";
-import { type Checkpoint, encodeCheckpoint } from "./checkpoint.ts";
-import { readCheckpoint } from "./checkpoint-files.ts";
+import { type Checkpoint, type CheckpointHeader, encodeCheckpoint } from "./checkpoint.ts";
+import { readState, verifyCheckpoint } from "./checkpoint-files.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { checkpointFile, installFile } from "./file-names.ts";
 import {
@@ -28,7 +28,7 @@ import {
   Turnstile,
 } from "./flow.ts";
 import type { HardStateFile } from "./hard-state.ts";
-import type { LogBase, LogOptions } from "./protocol.ts";
+import type { LogBase, LogEvent, LogOptions } from "./protocol.ts";
 import { Segment } from "./segment.ts";
 import { createFiles, dropFiles, mapIndex, removeUnfinished } from "./segment-files.ts";
 import type { Segments } from "./segments.ts";
@@ -46,6 +46,8 @@ export interface UpkeepParts {
   readonly startMoved: (start: LogPoint) => void;
   readonly failed: (trouble: DiskTrouble) => void;
 }
+
+type BasePartRequest = Extract<LogEvent, { kind: "read-base-part" }>;
 
 export class Upkeep {
   readonly #parts: UpkeepParts;
@@ -123,6 +125,17 @@ export class Upkeep {
     });
   }
 
+  /** A part of what `readBase` has named, for whoever is brought it. */
+  readBasePart({ readId, index, position, length }: BasePartRequest): void {
+    const flow = function* (this: Upkeep): Flow<void> {
+      const bytes = yield* readState(checkpointFile(index), position, length);
+      this.#bases.push({ kind: "part", readId, position, bytes });
+    };
+    this.#parts.runner.start(flow.call(this), ({ fault }) => {
+      this.#bases.push({ kind: "failed", readId, fault });
+    });
+  }
+
   #maybeWork(): void {
     if (this.#isWorking || this.#installing > 0) return;
     this.#isWorking = true;
@@ -172,7 +185,7 @@ export class Upkeep {
   *#trim(base: LogPoint): Flow<void> {
     const { segments, checkpoints, space, startMoved } = this.#parts;
     // From here on the log rests on this file alone.
-    const isWhole = (yield* readCheckpoint(checkpointFile(base.index))) !== null;
+    const isWhole = (yield* verifyCheckpoint(checkpointFile(base.index))) !== null;
     if (this.#installing > 0) return;
     if (!isWhole) {
       checkpoints.drop(base);
@@ -232,9 +245,9 @@ export class Upkeep {
         return;
       }
       const file = checkpointFile(point?.index ?? start.index);
-      let base: Checkpoint | null = null;
+      let base: CheckpointHeader | null = null;
       try {
-        if (point !== null) base = yield* readCheckpoint(file);
+        if (point !== null) base = yield* verifyCheckpoint(file);
       } catch (thrown) {
         // It was removed under us, because the log begins later by now.
         if (thrown instanceof DiskTrouble && this.#start !== start) continue;

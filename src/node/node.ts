@@ -74,7 +74,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   #links: Links | null = null;
   #replication: Replication | null = null;
   #snapshots: Snapshots | null = null;
-  #opened: LogOpened | null = null;
+  #isOpened = false;
   #now = 0 as Instant;
   readonly #output = new OutputDraft();
   /** The term led when Raft's output was last taken. */
@@ -199,7 +199,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
 
   /** Null until the log is open. */
   committedState(): CommittedState | null {
-    return this.#opened === null ? null : this.#replica.committedState();
+    return this.#isOpened ? this.#replica.committedState() : null;
   }
 
   // ---- peers ----
@@ -270,7 +270,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   }
 
   notReading(): Fault | null {
-    if (this.#opened === null) return { code: "not-serving", state: "opening" };
+    if (!this.#isOpened) return { code: "not-serving", state: "opening" };
     const stops = this.#phase === "stopping" || this.#phase === "stopped";
     return stops ? { code: "not-serving", state: "stopping" } : null;
   }
@@ -287,6 +287,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   #settle(): void {
     for (;;) {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
+      for (const read of this.#snapshots?.takeReads() ?? []) this.#replica.stepLog(this.#now, read);
       this.#apply();
       this.#maybeFound();
       this.#safekeeping.maybeHandOver(this.#now);
@@ -417,7 +418,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   stateReplaced(state: State): void {
     this.#safekeeping.replaced();
     const { index } = state.committed;
-    if (this.#applier?.maybeRestore(index, state.restoredMachine) === false) {
+    if (this.#applier?.maybeRestore(index, state.takeMachine()) === false) {
       this.#output.notice("error", "machine-left-behind", { index, why: MACHINE_LOST });
       this.#applier.stop();
     }
@@ -433,12 +434,12 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   // ---- phases ----
 
   #becomeServing(opened: LogOpened): void {
-    this.#opened = opened;
+    this.#isOpened = true;
     if (!this.#replica.maybeRestore(this.#now, opened)) {
       this.#stopWith("log-refused", NO_MEMBERSHIP);
       return;
     }
-    if (this.#applier?.maybeBegin(opened, this.#state.restoredMachine) === false) {
+    if (this.#applier?.maybeBegin(opened, this.#state.takeMachine()) === false) {
       this.#stopWith("machine-lost", MACHINE_LOST);
       return;
     }

@@ -1,7 +1,9 @@
 // Snapshots on their way: the base checkpoint brought to a peer that is too far behind, in parts on
 // the bulk lane, and the receiving of one. Owns the windows, the places to go on from after a lost
-// link, the checks, and the one buffer of a receiver. When one is needed and what becomes of it is
-// Raft's; the layout is snapshot-wire.ts.
+// link, the checks, and the one buffer of a receiver: a sender reads each part from its log as it
+// is due, and holds no more than a window; a receiver holds the whole, snapshotBytesMax at most,
+// because a state, and the user's machine in it, is restored from all its bytes at once. When one
+// is needed and what becomes of it is Raft's; the layout is snapshot-wire.ts.
 //
 //   sender                              receiver
 //     | -- part 0, empty: how far? ------> |
@@ -60,10 +62,9 @@ interface Sending {
   readonly readId: number;
   /** Null until the log has given it. */
   name: SnapshotName | null;
-  state: FrozenBytes;
   /** All before it has arrived, says the receiver; null until it has said anything. */
   position: number | null;
-  /** What comes next. */
+  /** What is read next, for it. */
   next: number;
   askAt: Instant;
   asked: number;
@@ -74,6 +75,11 @@ interface Receiving {
   readonly bytes: Uint8Array;
   position: number;
 }
+
+const NO_READS: readonly LogEvent[] = [];
+
+/** The ways to the other ends. */
+export type SnapshotLinks = Pick<Links, "routeTo" | "send" | "dropped">;
 
 /** What is committed at the receiver. */
 export interface Here {
@@ -86,17 +92,19 @@ export type MembershipIn = (snapshot: Omit<Snapshot, "membership">) => Membershi
 
 export class Snapshots {
   readonly #options: SnapshotsOptions;
-  readonly #links: Links;
+  readonly #links: SnapshotLinks;
   readonly #output: OutputDraft;
   readonly #membershipIn: MembershipIn;
   readonly #sendings = new Map<MemberId, Sending>();
   /** One at a time: whoever leads sends it, and another leader's goes on where it stopped. */
   #receiving: Receiving | null = null;
   #nextReadId = 1;
+  /** Parts that the log is to read. */
+  #reads: LogEvent[] = [];
 
   constructor(
     options: SnapshotsOptions,
-    links: Links,
+    links: SnapshotLinks,
     output: OutputDraft,
     membershipIn: MembershipIn,
   ) {
@@ -113,11 +121,9 @@ export class Snapshots {
     return due;
   }
 
-  /** Bytes that are held for sending and receiving. */
-  get bytesHeld(): number {
-    let bytes = this.#receiving?.bytes.length ?? 0;
-    for (const { state } of this.#sendings.values()) bytes += state.length;
-    return bytes;
+  /** What the log is to read for those that are sent to. */
+  takeReads(): readonly LogEvent[] {
+    return this.#reads.length === 0 ? NO_READS : this.#reads.splice(0);
   }
 
   // ---- sending ----
@@ -130,7 +136,6 @@ export class Snapshots {
       send,
       readId,
       name: null,
-      state: EMPTY_BYTES,
       position: null,
       next: 0,
       askAt,
@@ -139,21 +144,29 @@ export class Snapshots {
     return { kind: "read-base", readId };
   }
 
-  /** The log has given the base checkpoint, or has none. */
+  /** The log has named the base checkpoint, has none, or has read a part of it. */
   baseRead(now: Instant, read: LogBase): RaftEvent | null {
     const sending = [...this.#sendings.values()].find(({ readId }) => readId === read.readId);
     if (sending === undefined) return null;
-    const { to } = sending.send;
-    if (read.kind !== "base" || read.base.state.length > this.#options.snapshotBytesMax) {
-      const why = read.kind === "base" ? "it is too large to send" : read.kind;
-      this.#output.notice("error", "snapshot-not-sent", { peer: to, why });
-      return this.#end(to, false);
+    const { name } = sending;
+    const isLarge = read.kind === "base" && read.base.stateBytes > this.#options.snapshotBytesMax;
+    if (read.kind === "part" && name !== null) {
+      const length = Math.min(PART_BYTES_MAX, name.length - read.position);
+      if (read.bytes.length === length) {
+        this.#sendPart(sending, name, read.position, read.bytes);
+        return null;
+      }
+    } else if (read.kind === "base" && !isLarge) {
+      const { at, stateBytes, stateCrc } = read.base;
+      sending.name = { at, length: stateBytes, crc: stateCrc };
+      this.#ask(now, sending);
+      return null;
     }
-    const { at, state } = read.base;
-    sending.name = { at, length: state.length, crc: crc32c(state) };
-    sending.state = state;
-    this.#ask(now, sending);
-    return null;
+    const { to: peer } = sending.send;
+    // Trimmed away under it, for instance: Raft asks again, and another base is there.
+    const why = isLarge ? "it is too large to send" : read.kind;
+    this.#output.notice(name === null ? "error" : "warn", "snapshot-not-sent", { peer, why });
+    return this.#end(peer, false);
   }
 
   /** Where the receiver is: sends what fits behind that, or is done. */
@@ -167,6 +180,9 @@ export class Snapshots {
       this.#output.notice("info", "snapshot-sent", facts);
       return this.#end(from, true);
     }
+    // It had more: it has begun anew, or what it had was not what was meant. So do we, and look
+    // into the checkpoint again.
+    if (sending.asked > 0 && position < (sending.position ?? 0)) return this.#end(from, false);
     const isNews = sending.position === null || position > sending.position;
     // A reply to a question: what was on its way then is lost, or it would be further.
     if (sending.asked > 0 || sending.position === null) sending.next = position;
@@ -210,27 +226,30 @@ export class Snapshots {
   #ask(now: Instant, sending: Sending): void {
     sending.asked++;
     sending.askAt = after(now, this.#options.askAgainAfter);
-    if (sending.name !== null) this.#sendPart(sending, sending.name, 0, 0);
+    if (sending.name !== null) this.#sendPart(sending, sending.name, 0, EMPTY_BYTES);
   }
 
+  /** Has the log read what may be on its way now; nothing while there is no link. */
   #sendWindow(sending: Sending, name: SnapshotName): void {
+    if (this.#links.routeTo(sending.send.to, "bulk") === null) return;
     const end = Math.min(name.length, (sending.position ?? 0) + WINDOW_BYTES);
+    const { readId } = sending;
+    const { index } = name.at;
     while (sending.next < end) {
-      const length = Math.min(PART_BYTES_MAX, name.length - sending.next);
-      if (!this.#sendPart(sending, name, sending.next, length)) return;
+      const position = sending.next;
+      const length = Math.min(PART_BYTES_MAX, name.length - position);
+      this.#reads.push({ kind: "read-base-part", readId, index, position, length });
       sending.next += length;
     }
   }
 
-  /** False: there is no link, and nothing was sent. */
-  #sendPart({ send, state }: Sending, name: SnapshotName, position: number, length: number) {
+  /** Without a link it is as lost as on the way. */
+  #sendPart({ send }: Sending, name: SnapshotName, position: number, bytes: FrozenBytes): void {
     const route = this.#links.routeTo(send.to, "bulk");
-    if (route === null) return false;
-    const bytes = state.subarray(position, position + length) as FrozenBytes;
+    if (route === null) return;
     const { term, round } = send;
     const part: Part = { kind: "snapshot-part", term, round, name, position, bytes };
     this.#links.send(route.link, encodeSnapshot(route.route, part));
-    return true;
   }
 
   // ---- receiving ----

@@ -69,8 +69,7 @@ export class State {
   readonly #starts: Versions<Offset>;
   readonly #fences: Versions<Fence>;
   #cursors: CursorTable;
-  /** Of the user's machine, in the checkpoint this began with. */
-  readonly restoredMachine: FrozenBytes;
+  #machine: FrozenBytes;
   /** The place before the first entry of the tail: no version from before it is kept. */
   #kept: LogPoint;
   #committed: LogPoint;
@@ -89,7 +88,7 @@ export class State {
     this.#memberships = new Versions(from.membership, at.index);
     this.#starts = new Versions(from.startOffset);
     this.#fences = new Versions({ token: from.fence, index: at.index });
-    this.restoredMachine = from.machine;
+    this.#machine = from.machine;
     this.#kept = at;
     this.#committed = at;
     this.#end = at;
@@ -122,6 +121,16 @@ export class State {
     tables.producers.restore(checkpoint.producers);
     tables.cursors.restore(checkpoint.cursors);
     return new State(tables, at, checkpoint);
+  }
+
+  /**
+   * The user's machine in the checkpoint this began with, for whoever restores it: handed over once
+   * and empty then, because it may be large.
+   */
+  takeMachine(): FrozenBytes {
+    const machine = this.#machine;
+    this.#machine = EMPTY_BYTES;
+    return machine;
   }
 
   /** The place after the last committed entry. */

@@ -391,7 +391,7 @@ describe.each(TRUTHS.slice(0, 3))("an open log in a directory that was %s", (_, 
         }
         const base = driver.readBase();
         if (base.kind !== "base") return;
-        expect(base.base.state).toEqual(stateAt(base.base.at.index));
+        expect(driver.readBaseState(base.base)).toEqual(stateAt(base.base.at.index));
         expect(base.base.at.index).toBeGreaterThanOrEqual(truth.base.index);
       }),
       { numRuns: 500 },

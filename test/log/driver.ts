@@ -24,6 +24,7 @@ import type {
   WallMs,
   WriteId,
 } from "../../src/base/ids.ts";
+import type { CheckpointHeader } from "../../src/log/checkpoint.ts";
 import { FRAME_HEADER_BYTES, sealFrame } from "../../src/log/frame.ts";
 import { Log } from "../../src/log/log.ts";
 import type {
@@ -231,6 +232,21 @@ export class LogDriver {
     const answer = this.bases.get(readId);
     assert(answer !== undefined, "the base was not answered", readId);
     return answer;
+  }
+
+  /** The state of a base that `readBase` has named, put together from its parts. */
+  readBaseState({ at, stateBytes }: CheckpointHeader, partBytes = 64 * 1024): Uint8Array {
+    const parts: Uint8Array[] = [];
+    for (let position = 0; position < stateBytes; position += partBytes) {
+      const readId = this.#nextReadId++;
+      const length = Math.min(partBytes, stateBytes - position);
+      this.step({ kind: "read-base-part", readId, index: at.index, position, length });
+      this.run();
+      const part = this.bases.get(readId);
+      assert(part?.kind === "part" && part.position === position, "a part is answered", readId);
+      parts.push(part.bytes);
+    }
+    return concat(parts);
   }
 
   askRead(from: ReadFrom, bytesMax = 1_000_000, lastIndex = this.log.status().end.index): number {

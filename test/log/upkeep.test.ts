@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { assert } from "../../src/base/assert.ts";
 import { concat } from "../../src/base/bytes.ts";
 import { controlDraft } from "../../src/base/control.ts";
+import { crc32c } from "../../src/base/crc32c.ts";
 import {
   type Entry,
   type EntryHead,
@@ -207,10 +208,10 @@ describe("the base", () => {
     expect(driver.readBase()).toMatchObject({ kind: "none" });
     driver.trim(driver.log.status().end.endOffset).run();
     const at = driver.trimmed.at(-1) as LogPoint;
-    expect(driver.readBase()).toMatchObject({
-      kind: "base",
-      base: { at, state: stateAt(at.index) },
-    });
+    const read = driver.readBase();
+    expect(read).toMatchObject({ kind: "base", base: { at } });
+    if (read.kind !== "base") return;
+    expect(driver.readBaseState(read.base)).toEqual(stateAt(at.index));
   });
 
   test("that rotted is passed over for the next checkpoint", () => {
@@ -224,15 +225,40 @@ describe("the base", () => {
     expect(again.readBase()).toMatchObject({ kind: "base", base: { at: { index: next } } });
   });
 
-  test("longer than one read is read whole", () => {
+  test("longer than one read is verified piece by piece, and read in parts", () => {
     const driver = openedLog(SMALL);
     driver.write({ entries: entriesAfter(LOG_START, 1, 30) });
     const { end } = driver.log.status();
-    driver.checkpoint(end, 200_000).trim(end.endOffset).run();
+    driver.checkpoint(end, 600_000).trim(end.endOffset).run();
     const again = reopened(driver.disk.killImage(), SMALL);
-    const state = stateAt(30, 200_000);
-    expect(again.opened?.checkpoint?.state.length).toBe(200_000);
-    expect(again.readBase()).toMatchObject({ kind: "base", base: { at: end, state } });
+    const state = stateAt(30, 600_000);
+    expect(again.opened?.checkpoint?.state.length).toBe(600_000);
+    const read = again.readBase();
+    const base = { at: end, stateBytes: 600_000, stateCrc: crc32c(state) };
+    expect(read).toMatchObject({ kind: "base", base });
+    expect(again.readBaseState(base, 70_000)).toEqual(state);
+  });
+
+  test("that rotted in its last piece is no base any more", () => {
+    const driver = openedLog(SMALL);
+    driver.write({ entries: entriesAfter(LOG_START, 1, 30) });
+    const { end } = driver.log.status();
+    driver.checkpoint(end, 600_000).trim(end.endOffset).run();
+    const image = driver.disk.killImage();
+    const bytes = image.get(checkpointFile(end.index)) as Uint8Array;
+    const last = bytes.length - 1;
+    bytes[last] = (bytes[last] as number) ^ 1;
+    driver.disk.rot(image);
+    const fault = { code: "damaged", what: "no base is left" };
+    expect(driver.readBase()).toMatchObject({ kind: "failed", fault });
+  });
+
+  test("that is trimmed away while it is read is answered as failed", () => {
+    const { driver } = checkpointed();
+    const index = 1 as LogIndex;
+    driver.step({ kind: "read-base-part", readId: 77, index, position: 0, length: 10 });
+    driver.run();
+    expect(driver.bases.get(77)).toMatchObject({ kind: "failed" });
   });
 });
 

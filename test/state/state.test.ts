@@ -277,7 +277,8 @@ describe("a membership", () => {
     const machine = freeze(new Uint8Array([1, 2, 3]));
     const restored = State.restore(10, then.at, encodeStateAt(then, machine));
     expect(restored?.membership).toEqual(first);
-    expect(restored?.restoredMachine).toEqual(machine);
+    expect(restored?.takeMachine()).toEqual(machine);
+    expect(restored?.takeMachine()).toHaveLength(0);
     expect(restored && admit(restored, { producerId: 7 })).toMatchObject({ kind: "duplicate" });
     expect(restored && admit(restored, { producerId: 7, sequence: 1 }).kind).toBe("new");
   });
