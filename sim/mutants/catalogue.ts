@@ -4,6 +4,7 @@
 
 import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { CORE_MUTANTS } from "./core-mutants.ts";
+import { GOSSIP_MUTANTS } from "./gossip-mutants.ts";
 import { LOG_MUTANTS } from "./log-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
@@ -15,6 +16,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LOG_MUTANTS,
   ...NODE_MUTANTS,
   ...CONSUMER_MUTANTS,
+  ...GOSSIP_MUTANTS,
 ];
 
 /** One of each kind, all found within a few seeds: what every `npm test` hunts. */

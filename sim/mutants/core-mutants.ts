@@ -212,4 +212,189 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     hunt: LARGE,
     knownSeed: 4,
   },
+  {
+    name: "own-vote-before-fsync",
+    breaks: "A candidate counts its own vote before it is durable.",
+    source: "E04: etcd-io/raft e9e525d",
+    properties: ["core-keeps-running", "core-safety"],
+    hunt: SMALL,
+    file: "src/raft/candidate.ts",
+    find: "if (this.#server.journal.isHardStateDurable) this.#round.tally.granted(this.#server.self);",
+    replace: "this.#round.tally.granted(this.#server.self);",
+    knownSeed: 1,
+  },
+  {
+    name: "snapshot-acknowledged-early",
+    breaks: "A snapshot is acknowledged before it is durable.",
+    source: "S-class: redisraft#43",
+    properties: ["core-safety"],
+    hunt: LARGE,
+    file: "src/raft/follower.ts",
+    find: `      server.install(snapshot);
+      this.#verify(at.index);
+    }
+    if (this.#verifiedIndex <= server.journal.durableIndex) this.#ackIsDue = true;`,
+    replace: `      server.install(snapshot);
+      this.#verify(at.index);
+      const round = this.#round;
+      const message = { kind: "append-reply", term: server.term, round, matchIndex: at.index, conflict: null } as const;
+      server.outbox.send({ kind: "message", to: from, message });
+    }
+    if (this.#verifiedIndex <= server.journal.durableIndex) this.#ackIsDue = true;`,
+    knownSeed: 1,
+  },
+  {
+    name: "transfer-never-over",
+    breaks: "A transfer that came to nothing is never given up.",
+    source: "V11: hashicorp/raft#493",
+    properties: ["core-recovers"],
+    hunt: SMALL,
+    file: "src/raft/transfer.ts",
+    find: "if (now < transfer.until) return false;",
+    replace: "if (now > 0) return false;",
+    knownSeed: 1,
+  },
+  {
+    name: "probes-what-is-trimmed",
+    breaks: "A peer that needs what is trimmed is probed for ever, and never sent a snapshot.",
+    source: "R32: databendlabs/openraft#1828",
+    properties: ["core-recovers"],
+    hunt: LARGE,
+    file: "src/raft/replication.ts",
+    find: "if (peer.needsSnapshot(tail.startIndex)) {",
+    replace: "if (peer.nextIndex < 0) {",
+    knownSeed: 1,
+  },
+  {
+    name: "snapshot-never-over",
+    breaks: "A snapshot that the host gave up on is waited for for ever.",
+    source: "S11: NuRaft#121",
+    properties: ["core-recovers"],
+    hunt: LARGE,
+    file: "src/raft/progress.ts",
+    find: `    if (this.#mode !== "snapshot") return;
+    this.#becomeProbe();
+    this.#probeIsOut = true;`,
+    replace: `    if (this.#mode !== "probe") return;
+    this.#becomeProbe();
+    this.#probeIsOut = true;`,
+    knownSeed: 1,
+  },
+  {
+    name: "leader-adopts-a-later-term",
+    breaks: "A leader that is answered from a later term adopts it and leads on in it.",
+    source: "E15: hashicorp/raft#695",
+    properties: ["core-safety"],
+    hunt: SMALL,
+    file: "src/raft/raft.ts",
+    find: '      this.#becomeFollower(message.term, message.kind === "append-request" ? from : null);',
+    replace: `      if (this.#role.kind === "leader" && message.kind === "append-reply") {
+        this.#server.enterTerm(message.term, null);
+      } else this.#becomeFollower(message.term, message.kind === "append-request" ? from : null);`,
+  },
+  {
+    name: "catch-up-acknowledged",
+    breaks:
+      "Appends of a former leader that match are confirmed to it, so that it commits with them.",
+    source: "R02: nats-io/nats-server#6944",
+    properties: ["core-safety"],
+    hunt: SMALL,
+    file: "src/raft/raft.ts",
+    find: "    if (request.term < this.term) return this.#refuseFormerLeader(from);",
+    replace: `    if (request.term < this.term) {
+      const last = (request.prevIndex + request.entries.length) as LogIndex;
+      const here = this.termAt(last);
+      if (here === null || here !== (request.entries.at(-1)?.term ?? request.prevTerm))
+        return this.#refuseFormerLeader(from);
+      const matchIndex = Math.min(last, this.#server.journal.durableIndex) as LogIndex;
+      const { term, round } = request;
+      const message = { kind: "append-reply", term, round, matchIndex, conflict: null } as const;
+      this.#server.outbox.send({ kind: "message", to: from, message });
+      return null;
+    }`,
+  },
+  {
+    name: "prev-term-unchecked",
+    breaks: "Only the index of the entry before an append is compared, not its term.",
+    source: "R08: paper, 5.3",
+    properties: ["core-safety"],
+    hunt: SMALL,
+    file: "src/raft/follower.ts",
+    find: "return term === prevTerm;",
+    replace: "return term >= 0 || prevTerm >= 0;",
+  },
+  {
+    name: "held-until-the-write-before",
+    breaks: "What waits for a write leaves when the write before that is durable.",
+    source: "E03: etcd-io/etcd#10166",
+    properties: ["core-safety"],
+    hunt: SMALL,
+    file: "src/raft/outbox.ts",
+    find: "const due = this.#held.filter(({ after }) => after <= confirmed);",
+    replace: "const due = this.#held.filter(({ after }) => after <= confirmed + 1);",
+  },
+  {
+    name: "read-of-the-round-before",
+    breaks: "A read is confirmed by answers to the round that began before it came.",
+    source: "L05: etcd-io/etcd#20418",
+    properties: ["core-safety"],
+    hunt: SMALL,
+    file: "src/raft/reads.ts",
+    find: "this.#batches.push({ round, readIndex, askers: this.#fresh });",
+    replace: "this.#batches.push({ round: round - 1, readIndex, askers: this.#fresh });",
+  },
+  {
+    name: "verdict-lost",
+    breaks: "Of several appends that are committed at once the next one is never answered.",
+    properties: ["core-safety"],
+    hunt: SMALL,
+    file: "src/raft/leader.ts",
+    find: "this.#pending.splice(0, answered);",
+    replace: "this.#pending.splice(0, answered + 1);",
+  },
+  {
+    name: "later-term-in-refusal-ignored",
+    breaks: "A pre-candidate that is refused from a later term does not enter it.",
+    source: "E24: databendlabs/openraft#1796",
+    properties: ["core-recovers"],
+    hunt: SMALL,
+    file: "src/raft/raft.ts",
+    find: "return !(message.preVote && message.granted);",
+    replace: "return !message.preVote;",
+  },
+  {
+    name: "proposals-during-transfer",
+    breaks:
+      "A leader that hands over goes on taking proposals, so that its successor never catches up.",
+    source: "V12: hashicorp/raft#581",
+    properties: [],
+    hunt: { by: "tests", files: ["test/raft/transfer.test.ts"] },
+    file: "src/raft/leader.ts",
+    find: `    } else if (transfers.current !== null) {
+      this.#refuse(proposalId, "transferring");
+    } else {
+      this.#answer`,
+    replace: `    } else {
+      this.#answer`,
+  },
+  {
+    name: "learner-promoted-at-once",
+    breaks: "A learner is made a voter however much it lacks.",
+    source: "M12: thesis 4.2.1",
+    properties: [],
+    hunt: { by: "tests", files: ["test/raft/membership-change.test.ts"] },
+    file: "src/raft/peers.ts",
+    find: "if (peer === undefined || this.#isCaughtUp(now, peer)) continue;",
+    replace: "if (peer === undefined || now >= 0) continue;",
+  },
+  {
+    name: "commit-beyond-verified",
+    breaks: "A follower commits up to its own last index, verified or not.",
+    source: "R03: etcd-io/raft#138",
+    properties: [],
+    hunt: { by: "tests", files: ["test/raft/replication.test.ts"] },
+    file: "src/raft/follower.ts",
+    find: "server.maybeCommit(Math.min(commitIndex, verified) as LogIndex);",
+    replace: "server.maybeCommit(Math.min(commitIndex, server.tail.lastIndex) as LogIndex);",
+  },
 ];

@@ -26,7 +26,7 @@ export interface Mutant {
   readonly breaks: string;
   /** Where the bug has been seen: a public report, a paper, or a name of the trade. */
   readonly source?: string;
-  /** The properties of which one must be found broken. */
+  /** The properties of which one must be found broken; none for tests, whose files are named. */
   readonly properties: readonly string[];
   /** From the repository's root. */
   readonly file: string;

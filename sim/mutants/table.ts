@@ -35,7 +35,7 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 export function isKilled({ streams, tests }: MutantRow): boolean {
-  return (tests?.failed ?? 0) > 0 || streams.some(({ kill }) => kill !== null);
+  return (tests !== null && tests.file !== null) || streams.some(({ kill }) => kill !== null);
 }
 
 /** Survived all that was asked of it, and nobody says why. */

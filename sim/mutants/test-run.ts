@@ -57,19 +57,26 @@ export async function runTests(files: readonly string[], mutant: Mutant | null):
     }
     const began = performance.now();
     const report = await vitest(tree, files);
-    return { ...judge(report, tree), wallMs: performance.now() - began };
+    return { ...judge(report, tree, files), wallMs: performance.now() - began };
   } finally {
     rmSync(tree, { recursive: true, force: true });
   }
 }
 
-function judge(report: Report | null, tree: string): Omit<TestRun, "wallMs"> {
+function judge(
+  report: Report | null,
+  tree: string,
+  files: readonly string[],
+): Omit<TestRun, "wallMs"> {
   const none = { seed: "tests", at: 0 } as const;
   if (report === null) {
     const facts = [`the tests did not end in ${PATIENCE_MS / 1000} s`];
     return { kill: { ...none, verdict: "liveness", property: "ends", facts }, tests: 0, failed: 0 };
   }
   const { numTotalTests: tests, numFailedTests: failed, testResults } = report;
+  const ran = new Set(testResults.map(({ name }) => path.relative(tree, name)));
+  const missing = files.find((file) => !ran.has(file));
+  if (missing !== undefined) throw new Error(`${missing} did not run: is there such a file?`);
   const first = testResults.find(({ status }) => status === "failed");
   if (first === undefined) return { kill: null, tests, failed };
   const test = first.assertionResults.find(({ status }) => status === "failed");

@@ -2,12 +2,12 @@
 // the command says of mutants that it cannot hunt. The whole catalogue is measured by `npm run
 // mutants`.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, it } from "vitest";
 import { repositoryRoot } from "../../sim/mutants/build.ts";
 import { EVERYDAY_MUTANTS, MUTANTS } from "../../sim/mutants/catalogue.ts";
-import { type Mutant, mutate } from "../../sim/mutants/mutant.ts";
+import { huntOf, type Mutant, mutate } from "../../sim/mutants/mutant.ts";
 import { runMutant } from "../../sim/mutants/run.ts";
 import { killAll } from "./kill-all.ts";
 
@@ -20,6 +20,23 @@ it("has names that tell its mutants apart", () => {
 it.each(MUTANTS)("the mutant $name applies at exactly one place of the sources", (mutant) => {
   const source = readFileSync(path.join(repositoryRoot(), mutant.file), "utf8");
   expect(mutate(mutant, source)).not.toBe(source);
+});
+
+it("the catalogue breaks every part often enough, and each is hunted by somebody", () => {
+  const count = (...folders: string[]) =>
+    MUTANTS.filter(({ file }) => folders.some((folder) => file.startsWith(`src/${folder}/`)))
+      .length;
+  expect(count("raft")).toBeGreaterThanOrEqual(28);
+  expect(count("log")).toBeGreaterThanOrEqual(12);
+  expect(count("node", "state", "adapters")).toBeGreaterThanOrEqual(10);
+  expect(count("gossip")).toBeGreaterThanOrEqual(12);
+  for (const mutant of MUTANTS) {
+    const hunt = huntOf(mutant);
+    const files = hunt.by === "tests" ? hunt.files : [];
+    if (hunt.by !== "tests") expect(mutant.properties, mutant.name).not.toEqual([]);
+    for (const file of files)
+      expect(existsSync(path.join(repositoryRoot(), file)), `${mutant.name}: ${file}`).toBe(true);
+  }
 });
 
 it("a mutant whose text is not there, or there twice, is refused", () => {
