@@ -5,6 +5,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { MUTANTS } from "../sim/mutants/catalogue.ts";
+import { mutate } from "../sim/mutants/mutant.ts";
 import {
   checkMachinePaths,
   checkTitle,
@@ -53,6 +55,18 @@ describe("the tree", () => {
     existsSync(path.join(root, "src/main.ts")) && existsSync(path.join(root, "sim/main.ts"));
   test.skipIf(!isWhole)("every source file is reached", () => {
     expect(describeFindings(findUnreached(sources))).toEqual([]);
+  });
+
+  test("every mutant finds its one place in the sources", () => {
+    const stale = MUTANTS.flatMap((mutant) => {
+      try {
+        mutate(mutant, readText(mutant.file));
+        return [];
+      } catch (error) {
+        return [(error as Error).message];
+      }
+    });
+    expect(stale).toEqual([]);
   });
 
   test("every page has one title", () => {

@@ -254,7 +254,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     source: "hashicorp/raft#503, #612",
     properties: ["test/raft/disk-patience.test.ts"],
     file: "src/raft/disk-patience.ts",
-    find: "return since === NEVER ? NEVER : after(since, this.#patience);",
+    find: "return after(since > this.#fullUntil ? since : this.#fullUntil, this.#patience);",
     replace: "return NEVER;",
     hunt: { by: "tests", files: ["test/raft/disk-patience.test.ts"] },
   },
