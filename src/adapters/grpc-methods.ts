@@ -39,6 +39,7 @@ import type { Caller } from "../service/caller.ts";
 import type { Cursors } from "../service/cursor-requests.ts";
 import type { Faulted, LogService } from "../service/log-service.ts";
 import { type ProduceSink, ProduceStream } from "../service/produce-stream.ts";
+import type { ConsumedRecord } from "../service/records.ts";
 import type {
   DuplexCall,
   ServedMethod,
@@ -51,7 +52,13 @@ import type { UnreadAnswers } from "./unread-answers.ts";
 
 const BUSY_RETRY_MS = 50;
 
-export function logV1Methods(service: LogService, unread: UnreadAnswers): ServedMethods {
+/** `forLoghouse`: consumed records stand where that seed's clients look for them, too. */
+export function logV1Methods(
+  service: LogService,
+  unread: UnreadAnswers,
+  forLoghouse: boolean,
+): ServedMethods {
+  const encodeConsumed = (record: ConsumedRecord) => encodeConsumeResponse(record, forLoghouse);
   const getServers = unary(
     (bytes) => decodeEmptyRequest("GetServersRequest", bytes) ?? {},
     async (caller) => service.getServers(caller),
@@ -70,9 +77,9 @@ export function logV1Methods(service: LogService, unread: UnreadAnswers): Served
       unread,
       decodeConsumeRequest,
       (caller, offset) => service.consume(caller, offset),
-      ({ record }) => encodeConsumeResponse(record),
+      ({ record }) => encodeConsumed(record),
     ),
-    "/log.v1.Log/ConsumeStream": consumeStream(service),
+    "/log.v1.Log/ConsumeStream": consumeStream(service, encodeConsumed),
     "/log.v1.Log/ProduceStream": produceStream(service),
     "/log.v1.Log/GetServers": getServers,
     // One of the seeds calls it so; the bytes are the same.
@@ -273,9 +280,12 @@ function serverStream<Request>(
   return { kind: "server-stream", serve: (...call) => void serve(...call) };
 }
 
-function consumeStream(service: LogService): ServedMethod {
+function consumeStream(
+  service: LogService,
+  encode: (record: ConsumedRecord) => Buffer,
+): ServedMethod {
   return serverStream(decodeConsumeRequest, (caller, offset, call) => {
-    const writer = new StreamWriter(call, encodeConsumeResponse);
+    const writer = new StreamWriter(call, encode);
     return service.consumeStream(caller, offset, writer);
   });
 }

@@ -41,6 +41,8 @@ export interface GrpcServerOptions {
   readonly keepaliveAnswerMs?: number;
   /** Hears of connections that were dropped before any call. */
   readonly telemetry: Telemetry;
+  /** Consumed records in field 1, too, where Loghouse's clients look for them; false. */
+  readonly forLoghouse?: boolean;
   /** Who watches calls; nobody when absent. */
   readonly watchers?: readonly CallWatcher[];
 }
@@ -91,7 +93,7 @@ export class GrpcServer {
     });
     this.#unread = new UnreadAnswers(options.unreadBytesMax);
     const methods = {
-      ...logV1Methods(service, this.#unread),
+      ...logV1Methods(service, this.#unread, options.forLoghouse ?? false),
       ...cairnV1Methods(service, this.#unread),
       ...adminV1Methods(service),
     };

@@ -32,7 +32,8 @@ export class ClientFronts implements CertificateUser {
     const { tls, telemetry } = parts;
     this.#config = config;
     this.#telemetry = telemetry;
-    this.#grpc = new GrpcServer(service, { ...grpcBoundsOf(config), ...parts });
+    const { forLoghouse } = config;
+    this.#grpc = new GrpcServer(service, { ...grpcBoundsOf(config), ...parts, forLoghouse });
     const { rest } = config;
     this.#rest =
       rest === null

@@ -47,6 +47,8 @@ export interface AgentConfig {
   readonly aclPolicyFile: string | null;
   /** Null: REST is not served. */
   readonly rest: { readonly host: string; readonly port: number } | null;
+  /** Consumed records stand where Loghouse's clients look for them, too. */
+  readonly forLoghouse: boolean;
   /** Null: figures are shown nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
   readonly limits: Limits;
@@ -267,6 +269,7 @@ function fitTogether(gathered: Gathered, answersForLinks: boolean): AgentConfig 
     aclModelFile: take<string>("acl-model-file") ?? null,
     aclPolicyFile: take<string>("acl-policy-file") ?? null,
     rest: take<{ host: string; port: number }>("rest-addr") ?? null,
+    forLoghouse: take<boolean>("loghouse") ?? false,
     metrics: take<{ host: string; port: number }>("metrics-addr") ?? null,
     limits: take<Limits>("limits") ?? DEFAULT_LIMITS,
     index: take<AgentConfig["index"]>("index") ?? "auto",

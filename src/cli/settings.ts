@@ -245,6 +245,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   setting("acl-model-file", "FILE", "Casbin model [subject, object, action]", file),
   setting("acl-policy-file", "FILE", "Casbin policy [root may produce and consume]", file),
   setting("rest-addr", "HOST:PORT", "serve REST here, too [nowhere]", plainAddress),
+  setting("loghouse", "BOOL", "records in field 1, too: its clients [false]", onOff),
   setting("metrics-addr", "HOST:PORT", "serve /metrics and probes [nowhere]", plainAddress),
   setting("limits", "LIST", "connections=100,... [docs/security.md]", limits),
   setting(

@@ -35,11 +35,12 @@ import { CairnError, remedyOf } from "./errors.ts";
 import {
   type AppendOptions,
   type AppendResult,
+  type ClientTime,
   Producer,
   type ProducerCounts,
 } from "./producer.ts";
 import { type ReadRecord, readRecords } from "./reader.ts";
-import { type Pause, type Route, Routes } from "./routes.ts";
+import { type Route, Routes } from "./routes.ts";
 
 export type {
   AdminChange as MembershipChange,
@@ -65,6 +66,8 @@ export interface ConnectOptions {
   readonly batchBytesMax?: number;
   /** ... and so many records; 10,000. */
   readonly batchRecordsMax?: number;
+  /** A batch that is not full waits so long for more appends to join it; 0. */
+  readonly lingerMs?: number;
   /** Bytes of appends that may wait before more are refused as "overloaded"; 64 MiB. */
   readonly queueBytesMax?: number;
   /** "gzip" packs batches where that makes them smaller; "none". */
@@ -96,12 +99,6 @@ export interface ServerInfo {
   readonly isLeader: boolean;
 }
 
-/** Time as the client uses it between attempts; tests own it. */
-export interface ClientTime {
-  now(): number;
-  readonly pause: Pause;
-}
-
 const REAL_TIME: ClientTime = { now: () => performance.now(), pause: (ms) => sleep(ms) };
 
 const CHECK_TAIL_PATH = "/cairn.v1.Log/CheckTail";
@@ -111,6 +108,7 @@ const DEFAULTS = {
   attemptTimeoutMs: 2_000,
   batchBytesMax: 1024 * 1024,
   batchRecordsMax: 10_000,
+  lingerMs: 0,
   queueBytesMax: 64 * 1024 * 1024,
   compression: "none" as "none" | "gzip",
 };
@@ -132,7 +130,7 @@ export class CairnClient {
     this.#options = { ...DEFAULTS, ...given };
     this.#time = time;
     this.#routes = new Routes(addresses, credentials ?? null, time.pause);
-    this.#producer = new Producer(this.#routes, this.#options, time.now);
+    this.#producer = new Producer(this.#routes, this.#options, time);
   }
 
   /** The address of the server believed to lead, or null. */

@@ -16,7 +16,13 @@ import {
   encodeAppendRequest,
 } from "../proto/cairn-v1.ts";
 import { CairnError, remedyOf } from "./errors.ts";
-import type { Routes } from "./routes.ts";
+import type { Pause, Routes } from "./routes.ts";
+
+/** Time as the client uses it between attempts; tests own it. */
+export interface ClientTime {
+  now(): number;
+  readonly pause: Pause;
+}
 
 export interface ProducerOptions {
   /** A batch is sent again and again for this long; the last attempt has its own time. */
@@ -26,6 +32,8 @@ export interface ProducerOptions {
   /** Appends that wait are joined up to these bounds; a larger single append goes alone. */
   readonly batchBytesMax: number;
   readonly batchRecordsMax: number;
+  /** A batch that is not full waits so long for more; 0 not at all. */
+  readonly lingerMs: number;
   /** Bytes of appends that wait before more are refused. */
   readonly queueBytesMax: number;
   readonly compression: "none" | "gzip";
@@ -110,21 +118,25 @@ const APPEND_PATH = "/cairn.v1.Log/Append";
 export class Producer {
   readonly #routes: Routes;
   readonly #options: ProducerOptions;
-  readonly #now: () => number;
+  readonly #time: ClientTime;
   #id = randomInt(1, PRODUCER_ID_END);
   #epoch = 0;
   #sequence = 0;
   #queue: Waiting[] = [];
   #queueBytes = 0;
+  #queueRecords = 0;
+  /** When the first of those that wait came. */
+  #oldestMs = 0;
+  #stopLingering: () => void = () => undefined;
   #running = false;
   #inFlight: readonly Waiting[] = [];
   #closed: CairnError | null = null;
   readonly counts = { unknownOutcomes: 0, retries: 0, duplicates: 0, batches: 0, records: 0 };
 
-  constructor(routes: Routes, options: ProducerOptions, now: () => number) {
+  constructor(routes: Routes, options: ProducerOptions, time: ClientTime) {
     this.#routes = routes;
     this.#options = options;
-    this.#now = now;
+    this.#time = time;
   }
 
   /** The bytes of the records must not change until the promise settles. */
@@ -139,14 +151,18 @@ export class Producer {
       signal.addEventListener("abort", abort, { once: true });
       waiting.settled = () => signal.removeEventListener("abort", abort);
     }
+    if (this.#queue.length === 0) this.#oldestMs = this.#time.now();
     this.#queue.push(waiting);
     this.#queueBytes += waiting.bytes;
+    this.#queueRecords += records.length;
+    if (this.#isWorthSending) this.#stopLingering();
     if (!this.#running) void this.#run();
     return waiting.promise;
   }
 
   close(error: CairnError): void {
     this.#closed = error;
+    this.#stopLingering();
     for (const waiting of this.#takeAll()) waiting.reject(error);
     for (const waiting of this.#inFlight) waiting.reject(inDoubt(error));
   }
@@ -169,7 +185,7 @@ export class Producer {
       return;
     }
     this.#queue.splice(at, 1);
-    this.#queueBytes -= waiting.bytes;
+    this.#taken(waiting);
     waiting.reject(new CairnError("cancelled", "append: aborted, not sent"));
   }
 
@@ -178,14 +194,41 @@ export class Producer {
     try {
       // One turn of the event loop's microtasks: appends made together become one batch.
       await Promise.resolve();
-      while (this.#queue.length > 0) await this.#deliver(this.#takeBatch());
+      while (this.#queue.length > 0) {
+        await this.#linger();
+        if (this.#queue.length > 0) await this.#deliver(this.#takeBatch());
+      }
     } finally {
       this.#running = false;
     }
   }
 
+  /** Until the first of those that wait has waited long enough, or they are worth sending. */
+  async #linger(): Promise<void> {
+    const leftMs = this.#oldestMs + this.#options.lingerMs - this.#time.now();
+    if (leftMs <= 0 || this.#isWorthSending) return;
+    const stopped = new Promise<void>((resolve) => {
+      this.#stopLingering = resolve;
+    });
+    await Promise.race([this.#time.pause(leftMs), stopped]);
+    this.#stopLingering = () => undefined;
+  }
+
+  /** A full batch, or one that others cannot join. */
+  get #isWorthSending(): boolean {
+    const { batchBytesMax, batchRecordsMax } = this.#options;
+    const isFull = this.#queueBytes >= batchBytesMax || this.#queueRecords >= batchRecordsMax;
+    return isFull || this.#queue.some(isConditional);
+  }
+
+  #taken({ bytes, records }: Waiting): void {
+    this.#queueBytes -= bytes;
+    this.#queueRecords -= records.length;
+  }
+
   #takeAll(): Waiting[] {
     this.#queueBytes = 0;
+    this.#queueRecords = 0;
     return this.#queue.splice(0);
   }
 
@@ -204,7 +247,7 @@ export class Producer {
       if (isConditional(waiting)) break;
     }
     const batch = this.#queue.splice(0, count);
-    for (const waiting of batch) this.#queueBytes -= waiting.bytes;
+    for (const waiting of batch) this.#taken(waiting);
     return batch;
   }
 
@@ -241,7 +284,7 @@ export class Producer {
   async #send(batch: readonly Waiting[]): Promise<AppendResponse> {
     const records = batch.flatMap((waiting) => waiting.records);
     const conditions = batch[0]?.conditions ?? NO_CONDITIONS;
-    const deadline = this.#now() + this.#options.timeoutMs;
+    const deadline = this.#time.now() + this.#options.timeoutMs;
     const route = this.#routes.toLeader();
     let isDoubtful = false;
     let request = this.#encode(records, conditions);
@@ -260,7 +303,7 @@ export class Producer {
         isDoubtful = true;
         this.counts.unknownOutcomes++;
       }
-      const isOver = remedy === "give-up" || this.#closed !== null || this.#now() >= deadline;
+      const isOver = remedy === "give-up" || this.#closed !== null || this.#time.now() >= deadline;
       if (isOver) throw isDoubtful ? this.#endInDoubt(outcome) : outcome;
       await route.failed(outcome);
     }

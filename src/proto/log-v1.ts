@@ -37,6 +37,7 @@ const RECORD_FIELDS = [RECORD_VALUE, RECORD_OFFSET, RECORD_KEY, RECORD_HEADERS];
 const PRODUCE_RECORD = 0x0a;
 const OFFSET = 0x08; // field 1 of ProduceResponse and of ConsumeRequest
 const CONSUMED_RECORD = 0x12; // field 2: 1 is not used
+const LOGHOUSE_RECORD = 0x0a;
 const SERVERS = 0x0a;
 const SERVER_ID = 0x0a;
 const SERVER_ADDRESS = 0x12;
@@ -96,18 +97,29 @@ function decodeOffset(name: string, bytes: Uint8Array): number | Malformed {
   return reader.malformed ?? offset;
 }
 
-export function encodeConsumeResponse(record: LogRecord): Buffer {
+/** `forLoghouse`: in field 1 as well, where that seed's clients look for it. */
+export function encodeConsumeResponse(record: LogRecord, forLoghouse = false): Buffer {
+  const length = recordLength(record);
+  const once = bytesLength(length);
+  const bytes = Buffer.allocUnsafe(forLoghouse ? 2 * once : once);
+  if (forLoghouse) putRecord(bytes, putLength(bytes, 0, LOGHOUSE_RECORD, length), record);
+  const at = putLength(bytes, bytes.length - once, CONSUMED_RECORD, length);
+  putRecord(bytes, at, record);
+  return bytes;
+}
+
+function recordLength({ value, offset, key, headers = [] }: LogRecord): number {
+  const length = (value.length === 0 ? 0 : bytesLength(value.length)) + uintLength(offset);
+  return length + (key === undefined ? 0 : bytesLength(key.length)) + headersLength(headers);
+}
+
+function putRecord(bytes: Buffer, begin: number, record: LogRecord): void {
   const { value, offset, key, headers = [] } = record;
-  let length = (value.length === 0 ? 0 : bytesLength(value.length)) + uintLength(offset);
-  if (key !== undefined) length += bytesLength(key.length);
-  length += headersLength(headers);
-  const bytes = Buffer.allocUnsafe(bytesLength(length));
-  let at = putLength(bytes, 0, CONSUMED_RECORD, length);
+  let at = begin;
   if (value.length > 0) at = putBytes(bytes, at, RECORD_VALUE, value);
   at = putUint(bytes, at, RECORD_OFFSET, offset);
   if (key !== undefined) at = putBytes(bytes, at, RECORD_KEY, key);
   putHeaders(bytes, at, RECORD_HEADERS, headers);
-  return bytes;
 }
 
 /** The value, key and headers are views of `bytes`. */

@@ -17,6 +17,8 @@ import type { Pems } from "./test-certificates.ts";
 const recordOf = (text: string, offset: number) => {
   return { value: base64(text), offset, term: 0, type: 0, headers: [] };
 };
+/** An answer of Consume to whoever is no client of Loghouse. */
+const consumed = (record: ReturnType<typeof recordOf>) => ({ loghouseRecord: null, record });
 const produce = "/log.v1.Log/Produce";
 const consume = "/log.v1.Log/Consume";
 
@@ -36,9 +38,7 @@ describe("the book's client as root", () => {
     const sent = { record: { value, offset: 99, term: 7, type: 3 } };
     expect(await client.call(produce, sent)).toEqual({ offset: 0 });
     expect(await client.call(produce, { record: { value } })).toEqual({ offset: 1 });
-    expect(await client.call(consume, { offset: 1 })).toEqual({
-      record: recordOf("hello world", 1),
-    });
+    expect(await client.call(consume, { offset: 1 })).toEqual(consumed(recordOf("hello world", 1)));
   });
 
   test("produces and consumes over streams", async () => {
@@ -62,7 +62,7 @@ describe("the book's client as root", () => {
     const seen: unknown[] = [];
     consuming.on("data", (message) => seen.push(message));
     await until(() => seen.length === 2);
-    expect(seen).toEqual(records.map((text, offset) => ({ record: recordOf(text, offset) })));
+    expect(seen).toEqual(records.map((text, offset) => consumed(recordOf(text, offset))));
     const cancelled = failureOfStream(consuming);
     consuming.cancel();
     expect((await cancelled).code).toBe(1);
@@ -211,6 +211,27 @@ describe("the book's client as root", () => {
     ]);
     const empty = await failureOf(client.raw(produce, Buffer.alloc(0)));
     expect(empty.details).toContain("field 1, the record, is missing");
+  });
+});
+
+describe("a client of Loghouse", () => {
+  test("finds its records in field 1 when the server was told so", async () => {
+    const client = clientOf(await startServer({ grpc: { forLoghouse: true } }));
+    await client.call(produce, { record: { value: base64("house") } });
+    const record = recordOf("house", 0);
+    const both = { loghouseRecord: record, record };
+    expect(await client.call(consume, { offset: 0 })).toEqual(both);
+    const stream = client.consumeStream(0);
+    stream.on("error", () => undefined);
+    expect(await new Promise((resolve) => stream.once("data", resolve))).toEqual(both);
+    stream.cancel();
+  });
+
+  test("finds nothing there otherwise", async () => {
+    const client = clientOf(await startServer());
+    await client.call(produce, { record: { value: base64("house") } });
+    const answer = await client.call(consume, { offset: 0 });
+    expect(answer).toEqual(consumed(recordOf("house", 0)));
   });
 });
 
