@@ -146,6 +146,11 @@ export interface MemberInfo {
   readonly standing: "voter" | "outgoing" | "learner" | "none";
   /** Entries it lacks, where this node leads; else null. */
   readonly lag: number | null;
+  /**
+   * How the leader sends to it: looking for where the logs join, a bounded number of appends ahead,
+   * or a checkpoint first; null for the leader, and where this node does not lead.
+   */
+  readonly replication: "probe" | "pipeline" | "snapshot" | null;
   /** Whether it can be spoken to, as far as the asked node can tell; that node itself can. */
   readonly isUp: boolean;
   /** Another instance that answers in its place, because its directory was wiped; else null. */

@@ -13,6 +13,8 @@ export interface MemberRow {
   readonly standing: string;
   /** Entries it lacks, as the leader knows; null when that does not say. */
   readonly lag: number | null;
+  /** probe, pipeline or snapshot, as the leader sends to it; empty when that does not say. */
+  readonly replication: string;
   /** alive, leaving, left or failed; empty when nobody gossips of it. */
   readonly gossip: string;
   readonly tags: Readonly<Record<string, string>>;
@@ -59,6 +61,10 @@ export function drawMembers(rows: readonly MemberRow[], stream: Stream): readonl
     lines.push(`${place(row.id, row.address)}  ${drawRest(row, stream)}`);
     const chosen = Object.entries(row.tags).filter(([name]) => !OWN_TAGS.includes(name));
     const tags = chosen.map(([name, value]) => `${name}=${value}`).join(" ");
+    // What is usual is left out.
+    if (row.replication === "probe" || row.replication === "snapshot") {
+      lines.push(paint("yellow", `  replication: ${row.replication}`, stream));
+    }
     if (tags !== "") lines.push(paint("dim", `  ${sized(tags, columns - 2).trimEnd()}`, stream));
   }
   return lines;

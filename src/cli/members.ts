@@ -78,6 +78,8 @@ function addressesIn({ servers }: Seen): string[] {
   return servers instanceof CairnError ? [] : servers.map(({ address }) => address);
 }
 
+const NOTHING_TOLD = { role: "", standing: "", lag: null, replication: "" } as const;
+
 /** By majority of who answers: a node that was just cut off may still believe itself the leader. */
 export function rowsOf(seen: readonly Seen[]): readonly MemberRow[] {
   const lists = seen.flatMap(({ servers }) => (servers instanceof CairnError ? [] : [servers]));
@@ -89,13 +91,17 @@ export function rowsOf(seen: readonly Seen[]): readonly MemberRow[] {
     const votes = lists.filter((list) => list.some((one) => one.id === id && one.isLeader)).length;
     const role = votes * 2 > lists.length ? "leader" : "follower";
     const member = best?.members.find(({ name }) => name === id);
-    const told = { standing: member?.standing ?? "", lag: member?.lag ?? null };
+    const told = {
+      standing: member?.standing ?? "",
+      lag: member?.lag ?? null,
+      replication: member?.replication ?? "",
+    };
     const ms = answers ? own.ms : null;
     rows.set(id, { id, address, role, ...told, ...gossipOf(id, best), answers, ms });
   }
   for (const { name: id, address } of best?.gossip ?? []) {
     if (rows.has(id)) continue;
-    const none = { role: "", standing: "", lag: null, answers: false, ms: null };
+    const none = { ...NOTHING_TOLD, answers: false, ms: null };
     rows.set(id, { id, address, ...none, ...gossipOf(id, best) });
   }
   return [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1));

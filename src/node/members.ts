@@ -4,7 +4,7 @@
 import type { MemberInfo } from "../base/client.ts";
 import type { MemberId } from "../base/ids.ts";
 import { instanceOf, type Member, type Membership, nameOf } from "../base/membership.ts";
-import type { RaftStatus } from "../raft/protocol.ts";
+import type { PeerStatus, RaftStatus } from "../raft/protocol.ts";
 import { isOtherInstance } from "./change-plan.ts";
 import type { Greeting } from "./links.ts";
 import type { MemberAddress } from "./protocol.ts";
@@ -23,6 +23,7 @@ export function unfoundedMembers(members: readonly MemberAddress[]): MemberInfo[
       instance: "",
       standing: "none",
       lag: null,
+      replication: null,
       isUp: false,
       answersAs: null,
     };
@@ -47,6 +48,7 @@ export function membersOf(
       instance: instanceOf(id),
       standing: standingOf(membership, id),
       lag: peer === undefined || raft === null ? lag : raft.lastIndex - peer.matchIndex,
+      replication: replicationTo(peer),
       isUp: raft?.self === id || greetings.some(({ member }) => member === id),
       answersAs: answersAs(id, greetings),
     };
@@ -65,6 +67,11 @@ export function addressNow(
   if (own?.id === id) return own.address;
   const said = greetings.find(({ member }) => member === id)?.address ?? "";
   return said === "" ? address : said;
+}
+
+function replicationTo(peer: PeerStatus | undefined): MemberInfo["replication"] {
+  if (peer === undefined) return null;
+  return peer.mode === "replicate" ? "pipeline" : peer.mode;
 }
 
 function standingOf(membership: Membership, id: MemberId): MemberInfo["standing"] {

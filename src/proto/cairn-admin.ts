@@ -10,6 +10,7 @@ export interface AdminMember {
   readonly instance: string;
   readonly standing: string;
   readonly lag: number | null;
+  readonly replication: string | null;
   readonly answersAs: string | null;
 }
 
@@ -66,6 +67,7 @@ export function encodeStatusResponse(status: AdminStatus): Buffer {
       [5, rest.standing],
       [6, rest.lag, true],
       [7, rest.answersAs, true],
+      [8, rest.replication, true],
     ]);
     return [12, member, true] as const;
   });
@@ -189,10 +191,11 @@ function readDisk(reader: MessageReader): AdminDisk {
 }
 
 function readMember(reader: MessageReader): AdminMember {
-  const fields = reader.message("Member", [0x0a, 0x12, 0x18, 0x22, 0x2a, 0x30, 0x3a]);
+  const fields = reader.message("Member", [0x0a, 0x12, 0x18, 0x22, 0x2a, 0x30, 0x3a, 0x42]);
   let [name, address, isLeader, instance, standing] = ["", "", false, "", ""];
   let lag: number | null = null;
   let answersAs: string | null = null;
+  let replication: string | null = null;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === 0x0a) name = fields.string();
     else if (tag === 0x12) address = fields.string();
@@ -200,10 +203,11 @@ function readMember(reader: MessageReader): AdminMember {
     else if (tag === 0x22) instance = fields.string();
     else if (tag === 0x2a) standing = fields.string();
     else if (tag === 0x30) lag = fields.uint();
-    else answersAs = fields.string();
+    else if (tag === 0x3a) answersAs = fields.string();
+    else replication = fields.string();
   }
   reader.close(fields);
-  return { name, address, isLeader, instance, standing, lag, answersAs };
+  return { name, address, isLeader, instance, standing, lag, replication, answersAs };
 }
 
 function readGossipMember(reader: MessageReader): AdminGossipMember {

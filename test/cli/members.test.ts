@@ -20,7 +20,9 @@ function seen(name: string, rest: Partial<ServerStatus> = {}, leader = "n1"): Se
   const members = names.map((each) => {
     const lag = rest.role === "leader" ? 3 : null;
     const { address, isLeader } = { address: addressOf(each), isLeader: each === leader };
-    return { name: each, address, isLeader, instance: "", standing: "voter", lag, answersAs: null };
+    const replication = rest.role === "leader" && !isLeader ? "snapshot" : null;
+    const said = { instance: "", standing: "voter", lag, replication, answersAs: null };
+    return { name: each, address, isLeader, ...said };
   });
   const status = { name, role: "follower", term: 2, members, gossip: [], ...rest };
   return { address: addressOf(name), servers, status: status as unknown as ServerStatus, ms: 4 };
@@ -42,6 +44,7 @@ describe("a row", () => {
       ["n3", "alive", true, 3],
     ]);
     expect(rows[2]?.tags).toEqual({ stage: "member", z: "1" });
+    expect(rows.map(({ replication }) => replication)).toEqual(["", "snapshot", "snapshot"]);
   });
 
   test("is there for whoever is in gossip only, and says no more than gossip does", () => {
@@ -49,6 +52,7 @@ describe("a row", () => {
     const [row] = rowsOf([seen("n1", { role: "leader", gossip })]);
     expect(row).toEqual({
       ...{ id: "looker", address: "looker:7946", role: "", standing: "", lag: null },
+      replication: "",
       ...{ gossip: "left", tags: { stage: "member", dc: "here" }, answers: false, ms: null },
     });
   });
@@ -56,11 +60,22 @@ describe("a row", () => {
 
 const row: MemberRow = {
   ...{ id: "n1", address: "10.0.0.1:8400", role: "leader", standing: "voter", lag: 0 },
+  replication: "",
   ...{ gossip: "alive", tags: {}, answers: true, ms: 3 },
 };
 
 describe("the table", () => {
   const plain = { isTTY: false };
+
+  test("says below a member that it is not sent to as usual", () => {
+    const shown = (replication: string) => drawMembers([{ ...row, replication }], plain).slice(2);
+    expect(["", "pipeline", "probe", "snapshot"].map(shown)).toEqual([
+      [],
+      [],
+      ["  replication: probe"],
+      ["  replication: snapshot"],
+    ]);
+  });
 
   test("shows all of a member in one line, and its tags below, without the node's own", () => {
     const tags = { stage: "member", zone: "z1", rack: "7" };

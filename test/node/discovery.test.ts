@@ -26,7 +26,8 @@ const options = {
 };
 
 function info(id: NodeId, isUp = true): MemberInfo {
-  const plain = { isLeader: id === "a", instance: INSTANCE, lag: 0, answersAs: null };
+  const said = { instance: INSTANCE, lag: 0, replication: null, answersAs: null };
+  const plain = { isLeader: id === "a", ...said };
   return { id, address: `${id}:8400`, standing: "voter", isUp, ...plain };
 }
 

@@ -97,6 +97,7 @@ describe("the leader", () => {
     standing: "voter",
     lag: 0,
     isUp: true,
+    replication: null,
     answersAs: null,
     ...rest,
   });

@@ -265,6 +265,7 @@ describe("cairn.v1.Admin", () => {
     standing: texts,
     lag: fc.option(offsets),
     answersAs: fc.option(texts),
+    replication: fc.option(texts),
   });
   const tagNames = texts.filter((name) => name !== "__proto__");
   const gossiped = fc.record({
@@ -312,7 +313,7 @@ describe("cairn.v1.Admin", () => {
           rows.map((row) =>
             Object.fromEntries(Object.entries(row).filter(([, is]) => is !== null)),
           );
-        const optional = { lag: 0, answersAs: "" };
+        const optional = { lag: 0, answersAs: "", replication: "" };
         const shown = (read["members"] as Record<string, unknown>[]).map((row) => row);
         expect({ ...read, members: shown.length }).toEqual({
           ...status,

@@ -173,6 +173,7 @@ export class MemoryNode implements NodeHost {
           standing: "voter",
           lag: null,
           isUp: true,
+          replication: null,
           answersAs: null,
         } as const;
         return { ...member, ...rest, isLeader: member.id === leader };
