@@ -6,7 +6,9 @@ import { assert } from "../src/base/assert.ts";
 import type { Answer, ClientRequest } from "../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import { millis, type NodeId, type WallMs } from "../src/base/ids.ts";
+import type { Notice } from "../src/base/notice.ts";
 import type { Prng } from "../src/base/prng.ts";
+import type { GossipStatus } from "../src/gossip/protocol.ts";
 import { createNode } from "../src/node/create-node.ts";
 import type { NodeHost, NodePorts } from "../src/node/ports.ts";
 import type { MemberAddress, NodeOptions, Stopped } from "../src/node/protocol.ts";
@@ -18,11 +20,15 @@ import type { Digest } from "./digest.ts";
 import type { Computer, CrashKind } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import { SimClock, SimWall } from "./sim-clock.ts";
+import { type KeptGossip, SimDiscovery } from "./sim-discovery.ts";
 import { SimDisk } from "./sim-disk.ts";
+import type { SimGossipNetwork } from "./sim-gossip-network.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { Timeline } from "./timeline.ts";
 
 const CLUSTER_ID = "51a7e0000000000000000000000ca1f7";
+
+const SERVING_LOOK_MICROS = 50_000;
 
 /** Makes the user's machine of one life of one node; null where the log is all there is. */
 export type MachineOf = (name: NodeId, life: number) => NodePorts["machine"];
@@ -36,6 +42,8 @@ export interface Surroundings {
   readonly digest: Digest;
   readonly prng: Prng;
   readonly members: readonly MemberAddress[];
+  /** Null in plans without discovery. */
+  readonly gossip: SimGossipNetwork | null;
   /** The user's machine of a node's life that begins now, or null. */
   readonly machineOf: MachineOf;
   /** An answer leaves a node. */
@@ -65,6 +73,8 @@ export class SimComputer implements Computer {
   readonly #prng: Prng;
   #clock: SimClock | null = null;
   #host: NodeHost | null = null;
+  #discovery: SimDiscovery | null = null;
+  #keptGossip: KeptGossip = { incarnation: 0 };
   #life = 0;
   /** Pauses that are in force. */
   #pauses = 0;
@@ -107,6 +117,10 @@ export class SimComputer implements Computer {
     return this.#raft;
   }
 
+  get gossip(): GossipStatus | null {
+    return this.#discovery?.status() ?? null;
+  }
+
   /** Its disk is damaged, or has forgotten something: nobody starts it again. */
   get isLost(): boolean {
     return this.#isLost;
@@ -123,28 +137,20 @@ export class SimComputer implements Computer {
   /** Makes a node on what the disk holds. */
   start(): void {
     assert(this.#host === null, "a computer runs one node at a time", this.name);
-    const { timeline, network, audience, plan, digest } = this.#surroundings;
+    const { network, audience, plan } = this.#surroundings;
     this.#life++;
     this.#raft = undefined;
     const prng = this.#prng.fork(`life ${this.#life}`);
-    const clock = new SimClock(timeline, {
-      origin: prng.below(1_000_000_000),
-      driftPpm: plan.driftPpm[this.place] ?? 0,
-      wall: this.wallClock,
-      prng: prng.fork("clock"),
-      rings: () => {
-        this.#raft = undefined;
-        this.isInTurn = true;
-      },
-      rang: () => this.#tookTurn(),
-    });
+    const origin = prng.below(1_000_000_000);
+    const clock = this.#makeClock(origin, prng.fork("clock"), () => this.#tookTurn());
     this.#clock = clock;
-    this.#host = createNode(nodeOptionsOf(plan, this.name, this.#surroundings.members), {
+    const founders = plan.discovery === null ? this.#surroundings.members : [];
+    this.#host = createNode(nodeOptionsOf(plan, this.name, founders), {
       clock,
       disk: this.disk,
       network: network.plug(this.name),
-      clients: { answer: (answer) => this.#surroundings.answered(this, answer) },
-      telemetry: { notice: ({ what }) => digest.mixText(what) },
+      clients: { answer: (answer) => this.#answered(answer) },
+      telemetry: { notice: (notice) => this.#noticed(notice) },
       prng: prng.fork("node"),
       recorder: null,
       machine: this.#surroundings.machineOf(this.name, this.#life),
@@ -153,6 +159,62 @@ export class SimComputer implements Computer {
     });
     audience.tell("nodeStarted", this);
     this.#host.start();
+    if (plan.discovery !== null) this.#awaitServing(origin, prng.fork("discovery"));
+  }
+
+  #makeClock(origin: number, prng: Prng, rang: () => void): SimClock {
+    const { timeline, plan } = this.#surroundings;
+    return new SimClock(timeline, {
+      origin,
+      driftPpm: plan.driftPpm[this.place] ?? 0,
+      wall: this.wallClock,
+      prng,
+      rings: () => {
+        this.#raft = undefined;
+        this.isInTurn = true;
+      },
+      rang,
+    });
+  }
+
+  /** Gossip begins when the node serves, as in an agent. */
+  #awaitServing(origin: number, prng: Prng): void {
+    const life = this.#life;
+    const { timeline, plan, gossip: network } = this.#surroundings;
+    timeline.after(SERVING_LOOK_MICROS, () => {
+      const host = this.#host;
+      if (host === null || this.#life !== life || plan.discovery === null || network === null)
+        return;
+      if (host.status().state !== "serving") {
+        this.#awaitServing(origin, prng);
+        return;
+      }
+      this.#discovery = new SimDiscovery({
+        ...{ name: this.name, place: this.place, address: addressOf(this.name) },
+        ...{ plan, planned: plan.discovery, host, network },
+        clock: this.#makeClock(origin, prng.fork("clock"), () => this.#gossiped()),
+        prng: prng.fork("gossip"),
+        telemetry: { notice: (notice) => this.#noticed(notice) },
+        kept: this.#keptGossip,
+      });
+      if (this.isPaused) this.#discovery.pause();
+    });
+  }
+
+  #gossiped(): void {
+    this.isInTurn = false;
+    this.#surroundings.digest.mix(this.place);
+    this.#surroundings.audience.tell("gossiped", this);
+  }
+
+  #noticed(notice: Notice): void {
+    this.#surroundings.digest.mixText(notice.what);
+    this.#surroundings.audience.tell("noticed", this, notice);
+  }
+
+  #answered(answer: Answer): void {
+    if (this.#discovery?.maybeAnswered(answer) === true) return;
+    this.#surroundings.answered(this, answer);
   }
 
   /** The same when it is down, and not for good. */
@@ -182,6 +244,7 @@ export class SimComputer implements Computer {
     if (this.#host !== null) this.#unplug("power");
     const loss = this.disk.crash("power");
     this.disk.replace(image);
+    this.#keptGossip = { incarnation: 0 };
     audience.tell("diskReplaced", this, ageMs);
     audience.tell("nodeCrashed", this, "power", loss);
   }
@@ -212,6 +275,7 @@ export class SimComputer implements Computer {
     if (this.#host === null) return () => undefined;
     if (this.#pauses++ === 0) {
       this.#clock?.pause();
+      this.#discovery?.pause();
       this.#surroundings.network.at(this.name)?.pause();
       this.#surroundings.audience.tell("nodePaused", this);
     }
@@ -236,6 +300,7 @@ export class SimComputer implements Computer {
     this.#surroundings.audience.tell("nodeResumed", this);
     this.#surroundings.network.at(this.name)?.resume();
     this.#openDoor();
+    this.#discovery?.resume();
     this.#clock?.resume();
   }
 
@@ -247,6 +312,8 @@ export class SimComputer implements Computer {
     this.#pauses = 0;
     this.#clock?.halt();
     this.#clock = null;
+    this.#discovery?.halt();
+    this.#discovery = null;
     this.#host = null;
     this.#raft = null;
     this.#surroundings.network.unplug(this.name, kind);

@@ -6,6 +6,8 @@ import type { FrozenBytes } from "../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
 import type { Instant, NodeId } from "../src/base/ids.ts";
+import type { Notice } from "../src/base/notice.ts";
+import type { GossipStatus } from "../src/gossip/protocol.ts";
 import type { NodeHost } from "../src/node/ports.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import type { Lane } from "../src/ports/network.ts";
@@ -27,6 +29,8 @@ export interface Computer {
   /** Raft as it was after the node's last turn; null while it is down or has not opened its log. */
   readonly raft: RaftStatus | null;
   readonly disk: DiskView;
+  /** What its gossip knows; null while it is down, and in plans without discovery. */
+  readonly gossip: GossipStatus | null;
   /** Down for good: its disk is damaged, or has forgotten what was durable on it. */
   readonly isLost: boolean;
   /** Its process stands still. */
@@ -91,6 +95,10 @@ export interface Observer {
   mishapBegan?(mishap: PlannedMishap): void;
   /** A crash has waited for this moment (sim/moments.ts), and comes next. */
   momentStruck?(node: Computer, moment: Moment): void;
+  /** The node has something to tell an operator. */
+  noticed?(node: Computer, notice: Notice): void;
+  /** Its gossip took a turn. */
+  gossiped?(node: Computer): void;
   /** Its process stands still, and goes on. */
   nodePaused?(node: Computer): void;
   nodeResumed?(node: Computer): void;

@@ -76,6 +76,21 @@ const disk = z
   })
   .prefault({});
 
+/**
+ * Nobody is told who the members are: nodes find each other by gossip, and found a cluster once
+ * `expect` of them have met. Datagrams and streams of gossip have a fate of their own.
+ */
+const discovery = z.strictObject({
+  expect: z.int().min(1),
+  /** Nodes that each one tries to join, by place. */
+  contacts: z.array(count).min(1).default([0]),
+  delayMinMicros: count.default(200),
+  delayMeanMicros: count.default(800),
+  dropPerMille: perMille.default(0),
+  duplicatePerMille: perMille.default(0),
+  dialFailPerMille: perMille.default(0),
+});
+
 const client = count.max(255);
 const cursor = count.max(7);
 /**
@@ -405,6 +420,7 @@ const planForm = z
     options,
     network,
     disk,
+    discovery: discovery.nullable().default(null),
     /** How far each node's wall clock is ahead, in place order; absent means exact. */
     wallAheadMs: z.array(z.int()).default([]),
     /** How fast each node's monotonic clock runs, likewise: parts per million too fast. */
@@ -437,6 +453,11 @@ const planForm = z
     for (const stream of streaming)
       if (plan.operations.filter(({ client }) => client === stream.client).length > 1)
         misfit(["operations"], `client ${stream.client} has a stream and may do nothing else`);
+    const { discovery: found } = plan;
+    if (found !== null && found.expect !== plan.nodes)
+      misfit(["discovery", "expect"], `checkers expect all ${plan.nodes} nodes to found`);
+    if (found !== null && !found.contacts.every(isNode))
+      misfit(["discovery", "contacts"], `there are ${plan.nodes} nodes, the first is 0`);
     const outside = new Set<Target>(plan.outside.map(({ node }) => node));
     if (outside.size < plan.outside.length) misfit(["outside"], "a node fails in one way");
     if (outside.size > Math.floor((plan.nodes - 1) / 2))

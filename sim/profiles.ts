@@ -8,6 +8,7 @@ export const PROFILE_NOTES = {
   disks: "failing disks, more of all that they do",
   network: "failing networks, more of all that they do",
   unbounded: "disks that lose more than a cluster can bear: losses are explained, not failed",
+  discovery: "nodes that find each other by gossip and found a cluster, while all goes wrong",
   long: "hours, in which little goes wrong, and that at the worst moments",
 } as const;
 export type Profile = keyof typeof PROFILE_NOTES;

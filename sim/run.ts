@@ -3,6 +3,7 @@
 
 import type { NodeId } from "../src/base/ids.ts";
 import type { StateMachine } from "../src/state/state-machine.ts";
+import { DiscoveryWatch } from "./checks/discovery-watch.ts";
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import { Watch } from "./checks/watch.ts";
 import { MachineWatch, type OwnMachine } from "./machine-watch.ts";
@@ -64,7 +65,15 @@ export function runPlan<M extends StateMachine>(
     };
     const values = own?.values ?? PLAIN_VALUES;
     const machines = own === null ? null : new MachineWatch(own);
-    const all = [tally, marks, { excused }, ...observers, ...(machines === null ? [] : [machines])];
+    const discovery = plan.discovery === null ? [] : [new DiscoveryWatch()];
+    const all = [
+      ...discovery,
+      tally,
+      marks,
+      { excused },
+      ...observers,
+      ...(machines === null ? [] : [machines]),
+    ];
     const machineOf = (name: NodeId, life: number) => machines?.make(name, life) ?? null;
     const world = new World(plan, [...all, new Watch(values)], machineOf, values);
     const verdict = world.run();

@@ -46,6 +46,8 @@ export class SimGossipNetwork {
   profile: GossipNetworkProfile;
   readonly witness: PacketWitness;
   readonly prng: Prng;
+  /** Says of ways that somebody else cuts. */
+  isCutElsewhere: (from: Address, to: Address) => boolean = () => false;
   readonly #endpoints = new Map<string, SimGossipEndpoint>();
   /** The side each cut-off address is on; all others are on side 0. */
   #sides = new Map<string, number>();
@@ -91,10 +93,16 @@ export class SimGossipNetwork {
     this.#sides = new Map();
   }
 
-  isCut(a: Address, b: Address): boolean {
+  isCut(from: Address, to: Address): boolean {
+    if (this.isCutElsewhere(from, to)) return true;
     if (this.#sides.size === 0) return false;
     const sideOf = (address: Address) => this.#sides.get(describeAddress(address)) ?? 0;
-    return sideOf(a) !== sideOf(b);
+    return sideOf(from) !== sideOf(to);
+  }
+
+  /** From now on packets are only delayed. */
+  calm(): void {
+    this.profile = { ...this.profile, dropPerMille: 0, duplicatePerMille: 0, dialFailPerMille: 0 };
   }
 
   at(address: Address): SimGossipEndpoint | null {

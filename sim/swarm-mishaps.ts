@@ -96,8 +96,13 @@ const FAVOURITES: Readonly<Record<Profile, ReadonlySet<MishapMaker>>> = {
   disks: new Set(DISK_MAKERS),
   network: new Set(NETWORK_MAKERS),
   unbounded: new Set([drawLostWrite, drawReplacement, drawMisreads]),
+  discovery: new Set(),
   long: new Set(MOMENT_MAKERS),
 };
+/** Founders that lose their disks before they meet are never enough. */
+const NOT_WHILE_FOUNDING: ReadonlySet<MishapMaker> = new Set(DISK_MAKERS);
+/** In this time nodes find each other where nothing hinders them. */
+const FOUNDING_MS = 8000;
 const FAVOURITE_TIMES_MAX = 6;
 /** With more of them no quorum is left to show anything. */
 const UNBOUNDED_TIMES_MAX = 3;
@@ -115,13 +120,21 @@ export function drawMishaps(
   for (const [at, { make, in32, timesMax }] of MISHAPS.entries()) {
     const own = prng.fork(`kind ${at}`);
     const isMany = FAVOURITES[profile].has(make);
+    const isFounding = profile === "discovery";
+    if (isFounding && NOT_WHILE_FOUNDING.has(make)) continue;
     if (!own.chance(isMany ? 32 : in32, 32)) continue;
     for (let left = own.between(1, isMany ? manyMax : timesMax); left > 0; left--)
-      mishaps.push(...make(own, nodes, QUIET_MS + own.below(spanMs), healAtMs));
+      mishaps.push(...make(own, nodes, drawInstant(own, spanMs, isFounding), healAtMs));
   }
   if (profile === "unbounded")
     for (const [at, row] of mishaps.entries()) mishaps[at] = returned(row);
   return mishaps.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Half of what goes wrong while a cluster is to be founded goes wrong before it is. */
+function drawInstant(prng: Prng, spanMs: number, isFounding: boolean): number {
+  if (isFounding && prng.chance(1, 2)) return prng.below(FOUNDING_MS);
+  return QUIET_MS + prng.below(spanMs);
 }
 
 /** With nothing bounded, nobody stays away because of another disk. */

@@ -20,7 +20,8 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
   const healAtMs = isLong
     ? cluster.between(LONG_MS_MIN, LONG_MS_MAX)
     : cluster.between(28_000, 36_000);
-  const upkeep = drawUpkeep(root.fork("upkeep"), healAtMs);
+  const upkeep =
+    profile === "discovery" ? NO_UPKEEP : drawUpkeep(root.fork("upkeep"), healAtMs);
   const options = { ...drawOptions(root.fork("options")), ...upkeep.options };
   return planOf({
     format: 1,
@@ -34,6 +35,7 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     operations: [...drawOperations(root.fork("operations"), nodes, healAtMs), ...upkeep.operations],
     mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs, profile),
     healAtMs,
+    ...(profile === "discovery" ? drawDiscovery(root.fork("discovery"), nodes) : {}),
     bounded: profile !== "unbounded",
     // Where too much is lost to recover there is no use in waiting long for it.
     ...(profile === "unbounded" ? { settleMs: 15_000 } : {}),
@@ -86,6 +88,8 @@ function drawOptions(prng: Prng): PlanDraft["options"] {
   };
 }
 
+const NO_UPKEEP: ReturnType<typeof drawUpkeep> = { options: {}, operations: [] };
+
 /** What operators ask for has clients' numbers of its own. */
 const OPERATOR = 200;
 
@@ -112,6 +116,21 @@ function drawUpkeep(
   const keep = prng.pick([0, 5, 30, 150]);
   const trim = { kind: "trim", client: OPERATOR, atMs: 1000, times, everyMs, keep } as const;
   return { options, operations: [trim] };
+}
+
+/** Gossip has its own losses, and its own patience: a suspicion takes longer than an election. */
+function drawDiscovery(prng: Prng, nodes: number): Pick<PlanDraft, "discovery" | "settleMs"> {
+  const maybe = (perMilles: readonly number[]) => (prng.chance(1, 3) ? 0 : prng.pick(perMilles));
+  const contacts = prng.shuffled(places(nodes)).slice(0, prng.between(1, nodes));
+  const discovery = {
+    expect: nodes,
+    contacts,
+    delayMeanMicros: prng.pick([300, 3000, 30_000]),
+    dropPerMille: maybe([10, 100, 300]),
+    duplicatePerMille: maybe([10, 200]),
+    dialFailPerMille: maybe([50, 500]),
+  };
+  return { discovery, settleMs: 180_000 };
 }
 
 function drawNetwork(prng: Prng, profile: Profile): PlanDraft["network"] {

@@ -14,6 +14,7 @@ import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import { Audience } from "./audience.ts";
 import { Beyond } from "./beyond.ts";
+import { findDiscord } from "./checks/discovery-watch.ts";
 import { proveUnelectable } from "./checks/electable.ts";
 import { ClientPath } from "./client-path.ts";
 import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
@@ -23,6 +24,8 @@ import { Mishaps } from "./mishaps.ts";
 import type { Computer, Observer, Stage, Violation } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import type { ClientRoom } from "./sim-caller.ts";
+import { makeGossipNetwork } from "./sim-discovery.ts";
+import type { SimGossipNetwork } from "./sim-gossip-network.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { PLAIN_VALUES, type RecordValues } from "./sim-record.ts";
 import { Timeline } from "./timeline.ts";
@@ -52,6 +55,8 @@ export class World implements Stage {
   readonly #audience: Audience;
   readonly #computers: readonly SimComputer[];
   readonly #network: SimNetwork;
+  /** Null in plans without discovery. */
+  readonly #gossip: SimGossipNetwork | null;
   readonly #path: ClientPath;
   readonly #mishaps: Mishaps;
   readonly #workload: Workload;
@@ -83,6 +88,7 @@ export class World implements Stage {
       this.#audience.tellTaken(this.#find(by), from, message);
     };
     this.#network.evicted = (from, to) => this.#audience.tell("frameEvicted", from, to);
+    this.#gossip = this.#makeGossip(prng.fork("sim.gossip-network"));
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
     this.#computers = this.#assemble(prng.fork("sim.computers"), machineOf);
     this.nodes = this.#computers;
@@ -155,8 +161,10 @@ export class World implements Stage {
   // ---- the end of a run ----
 
   #heal(): void {
-    this.#mishaps.heal(this.plan.outside);
+    // Whoever is to found is needed until that is done: without it nothing could be shown.
+    this.#mishaps.heal(this.#isUnfounded ? [] : this.plan.outside);
     this.#network.calm();
+    this.#gossip?.calm();
     this.#path.isRough = false;
     this.#workload.close();
     this.#workload.probe();
@@ -164,8 +172,19 @@ export class World implements Stage {
     this.#await(
       "recovers-after-healing",
       () => this.#unrecovered(),
-      () => this.#audit(),
+      () => this.#awaitConcord(),
     );
+  }
+
+  /** Where nodes gossip: until each knows of each other whether it is there. */
+  #awaitConcord(): void {
+    const missing = () => (this.#gossip === null ? null : findDiscord(this.#computers));
+    this.#await("gossip-agrees-after-healing", missing, () => this.#audit());
+  }
+
+  get #isUnfounded(): boolean {
+    const isEmpty = this.#computers.every(({ raft }) => (raft?.lastIndex ?? 0) === 0);
+    return this.#gossip !== null && isEmpty;
   }
 
   #audit(): void {
@@ -217,6 +236,9 @@ export class World implements Stage {
     const outside = this.#computers.filter(({ isLost, isOutside }) => isOutside && !isLost);
     const left = this.#computers.length - lost.length - outside.length;
     const quorum = Math.floor(this.#computers.length / 2) + 1;
+    if (this.#isUnfounded && left < this.#computers.length) {
+      return "not all founders are left, and they had not met before";
+    }
     if (left >= quorum) {
       const isLeft = ({ isLost, isOutside }: SimComputer) => !isLost && !isOutside;
       return isLate ? proveUnelectable(this.#computers.filter(isLeft)) : null;
@@ -234,6 +256,8 @@ export class World implements Stage {
   /** What is not well yet, in one sentence; null when all is. */
   #unrecovered(): string | null {
     const core = this.#computers.filter(({ isLost, isOutside }) => !isLost && !isOutside);
+    const stranger = core.find(({ raft }) => this.#gossip !== null && raft?.isVoter !== true);
+    if (stranger !== undefined) return `${stranger.name} is no voter`;
     // A leader whose own disk hangs may stay: the others' disks are enough for every commit.
     const leaders = this.#computers.filter(({ raft, isOutside, disk }) => {
       return raft?.role === "leader" && (!isOutside || disk.isHanging);
@@ -254,6 +278,14 @@ export class World implements Stage {
 
   // ---- putting it together ----
 
+  #makeGossip(prng: Prng): SimGossipNetwork | null {
+    const { discovery, nodes } = this.plan;
+    if (discovery === null) return null;
+    const names = membersOf(nodes).map(({ id }) => id);
+    const parts = { timeline: this.#timeline, network: this.#network, digest: this.#digest };
+    return makeGossipNetwork(discovery, { ...parts, prng, names });
+  }
+
   #assemble(prng: Prng, machineOf: MachineOf): SimComputer[] {
     const surroundings: Surroundings = {
       plan: this.plan,
@@ -263,6 +295,7 @@ export class World implements Stage {
       digest: this.#digest,
       prng,
       members: membersOf(this.plan.nodes),
+      gossip: this.#gossip,
       machineOf,
       answered: (computer, answer) => {
         this.#digest.mixText(answer.kind);

@@ -62,6 +62,9 @@ export const PROPERTIES = {
   "fence-holds": "While the log is fenced with a token, no append that names another is in it.",
   "epoch-monotonic": "In the log a producer's epoch never goes back.",
   linearizability: "What ended before another operation began stands before it in the log.",
+  // Of gossip and discovery, where a plan has them.
+  "founded-once": "One node founds the cluster, with exactly as many voters as were expected.",
+  "incarnation-owned": "Nobody knows a later incarnation of a member than the member itself used.",
   // Looked after by the run itself (sim/world.ts).
   "keeps-running": "A node neither throws nor stops by itself, unless its disk explains it.",
   "records-unaltered": "A reader gets the bytes that somebody appended.",

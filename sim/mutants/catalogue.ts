@@ -4,6 +4,7 @@
 
 import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { CORE_MUTANTS } from "./core-mutants.ts";
+import { DISCOVERY_MUTANTS } from "./discovery-mutants.ts";
 import { GOSSIP_MUTANTS } from "./gossip-mutants.ts";
 import { LOG_MUTANTS } from "./log-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -17,6 +18,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...NODE_MUTANTS,
   ...CONSUMER_MUTANTS,
   ...GOSSIP_MUTANTS,
+  ...DISCOVERY_MUTANTS,
 ];
 
 /** One of each kind, all found within a few seeds: what every `npm test` hunts. */

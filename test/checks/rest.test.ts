@@ -42,6 +42,7 @@ describe("a cluster at rest", () => {
       name,
       raft: status(name, { term: 4 }),
       isOutside: false,
+      gossip: null,
     }));
     const stage = { plan: PLAN, nodes } as unknown as Stage;
     rest = new Rest(Object.defineProperty(stage, "now", { get: () => now }), report);

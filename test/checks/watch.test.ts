@@ -38,6 +38,7 @@ class PaperComputer implements Computer {
   readonly isPaused = false;
   readonly isLost = false;
   readonly isOutside = false;
+  readonly gossip = null;
   readonly name: NodeId;
   readonly place: number;
   readonly disk: SimDisk;
