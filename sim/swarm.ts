@@ -20,8 +20,7 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
   const healAtMs = isLong
     ? cluster.between(LONG_MS_MIN, LONG_MS_MAX)
     : cluster.between(28_000, 36_000);
-  const upkeep =
-    profile === "discovery" ? NO_UPKEEP : drawUpkeep(root.fork("upkeep"), healAtMs);
+  const upkeep = profile === "discovery" ? NO_UPKEEP : drawUpkeep(root.fork("upkeep"), healAtMs);
   const options = { ...drawOptions(root.fork("options")), ...upkeep.options };
   return planOf({
     format: 1,
