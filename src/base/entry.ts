@@ -19,6 +19,8 @@ export type EntryKind =
   | "feature-level"
   | "command"
   | "digest"
+  /** The cluster was made of what another one had left; JSON for people says how (recover). */
+  | "recovered"
   | "marker"
   /**
    * Not critical and of a newer version: its frame is stored and passed on as it is, and means

@@ -49,6 +49,7 @@ ${EXIT_CODES}`,
   addCerts(root);
   addAcl(root);
   addLog(root);
+  addRecover(root);
   addBench(root);
   addSim(root, program);
   root
@@ -464,6 +465,31 @@ function addBench(root: Command): void {
   )
     .addHelpText("after", "\nExample:\n  npx cairn bench read --seconds 10 --json")
     .action(async (flags) => (await import("./bench.ts")).runBenchRead(flags));
+}
+
+function addRecover(root: Command): void {
+  root
+    .command("recover <DIR...>")
+    .summary("make a cluster of one of what a lost one has left")
+    .description(
+      "Make a cluster of one from the greatest log among the data directories that are left,\n" +
+        "when a quorum is lost for good. They stay as they are; what may be lost is said first.",
+    )
+    .option("--into <DIR>", "where the new data directory is made [the chosen one's, -recovered]")
+    .option("--yes", "without asking")
+    .option("--json", "what was done, as one JSON object")
+    .addHelpText(
+      "after",
+      `
+Refused while the directories and whoever answers at the members' addresses are
+a quorum: start those nodes instead. Read docs/recovery.md first.
+
+Example:
+  cairn recover /var/lib/cairn-n2`,
+    )
+    .action(async (directories, flags) =>
+      (await import("./recover.ts")).runRecover(directories, flags),
+    );
 }
 
 function addSim(root: Command, program: Program): void {

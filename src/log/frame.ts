@@ -53,6 +53,7 @@ export const KIND_CODES: Readonly<Record<Exclude<EntryKind, "unknown">, number>>
   "feature-level": 9,
   command: 10,
   digest: 11,
+  recovered: 12,
   marker: 127,
 };
 

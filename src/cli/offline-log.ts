@@ -1,0 +1,149 @@
+// A log without a node: a data directory opened for a command that looks into it, or makes a new
+// one. Runs the same machine as a node does; owns the waiting for it. Nobody else may use the
+// directory meanwhile (data-lock.ts).
+
+import type { Entry, LogWrite } from "../base/entry.ts";
+import type { Instant, LogIndex, WriteId } from "../base/ids.ts";
+import type { Checkpoint } from "../log/checkpoint.ts";
+import { Log } from "../log/log.ts";
+import type {
+  Identity,
+  LogBase,
+  LogEvent,
+  LogOpened,
+  LogOptions,
+  LogOutput,
+  LogRead,
+} from "../log/protocol.ts";
+import { describeRefusal } from "../node/status.ts";
+import type { Disk } from "../ports/disk.ts";
+
+const MIB = 1024 * 1024;
+
+/** What entries are read in one go. */
+export const READ_BYTES_MAX = MIB;
+
+/** Sizes as an agent's by default; a directory made with them is opened with any. */
+export function offlineOptions(identity: Identity): LogOptions {
+  const segmentBytesMax = 64 * MIB;
+  const indexEntriesMax = segmentBytesMax / 1024;
+  return { identity, segmentBytesMax, indexEntriesMax, preallocateBytes: MIB, cacheBytesMax: MIB };
+}
+
+/** What is wrong with the directory or its disk, for people. */
+export class OfflineLogError extends Error {
+  override readonly name = "OfflineLogError";
+}
+
+type Waiting = (output: LogOutput) => boolean;
+
+export class OfflineLog {
+  readonly #log: Log;
+  readonly #disk: Disk;
+  #waiting: { readonly isIt: Waiting; resolve: () => void; reject: (error: Error) => void } | null =
+    null;
+  #ids = 0;
+
+  private constructor(disk: Disk, options: LogOptions) {
+    this.#disk = disk;
+    this.#log = new Log(options);
+    disk.attach({
+      diskDone: (opId, result) => this.#step({ kind: "disk-done", opId, result }),
+    });
+  }
+
+  /** Opens what is there, or makes a directory that is empty. Rejects with OfflineLogError. */
+  static async open(
+    disk: Disk,
+    options: LogOptions,
+  ): Promise<{ readonly log: OfflineLog; readonly opened: LogOpened }> {
+    const log = new OfflineLog(disk, options);
+    let opened: LogOpened | null = null;
+    await log.#until({ kind: "open" }, (output) => {
+      opened = output.opened;
+      return opened !== null;
+    });
+    if (opened === null) throw new OfflineLogError("the log was not opened");
+    return { log, opened };
+  }
+
+  /** The entries from `from` to `last`, as many as READ_BYTES_MAX of frames hold, one at least. */
+  async entries(from: LogIndex, last: LogIndex): Promise<readonly Entry[]> {
+    const readId = ++this.#ids;
+    const place = { kind: "index", index: from } as const;
+    let read: LogRead | undefined;
+    await this.#until(
+      { kind: "read", readId, from: place, lastIndex: last, bytesMax: READ_BYTES_MAX },
+      ({ reads }) => {
+        read = reads.find((each) => each.readId === readId);
+        return read !== undefined;
+      },
+    );
+    if (read === undefined || read.kind === "failed") throw failed(`reading entry ${from}`, read);
+    return read.entries;
+  }
+
+  /** The checkpoint that the log begins with; null when it begins with its first entry. */
+  async base(): Promise<Checkpoint | null> {
+    const readId = ++this.#ids;
+    let base: LogBase | undefined;
+    await this.#until({ kind: "read-base", readId }, ({ bases }) => {
+      base = bases.find((each) => each.readId === readId);
+      return base !== undefined;
+    });
+    if (base === undefined || base.kind === "failed") throw failed("reading the base", base);
+    return base.kind === "none" ? null : base.base;
+  }
+
+  /** Resolves when it is durable. */
+  async write(write: Omit<LogWrite, "writeId">): Promise<void> {
+    const writeId = ++this.#ids as WriteId;
+    const event: LogEvent = { kind: "write", write: { ...write, writeId } };
+    await this.#until(event, ({ persisted }) => persisted !== null && persisted >= writeId);
+  }
+
+  /** Written before `close` resolves: with it the next opening has less to go through. */
+  checkpoint({ at, state }: Checkpoint): void {
+    this.#step({ kind: "checkpoint", at, state });
+  }
+
+  /** Leaves the directory as a clean stop does. */
+  async close(): Promise<void> {
+    await this.#until({ kind: "close" }, ({ closed }) => closed);
+  }
+
+  async #until(event: LogEvent, isIt: Waiting): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting = { isIt, resolve, reject };
+      this.#step(event);
+    });
+  }
+
+  #step(event: LogEvent): void {
+    // Nothing here waits for time: a full disk is an error, and not tried again.
+    this.#log.step(0 as Instant, event);
+    for (let output = this.#log.takeOutput(); output !== null; output = this.#log.takeOutput()) {
+      const waiting = this.#waiting;
+      const trouble = troubleIn(output);
+      if (waiting !== null && trouble !== null) {
+        this.#waiting = null;
+        waiting.reject(new OfflineLogError(trouble));
+      } else if (waiting?.isIt(output) === true) {
+        this.#waiting = null;
+        waiting.resolve();
+      }
+      for (const operation of output.operations) this.#disk.submit(operation);
+    }
+  }
+}
+
+function troubleIn({ refused, poisoned, room }: LogOutput): string | null {
+  if (refused !== null) return describeRefusal(refused);
+  if (poisoned !== null) return `the disk failed: ${JSON.stringify(poisoned)}`;
+  return room === "full" ? "the disk is full" : null;
+}
+
+function failed(what: string, answer: LogRead | LogBase | undefined): OfflineLogError {
+  const why = answer?.kind === "failed" ? JSON.stringify(answer.fault) : "no answer";
+  return new OfflineLogError(`${what}: ${why}`);
+}

@@ -1,0 +1,380 @@
+// `cairn recover DIR...`: the way out when a quorum is lost for good. Makes a cluster of one from
+// the greatest log among the directories that are left, in a directory of its own; the old ones
+// stay as they are, and belong to another cluster from then on. Owns the questions, the copy and
+// the words; how directories compare is recover-survey.ts.
+
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { connect } from "node:net";
+import path from "node:path";
+import { createInterface } from "node:readline/promises";
+
+import { type DataLock, lockDataDirectory } from "../adapters/data-lock.ts";
+import { FileDisk } from "../adapters/file-disk.ts";
+import { chooseIndex } from "../adapters/index-maps.ts";
+import { OverlayDisk } from "../adapters/overlay-disk.ts";
+import { splitHostPort } from "../base/address.ts";
+import { controlDraft } from "../base/control.ts";
+import { crc32c } from "../base/crc32c.ts";
+import {
+  type Draft,
+  type Entry,
+  FRAME_HEADER_BYTES,
+  headOf,
+  type LogPoint,
+  pointAfter,
+} from "../base/entry.ts";
+import type { LogIndex, MemberId, Term, WallMs } from "../base/ids.ts";
+import { type Member, memberId, membershipOf, nameOf } from "../base/membership.ts";
+import { MANIFEST_FILE } from "../log/file-names.ts";
+import { sealFrame } from "../log/frame.ts";
+import type { Identity } from "../log/protocol.ts";
+import { State } from "../state/state.ts";
+import { CommandError, describeError, EXIT } from "./exit.ts";
+import { OfflineLog, offlineOptions } from "./offline-log.ts";
+import {
+  areQuorum,
+  greatest,
+  hasLog,
+  isUsable,
+  laterTerm,
+  possibleLoss,
+  type Survey,
+  survey,
+  type Unusable,
+} from "./recover-survey.ts";
+import { grouped, Output, Progress, say } from "./terminal.ts";
+
+export interface RecoverFlags {
+  readonly into?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+const ANSWER_MS_MAX = 1000;
+const PRODUCERS_MAX = 10_000;
+/** In the new directory: the same words as the entry of kind "recovered". */
+const RECORD_FILE = "recovered.json";
+
+/** What is done, for people and for whoever asks later. */
+interface Plan {
+  readonly chosen: Survey;
+  readonly found: readonly Survey[];
+  readonly unusable: readonly Unusable[];
+  readonly into: string;
+  readonly identity: Identity;
+  readonly term: Term;
+  readonly mayBeLost: readonly string[];
+}
+
+export async function runRecover(
+  directories: readonly string[],
+  flags: RecoverFlags,
+): Promise<void> {
+  const locks: DataLock[] = [];
+  try {
+    await lockAll(directories, locks);
+    const plan = await planFor(directories, flags);
+    describePlan(plan).forEach(say);
+    await confirm(flags);
+    await make(plan);
+    await tell(plan, flags);
+  } finally {
+    for (const lock of locks) await lock.release();
+  }
+}
+
+// ---- looking ----
+
+/** Nobody runs on a directory that is compared. */
+async function lockAll(directories: readonly string[], locks: DataLock[]): Promise<void> {
+  const real = directories.map((directory) => path.resolve(directory));
+  if (new Set(real).size < real.length) {
+    throw new CommandError("a directory is named twice", EXIT.usage);
+  }
+  for (const directory of directories) {
+    if (!(await isThere(path.join(directory, MANIFEST_FILE)))) {
+      throw new CommandError(`${directory}: no data directory of a node`, EXIT.usage);
+    }
+    try {
+      locks.push(await lockDataDirectory(directory));
+    } catch (error) {
+      throw new CommandError(describeError(error));
+    }
+  }
+}
+
+async function planFor(directories: readonly string[], flags: RecoverFlags): Promise<Plan> {
+  const looked: (Survey | Unusable)[] = [];
+  for (const directory of directories) looked.push(await survey(directory));
+  const unusable = looked.filter((each): each is Unusable => !isUsable(each));
+  const [first, ...others] = looked.filter(isUsable).filter(hasLog);
+  if (first === undefined) {
+    const why = unusable.map((each) => `${each.directory}: ${each.why}`);
+    throw new CommandError(["none of these directories has a log to go on from", ...why]);
+  }
+  const found = [first, ...others] as const;
+  const stranger = others.find((each) => each.identity.clusterId !== first.identity.clusterId);
+  if (stranger !== undefined) {
+    const whose = [first, stranger].map(
+      (each) => `${each.directory} of ${each.identity.clusterId}`,
+    );
+    throw new CommandError(`these are of different clusters: ${whose.join(", ")}`, EXIT.usage);
+  }
+  const chosen = greatest(found);
+  await checkNoQuorum(chosen, found);
+  return {
+    chosen,
+    found,
+    unusable,
+    into: await freeDirectory(flags.into ?? `${path.resolve(chosen.directory)}-recovered`),
+    identity: {
+      clusterId: randomBytes(16).toString("hex"),
+      nodeName: chosen.identity.nodeName,
+      instanceId: randomBytes(16).toString("hex"),
+    },
+    term: laterTerm(found),
+    mayBeLost: possibleLoss(chosen, found),
+  };
+}
+
+/** With a quorum nothing has to be given up: its nodes elect a leader by themselves. */
+async function checkNoQuorum(chosen: Survey, found: readonly Survey[]): Promise<void> {
+  const { membership } = chosen;
+  const isAtHand = (id: MemberId): boolean => found.some(({ member }) => member === id);
+  const away = membership.members.filter(({ id }) => !isAtHand(id));
+  const answers = await Promise.all(away.map(({ address }) => isAnswered(address)));
+  const reached = new Set(away.filter((_, at) => answers[at]).map(({ id }) => id));
+  if (!areQuorum(membership, (id) => isAtHand(id) || reached.has(id))) return;
+  const present = membership.voters.filter((id) => isAtHand(id) || reached.has(id)).map(nameOf);
+  const listening = away.filter(({ id }) => reached.has(id));
+  throw new CommandError([
+    `${present.join(" and ")} are a quorum: start them, and they go on with all that was acknowledged`,
+    ...listening.map(({ id, address }) => `${nameOf(id)} answers at ${address}`),
+  ]);
+}
+
+function isAnswered(address: string): Promise<boolean> {
+  const place = splitHostPort(address, 0);
+  if (place === null) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const socket = connect({ host: place.host, port: place.port });
+    const end = (isOpen: boolean): void => {
+      socket.destroy();
+      resolve(isOpen);
+    };
+    socket.setTimeout(ANSWER_MS_MAX, () => end(false));
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
+}
+
+/** Absent, or empty. */
+async function freeDirectory(directory: string): Promise<string> {
+  const into = path.resolve(directory);
+  const files = await readdir(into).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw new CommandError(`--into ${directory}: ${error.message}`, EXIT.usage);
+  });
+  if (files.length === 0) return into;
+  throw new CommandError(`--into ${directory}: it holds files, name another one`, EXIT.usage);
+}
+
+const isThere = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
+// ---- asking ----
+
+function describePlan({
+  chosen,
+  found,
+  unusable,
+  into,
+  identity,
+  term,
+  mayBeLost,
+}: Plan): string[] {
+  const rows = found.map(({ directory, identity: own, end }) => {
+    const place = `last entry ${end.index} of term ${end.term}, ${grouped(end.endOffset)} records`;
+    return `  ${directory}  ${own.nodeName}, ${place}${directory === chosen.directory ? "  <-" : ""}`;
+  });
+  return [
+    `Cluster ${chosen.identity.clusterId}, as these directories have it:`,
+    ...rows,
+    ...unusable.map(({ directory, why }) => `  ${directory}  cannot be used: ${why}`),
+    `A cluster of ${identity.nodeName} alone is made of the greatest log, in ${into}:`,
+    `  cluster id ${identity.clusterId}, term ${term}; the directories above stay as they are`,
+    ...(mayBeLost.length === 0
+      ? ["Nothing that was acknowledged can be lost."]
+      : ["What may be lost:", ...mayBeLost.map((what) => `  ${what}`)]),
+    "What stands at its end is kept, also where nobody was told that it is in the log.",
+  ];
+}
+
+async function confirm({ yes }: RecoverFlags): Promise<void> {
+  if (yes === true) return;
+  if (process.stdin.isTTY !== true) {
+    throw new CommandError("nothing was written: say --yes to do it");
+  }
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await asking.question("Make it? [y/N] ");
+  asking.close();
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError("nothing was written");
+}
+
+// ---- making ----
+
+/** Made aside and renamed: under its name it is whole. */
+async function make(plan: Plan): Promise<void> {
+  const aside = `${plan.into}.unfinished`;
+  await rm(aside, { recursive: true, force: true });
+  const lock = await lockDataDirectory(aside);
+  try {
+    await copy(plan, aside);
+    await writeDurably(
+      path.join(aside, RECORD_FILE),
+      `${JSON.stringify(recordOf(plan), null, 2)}\n`,
+    );
+    await syncDirectory(aside);
+  } catch (error) {
+    throw new CommandError(`${aside}: ${describeError(error)}`);
+  } finally {
+    await lock.release();
+  }
+  await mkdir(path.dirname(plan.into), { recursive: true });
+  await rename(aside, plan.into);
+  await syncDirectory(path.dirname(plan.into));
+}
+
+/** Every entry as it is, frame by frame, and behind them who decides from here on. */
+async function copy(plan: Plan, directory: string): Promise<void> {
+  const { chosen, identity } = plan;
+  const source = new OverlayDisk(chosen.directory);
+  const target = new FileDisk({ directory, index: chooseIndex("file").maps });
+  try {
+    const from = await OfflineLog.open(source, offlineOptions(chosen.identity));
+    const to = await OfflineLog.open(target, offlineOptions(identity));
+    await copyBase(from.log, to.log);
+    await copyEntries(from.log, to.log, from.opened.base, chosen.end);
+    const hardState = { term: plan.term, votedFor: null };
+    const entries = lastEntries(plan, chosen.end);
+    await to.log.write({ hardState, truncateFrom: null, entries });
+    if (from.opened.checkpoint !== null) to.log.checkpoint(from.opened.checkpoint);
+    await to.log.close();
+  } finally {
+    await source.close();
+    await target.close();
+  }
+}
+
+async function copyBase(from: OfflineLog, to: OfflineLog): Promise<void> {
+  const base = await from.base();
+  if (base === null) return;
+  const membership = State.restore(PRODUCERS_MAX, base.at, base.state)?.committedMembership;
+  if (membership === undefined) throw new Error("the base checkpoint cannot be read");
+  const install = { ...base, membership };
+  await to.write({ hardState: null, install, truncateFrom: null, entries: [] });
+}
+
+async function copyEntries(
+  from: OfflineLog,
+  to: OfflineLog,
+  start: LogPoint,
+  end: LogPoint,
+): Promise<void> {
+  const progress = new Progress("copying", end.index - start.index);
+  for (let next = (start.index + 1) as LogIndex; next <= end.index; ) {
+    const entries = await from.entries(next, end.index);
+    // A term is durable before an entry of it; these are of the old cluster's terms.
+    const term = entries.at(-1)?.term ?? end.term;
+    await to.write({ hardState: { term, votedFor: null }, truncateFrom: null, entries });
+    next = (next + entries.length) as LogIndex;
+    progress.update(next - start.index, `entry ${grouped(next - 1)} of ${grouped(end.index)}`);
+  }
+  progress.stop();
+}
+
+/** What was done, and the membership of the one. */
+function lastEntries(plan: Plan, end: LogPoint): Entry[] {
+  const { identity, term, chosen } = plan;
+  const self = memberId(identity.nodeName, identity.instanceId);
+  const { address = "" } = chosen.membership.members.find(({ id }) => id === chosen.member) ?? {};
+  const only: Member = { id: self, address };
+  const drafts = [
+    noteOf(recordOf(plan)),
+    controlDraft({ kind: "membership", membership: membershipOf([only]) }, 0 as WallMs),
+  ];
+  const entries: Entry[] = [];
+  let last = end;
+  for (const draft of drafts) {
+    const head = headOf(draft, (last.index + 1) as LogIndex, term, last);
+    entries.push({ ...head, frame: sealFrame(head, draft.bytes) });
+    last = pointAfter(head);
+  }
+  return entries;
+}
+
+function noteOf(record: unknown): Draft {
+  const body = new TextEncoder().encode(JSON.stringify(record));
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES + body.length);
+  bytes.set(body, FRAME_HEADER_BYTES);
+  const numbers = { codec: 0, count: 0, producerId: 0, epoch: 0, sequence: 0 } as const;
+  const sums = { bodyCrc: crc32c(body), rawLength: body.length };
+  // Who does not know the kind lacks a note, and nothing else.
+  return { kind: "recovered", critical: false, timestamp: 0 as WallMs, ...numbers, ...sums, bytes };
+}
+
+/** Names and numbers only: directories are this machine's business. */
+function recordOf({ chosen, found, unusable, identity, term, mayBeLost }: Plan): object {
+  const { clusterId, nodeName, instanceId } = chosen.identity;
+  return {
+    version: 1,
+    from: { clusterId, nodeName, instanceId, ...placeOf(chosen.end) },
+    to: { ...identity, term },
+    compared: found.map((each) => ({ nodeName: each.identity.nodeName, ...placeOf(each.end) })),
+    unusable: unusable.length,
+    members: chosen.membership.members.map(({ id }) => nameOf(id)),
+    mayBeLost,
+  };
+}
+
+const placeOf = ({ index, term, endOffset }: LogPoint) => {
+  return { lastIndex: index, lastTerm: term, endOffset };
+};
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const opened = await open(file, "wx", 0o640);
+  try {
+    await opened.writeFile(text);
+    await opened.sync();
+  } finally {
+    await opened.close();
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const opened = await open(directory, "r");
+  try {
+    await opened.sync();
+  } finally {
+    await opened.close();
+  }
+}
+
+async function tell(plan: Plan, { json }: RecoverFlags): Promise<void> {
+  const { into, identity } = plan;
+  const output = new Output();
+  if (json === true) {
+    await output.line(JSON.stringify({ directory: into, ...recordOf(plan) }));
+  } else {
+    const { nodeName, clusterId } = identity;
+    await output.line(`${into} is a cluster of one. Start it, and add empty nodes to it:`);
+    const flags = `--node-name ${nodeName} --cluster-id ${clusterId} --data-dir ${into}`;
+    await output.line(`  cairn agent ${flags} --peers ${nodeName}=HOST:PORT ...`);
+    await output.line("  cairn admin add NAME HOST:PORT");
+  }
+  await output.flush();
+}
