@@ -371,10 +371,9 @@ async function tell(plan: Plan, { json }: RecoverFlags): Promise<void> {
     await output.line(JSON.stringify({ directory: into, ...recordOf(plan) }));
   } else {
     const { nodeName, clusterId } = identity;
-    await output.line(`${into} is a cluster of one. Start it, and add empty nodes to it:`);
-    const flags = `--node-name ${nodeName} --cluster-id ${clusterId} --data-dir ${into}`;
-    await output.line(`  cairn agent ${flags} --peers ${nodeName}=HOST:PORT ...`);
-    await output.line("  cairn admin add NAME HOST:PORT");
+    await output.line(`${into} is a cluster of one. Start it, and empty nodes that find it:`);
+    await output.line(`  cairn agent --node-name ${nodeName} --cluster-id ${clusterId} \\`);
+    await output.line(`    --data-dir ${into} ...`);
   }
   await output.flush();
 }

@@ -70,11 +70,19 @@ function looksOf(directory: string): string[] {
     });
 }
 
-async function startOne(name: string, port: number, clusterName: string, directory: string) {
-  const [gossip = 0] = await findFreePorts(1);
+interface Place {
+  readonly port: number;
+  readonly gossip: number;
+  /** Gossip ports of those it shall find. */
+  readonly joins?: readonly number[];
+}
+
+function startOne(name: string, clusterName: string, directory: string, place: Place): Running {
+  const { port, gossip, joins = [] } = place;
   const flags = ["--node-name", name, "--cluster-id", clusterName, "--data-dir", directory];
   flags.push("--certs-dir", certificateFolder(folder), "--rpc-port", String(port));
   flags.push("--bind-addr", `127.0.0.1:${gossip}`, "--election-timeout-ms", "300");
+  for (const other of joins) flags.push("--start-join-addrs", `127.0.0.1:${other}`);
   return start(["agent", ...flags]);
 }
 
@@ -129,7 +137,8 @@ test("a cluster of one is made of the directory that is left, and the old ones s
 
   const address = cluster.addressOf("n3");
   const port = Number(address.split(":").at(-1));
-  const agent = await startOne("n3", port, said.to.clusterId, into);
+  const [gossip = 0, other = 0, otherGossip = 0] = await findFreePorts(3);
+  const agent = startOne("n3", said.to.clusterId, into, { port, gossip });
   await agent.says(/"msg":"became-leader"/);
   expect(await valuesFrom(address, values.length)).toEqual(values);
   await withClient(address, (client) => client.append([{ value: "afterwards" }]));
@@ -138,11 +147,16 @@ test("a cluster of one is made of the directory that is left, and the old ones s
   await cluster.start("n2");
   await agent.says(new RegExp(`n2 is of cluster ${clusterId}, this is ${said.to.clusterId}`));
   await cluster.end("n2", "SIGTERM");
-  const [other = 0] = await findFreePorts(1);
-  const old = await startOne("n2", other, said.to.clusterId, directoryOf("n2"));
-  const refused = await old.ended;
+  const place = { port: other, gossip: otherGossip, joins: [gossip] };
+  const refused = await startOne("n2", said.to.clusterId, directoryOf("n2"), place).ended;
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain(`node n2 of cluster ${clusterId}, not to node n2`);
   expect(await valuesFrom(address, values.length + 1)).toEqual([...values, "afterwards"]);
+
+  // Two voters again: an empty node that finds the new cluster is admitted to it.
+  const newcomer = startOne("n2", said.to.clusterId, path.join(folder, "empty"), place);
+  await agent.says(/"kind":"add","member":"n2","msg":"discovery-change"/);
+  expect(await valuesFrom(`127.0.0.1:${other}`, values.length + 1)).toHaveLength(301);
+  await endOf(newcomer);
   await endOf(agent);
 }, 120_000);
