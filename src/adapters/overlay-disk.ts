@@ -46,6 +46,8 @@ const DONE: DiskResult = { kind: "done" };
 export class OverlayDisk implements Disk {
   readonly #directory: string;
   readonly #descriptors = new Map<string, number>();
+  /** Names that a disk would have written to, made or removed. */
+  readonly #changed = new Set<string>();
   #files: Map<string, Layered> | null = null;
   #last: Promise<void> = Promise.resolve();
   #inbox: DiskInbox | null = null;
@@ -53,6 +55,11 @@ export class OverlayDisk implements Disk {
   /** An existing directory that nobody writes to meanwhile (data-lock.ts). */
   constructor(directory: string) {
     this.#directory = directory;
+  }
+
+  /** The files that would not be what they are now; sorted. */
+  get changed(): readonly string[] {
+    return [...this.#changed].sort();
   }
 
   attach(inbox: DiskInbox): void {
@@ -78,7 +85,9 @@ export class OverlayDisk implements Disk {
 
   async #performed(operation: DiskOperation): Promise<DiskResult> {
     try {
-      return await this.#perform(operation, await this.#all());
+      const result = await this.#perform(operation, await this.#all());
+      for (const file of changedBy(operation)) this.#changed.add(file);
+      return result;
     } catch (error) {
       const code = error instanceof Failure ? error.code : "EOTHER";
       const why = error instanceof Error ? error.message : String(error);
@@ -174,6 +183,20 @@ export class OverlayDisk implements Disk {
     }
     this.#files = files;
     return files;
+  }
+}
+
+function changedBy(operation: DiskOperation): readonly string[] {
+  switch (operation.kind) {
+    case "create":
+    case "write-at":
+    case "unlink":
+    case "flush-map":
+      return [operation.file];
+    case "rename":
+      return [operation.from, operation.to];
+    default:
+      return [];
   }
 }
 

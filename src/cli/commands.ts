@@ -107,7 +107,7 @@ function addClusters(root: Command, program: Program): void {
     });
   root
     .command("demo")
-    .summary("kill a leader, prove that nothing was lost or doubled")
+    .summary("kill a leader, prove that nothing was lost")
     .description(
       "Kill a leader in the middle of a text, then prove that nothing was lost or doubled.",
     )
@@ -470,7 +470,7 @@ function addBench(root: Command): void {
 function addRecover(root: Command): void {
   root
     .command("recover <DIR...>")
-    .summary("make a cluster of one of what a lost one has left")
+    .summary("make a cluster of one of what is left")
     .description(
       "Make a cluster of one from the greatest log among the data directories that are left,\n" +
         "when a quorum is lost for good. They stay as they are; what may be lost is said first.",

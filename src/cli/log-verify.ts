@@ -5,13 +5,12 @@
 import { constants } from "node:fs";
 import { copyFile, mkdir, unlink } from "node:fs/promises";
 import path from "node:path";
-import { createInterface } from "node:readline/promises";
 
 import { lockDataDirectory } from "../adapters/data-lock.ts";
 import { FileDisk } from "../adapters/file-disk.ts";
 import { chooseIndex } from "../adapters/index-maps.ts";
-import { Log } from "../log/log.ts";
 import { describeRefusal } from "../node/status.ts";
+import { type ConfirmFlags, confirm } from "./confirm.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import { type Checked, checkLog, type Finding } from "./log-check.ts";
 import { mebibytes, withLogFiles } from "./log-files.ts";
@@ -22,9 +21,7 @@ export interface VerifyFlags {
   readonly json?: boolean;
 }
 
-export interface RepairFlags extends VerifyFlags {
-  readonly yes?: boolean;
-}
+export interface RepairFlags extends VerifyFlags, ConfirmFlags {}
 
 const NO_WAY =
   "what is damaged cannot be mended from this directory alone: keep it, and give the node an " +
@@ -49,15 +46,15 @@ export async function runRepair(directory: string, flags: RepairFlags): Promise<
     say("nothing to repair");
     return;
   }
-  await confirm(directory, flags);
+  const question = `Repair ${directory}, and keep the old bytes?`;
+  await confirm(question, "repair changes the directory", flags);
   const kept = await keepOld(directory, [...spoiled, ...checked.opening]);
   say(`the old bytes are in ${kept}`);
   const lock = await lockDataDirectory(directory);
   try {
     for (const file of spoiled) await unlink(path.join(directory, file));
     const disk = new FileDisk({ directory, index: chooseIndex("auto").maps });
-    const log = new Log(optionsAtRest(manifest.identity));
-    const { refused } = await openAndClose(log, disk);
+    const { refused } = await openAndClose(optionsAtRest(manifest.identity), disk);
     await disk.close();
     if (refused !== null) throw new CommandError(describeRefusal(refused));
   } finally {
@@ -71,17 +68,6 @@ export async function runRepair(directory: string, flags: RepairFlags): Promise<
 /** Notes are how a crash leaves a directory: nothing is wrong with them. */
 function isWhole({ findings }: Checked): boolean {
   return findings.every(({ level }) => level === "note");
-}
-
-async function confirm(directory: string, { yes }: RepairFlags): Promise<void> {
-  if (yes === true) return;
-  if (process.stdin.isTTY !== true) {
-    throw new CommandError("repair changes the directory: say --yes", EXIT.usage);
-  }
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await asking.question(`Repair ${directory}, and keep the old bytes? [y/N] `);
-  asking.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError("nothing was changed");
 }
 
 /** Copies, beside the directory, of every file that is about to change. */

@@ -14,6 +14,7 @@ import type {
   LogOptions,
   LogOutput,
   LogRead,
+  OpenRefusal,
 } from "../log/protocol.ts";
 import { describeRefusal } from "../node/status.ts";
 import type { Disk } from "../ports/disk.ts";
@@ -33,6 +34,13 @@ export function offlineOptions(identity: Identity): LogOptions {
 /** What is wrong with the directory or its disk, for people. */
 export class OfflineLogError extends Error {
   override readonly name = "OfflineLogError";
+  /** Set when the directory cannot be used as it is. */
+  readonly refusal: OpenRefusal | null;
+
+  constructor(what: string, refusal: OpenRefusal | null = null) {
+    super(what);
+    this.refusal = refusal;
+  }
 }
 
 type Waiting = (output: LogOutput) => boolean;
@@ -127,7 +135,7 @@ export class OfflineLog {
       const trouble = troubleIn(output);
       if (waiting !== null && trouble !== null) {
         this.#waiting = null;
-        waiting.reject(new OfflineLogError(trouble));
+        waiting.reject(trouble);
       } else if (waiting?.isIt(output) === true) {
         this.#waiting = null;
         waiting.resolve();
@@ -137,10 +145,10 @@ export class OfflineLog {
   }
 }
 
-function troubleIn({ refused, poisoned, room }: LogOutput): string | null {
-  if (refused !== null) return describeRefusal(refused);
-  if (poisoned !== null) return `the disk failed: ${JSON.stringify(poisoned)}`;
-  return room === "full" ? "the disk is full" : null;
+function troubleIn({ refused, poisoned, room }: LogOutput): OfflineLogError | null {
+  const refusal = poisoned === null ? refused : ({ kind: "disk-failed", fault: poisoned } as const);
+  if (refusal !== null) return new OfflineLogError(describeRefusal(refusal), refusal);
+  return room === "full" ? new OfflineLogError("the disk is full") : null;
 }
 
 function failed(what: string, answer: LogRead | LogBase | undefined): OfflineLogError {

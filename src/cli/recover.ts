@@ -7,7 +7,6 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import path from "node:path";
-import { createInterface } from "node:readline/promises";
 
 import { type DataLock, lockDataDirectory } from "../adapters/data-lock.ts";
 import { FileDisk } from "../adapters/file-disk.ts";
@@ -30,6 +29,7 @@ import { MANIFEST_FILE } from "../log/file-names.ts";
 import { sealFrame } from "../log/frame.ts";
 import type { Identity } from "../log/protocol.ts";
 import { State } from "../state/state.ts";
+import { type ConfirmFlags, confirm } from "./confirm.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
 import { OfflineLog, offlineOptions } from "./offline-log.ts";
 import {
@@ -45,9 +45,8 @@ import {
 } from "./recover-survey.ts";
 import { grouped, Output, Progress, say } from "./terminal.ts";
 
-export interface RecoverFlags {
+export interface RecoverFlags extends ConfirmFlags {
   readonly into?: string;
-  readonly yes?: boolean;
   readonly json?: boolean;
 }
 
@@ -76,7 +75,7 @@ export async function runRecover(
     await lockAll(directories, locks);
     const plan = await planFor(directories, flags);
     describePlan(plan).forEach(say);
-    await confirm(flags);
+    await confirm("Make it?", "nothing was written", flags);
     await make(plan);
     await tell(plan, flags);
   } finally {
@@ -212,17 +211,6 @@ function describePlan({
       : ["What may be lost:", ...mayBeLost.map((what) => `  ${what}`)]),
     "What stands at its end is kept, also where nobody was told that it is in the log.",
   ];
-}
-
-async function confirm({ yes }: RecoverFlags): Promise<void> {
-  if (yes === true) return;
-  if (process.stdin.isTTY !== true) {
-    throw new CommandError("nothing was written: say --yes to do it");
-  }
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await asking.question("Make it? [y/N] ");
-  asking.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError("nothing was written");
 }
 
 // ---- making ----

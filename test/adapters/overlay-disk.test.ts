@@ -120,5 +120,6 @@ describe("a layer over a directory", () => {
       { kind: "done" },
     ]);
     expect(contentOf(under)).toEqual(contentOf(directoryWith(UNDER)));
+    expect(overlay.changed).toEqual(["a"]);
   });
 });
