@@ -2,6 +2,8 @@
 // one. Runs the same machine as a node does; owns the waiting for it. Nobody else may use the
 // directory meanwhile (data-lock.ts).
 
+import { freeze } from "../base/bytes.ts";
+import { crc32c } from "../base/crc32c.ts";
 import type { Entry, LogWrite } from "../base/entry.ts";
 import type { Instant, LogIndex, WriteId } from "../base/ids.ts";
 import type { Checkpoint } from "../log/checkpoint.ts";
@@ -93,14 +95,32 @@ export class OfflineLog {
 
   /** The checkpoint that the log begins with; null when it begins with its first entry. */
   async base(): Promise<Checkpoint | null> {
+    const named = await this.#baseRead((readId) => ({ kind: "read-base", readId }));
+    if (named.kind === "none") return null;
+    if (named.kind !== "base") throw failed("reading the base", named);
+    const { at, stateBytes, stateCrc } = named.base;
+    const state = new Uint8Array(stateBytes);
+    for (let position = 0; position < stateBytes; position += READ_BYTES_MAX) {
+      const { index } = at;
+      const part = await this.#baseRead((readId) => {
+        return { kind: "read-base-part", readId, index, position, length: READ_BYTES_MAX };
+      });
+      if (part.kind !== "part") throw failed("reading the base", part);
+      state.set(part.bytes, position);
+    }
+    if (crc32c(state) !== stateCrc) throw new OfflineLogError("the base checkpoint is damaged");
+    return { at, state: freeze(state) };
+  }
+
+  async #baseRead(event: (readId: number) => LogEvent): Promise<LogBase> {
     const readId = ++this.#ids;
     let base: LogBase | undefined;
-    await this.#until({ kind: "read-base", readId }, ({ bases }) => {
+    await this.#until(event(readId), ({ bases }) => {
       base = bases.find((each) => each.readId === readId);
       return base !== undefined;
     });
-    if (base === undefined || base.kind === "failed") throw failed("reading the base", base);
-    return base.kind === "none" ? null : base.base;
+    if (base === undefined) throw failed("reading the base", base);
+    return base;
   }
 
   /** Resolves when it is durable. */
