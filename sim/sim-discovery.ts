@@ -10,12 +10,12 @@ import type { Micros, NodeId, RequestId } from "../src/base/ids.ts";
 import { millis } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { Incarnation } from "../src/gossip/messages.ts";
-import { LOCAL_PROFILE } from "../src/gossip/profiles.ts";
 import type { GossipAnswer, GossipRequestId, GossipStatus } from "../src/gossip/protocol.ts";
 import { Discovery, type DiscoveryOptions, ownTags } from "../src/node/discovery.ts";
 import type { NodeHost } from "../src/node/ports.ts";
 import type { Telemetry } from "../src/ports/telemetry.ts";
 import { GossipHost } from "../src/service/gossip-host.ts";
+import { profileOf } from "../src/service/membership.ts";
 import type { Digest } from "./digest.ts";
 import type { Plan } from "./plan.ts";
 import type { SimClock } from "./sim-clock.ts";
@@ -111,7 +111,7 @@ export class SimDiscovery {
         address,
         tags: new Map(Object.entries(tags)),
         incarnation: kept.incarnation as Incarnation,
-        profile: LOCAL_PROFILE,
+        profile: profileOf("local"),
         compress: true,
         membersMax: 64,
         rumorsMax: 256,

@@ -99,6 +99,11 @@ export class MembershipError extends Error {
   }
 }
 
+/** How patient members of that profile are, one value changed here and there. */
+export function profileOf(name: ProfileName, timing: Partial<GossipProfile> = {}): GossipProfile {
+  return { ...PROFILES[name], ...timing };
+}
+
 /** Members in the table, whatever their status. */
 const MEMBERS_MAX = 4096;
 const RUMORS_MAX = 8192;
@@ -160,7 +165,7 @@ export class Membership {
       tags: checkTags(options.tags ?? {}, "bad-options"),
       // Above whatever was said of the life before: it is refuted with the first word of this one.
       incarnation: ((ports.memory?.remembered?.incarnation ?? 0) + 1) as Incarnation,
-      profile: { ...PROFILES[profile], ...timing },
+      profile: profileOf(profile, timing),
       compress,
       membersMax: MEMBERS_MAX,
       rumorsMax: RUMORS_MAX,
