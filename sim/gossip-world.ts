@@ -18,6 +18,7 @@ import {
 } from "./sim-gossip-network.ts";
 import { Timeline } from "./timeline.ts";
 
+/** Of a gossip world: everything that a run is made of. */
 export interface GossipWorldOptions {
   readonly seed: string;
   readonly network: GossipNetworkProfile;
@@ -52,6 +53,7 @@ interface Place {
   readonly endpoint: SimGossipEndpoint;
 }
 
+/** Members that gossip in virtual time, without a log: for tests of membership alone. */
 export class GossipWorld {
   readonly timeline = new Timeline();
   readonly network: SimGossipNetwork;

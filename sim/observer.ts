@@ -51,6 +51,7 @@ export interface DiskView {
   writtenImage(): ReadonlyMap<string, Uint8Array>;
 }
 
+/** Whether a process ends, and its disk goes on, or the power does. */
 export type CrashKind = "process" | "power";
 
 /** What a crash did to a disk. */

@@ -469,10 +469,13 @@ const planForm = z
         misfit(["mishaps", at], `there are ${plan.nodes} nodes, the first is 0`);
   });
 
+/** A run as data, every default filled in; see planOf. */
 export type Plan = Readonly<z.infer<typeof planForm>>;
 export type NetworkProfile = Readonly<z.infer<typeof network>>;
 export type DiskProfile = Readonly<z.infer<typeof disk>>;
+/** One line of what clients do. */
 export type PlannedOperation = Readonly<z.infer<typeof operation>>;
+/** One thing that goes wrong, and when. */
 export type PlannedMishap = Readonly<z.infer<typeof mishap>>;
 export type PlannedOutsider = Readonly<z.infer<typeof outsider>>;
 export type PlannedEffect = Readonly<z.infer<typeof effect>>;

@@ -11,5 +11,6 @@ export const PROFILE_NOTES = {
   discovery: "nodes that find each other by gossip and found a cluster, while all goes wrong",
   long: "hours, in which little goes wrong, and that at the worst moments",
 } as const;
+/** One of them by its name. */
 export type Profile = keyof typeof PROFILE_NOTES;
 export const PROFILES = Object.keys(PROFILE_NOTES) as readonly Profile[];

@@ -15,6 +15,7 @@ import { PLAIN_VALUES } from "./sim-record.ts";
 import { type Counts, Tally } from "./tally.ts";
 import { World } from "./world.ts";
 
+/** What came of a run, in one word; docs/simulation.md says what each means. */
 export type VerdictName = "pass" | "safety" | "liveness" | "crash" | "unknown";
 
 /** Small and distinct, clear of the shell's own (126 and above). */
@@ -29,6 +30,7 @@ export const EXIT_CODES: Readonly<Record<VerdictName, number>> = {
 /** Misuse of a command line, as in sysexits.h. */
 export const EXIT_USAGE = 64;
 
+/** What came of a run, as plain data: equal plans give equal reports. */
 export interface RunReport {
   readonly seed: string;
   readonly nodes: number;

@@ -74,9 +74,15 @@ export function fingerprintOf({ verdict, violation }: RunReport): string | null 
   return `${verdict} ${violation.property} ${words}`;
 }
 
-/** Without an append a sound build shows nothing either, so the plan would be no scenario. */
+/**
+ * Without an append that may be acknowledged a sound build shows nothing either, so the plan would
+ * be no scenario.
+ */
 function isWorthRunning(plan: Plan): boolean {
-  return plan.operations.some(({ kind, atMs }) => kind === "append" && atMs < plan.healAtMs);
+  return plan.operations.some((planned) => {
+    if (planned.kind !== "append" || planned.atMs >= plan.healAtMs) return false;
+    return !planned.gap || planned.times > 1;
+  });
 }
 
 function whyKept(plan: Plan, { seed, verdict, violation }: RunReport): string[] {

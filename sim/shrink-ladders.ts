@@ -49,14 +49,17 @@ const SETTLE_MS: readonly number[] = [10_000, 20_000, 30_000];
 
 const NODES: readonly number[] = [1, 3, 5];
 
-/** Finds a low value that `accepts` takes, by halving; `from` is known to be taken. */
-export function lower(span: Span, accepts: (value: number) => boolean): void {
-  if (span.from <= span.floor || accepts(span.floor)) return;
+/**
+ * Finds a low value that is taken, by halving: yields what it would try, and is told whether that
+ * was taken; `from` is known to be.
+ */
+export function* lower(span: Span): Generator<number, void, boolean> {
+  if (span.from <= span.floor || (yield span.floor)) return;
   let refused = span.floor;
   let kept = span.from;
   while (kept - refused > (span.isCoarse ? Math.max(1, kept >> 2) : 1)) {
     const middle = Math.floor((kept + refused) / 2);
-    if (accepts(middle)) kept = middle;
+    if (yield middle) kept = middle;
     else refused = middle;
   }
 }

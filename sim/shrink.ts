@@ -2,7 +2,8 @@
 // (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002). Owns the
 // order in which things are tried and the bounds; what "still fails" means is the caller's, and how
 // one row or one profile gets simpler is sim/shrink-ladders.ts. Pure: equal plans and answers give
-// equal results, unless `isOver` of the budget ends it.
+// equal results, unless `isOver` of the budget ends it. What is tried is asked for one by one, so
+// that whoever runs plans, a loop here or fast-check (sim/plan-arbitrary.ts), may answer.
 
 import { BadPlan, type Plan, planOf } from "./plan.ts";
 import {
@@ -49,99 +50,121 @@ type RowList = "operations" | "mishaps" | "outside";
 
 /** The plan itself must fail, or nothing is shrunk. It never grows, and it still fails. */
 export function shrink(plan: Plan, stillFails: StillFails, budget: ShrinkBudget): Shrunk {
-  return new Shrinking(plan, stillFails, budget).run();
+  let runs = 0;
+  const ask = (smaller: Plan): number | null | "over" => {
+    if (runs >= budget.runsMax || budget.isOver()) return "over";
+    runs++;
+    return stillFails(smaller);
+  };
+  const failedAtMs = ask(plan);
+  if (failedAtMs === null || failedAtMs === "over") return { plan, runs, isMinimal: false };
+  const shrinking = new Shrinking(plan, failedAtMs);
+  const steps = shrinking.steps();
+  for (let step = steps.next(); step.done !== true; ) {
+    const answer = ask(step.value);
+    if (answer === "over") return { plan: shrinking.best, runs, isMinimal: false };
+    step = steps.next(answer);
+  }
+  return { plan: shrinking.best, runs, isMinimal: true };
 }
 
+/** Yields plans to try, and is told of each when it fails, in milliseconds, or null. */
+export type ShrinkSteps = Generator<Plan, void, number | null>;
+
+/** All that would be tried for a plan that fails, at a time that nobody knows. */
+export function shrinkSteps(plan: Plan): ShrinkSteps {
+  return new Shrinking(plan, Number.POSITIVE_INFINITY).steps();
+}
+
+/** A part of the steps; says whether one was kept. */
+type Trial = Generator<Plan, boolean, number | null>;
+
 class Shrinking {
-  readonly #stillFails: StillFails;
-  readonly #budget: ShrinkBudget;
   /** Rounds differ in little: what one has refused, the next need not run again. */
   readonly #refused = new Set<string>();
   #best: Plan;
-  #failedAtMs = Number.POSITIVE_INFINITY;
-  #runs = 0;
-  #isOver = false;
+  #failedAtMs: number;
   /** Whether a candidate that does not fail is tried with other seeds. */
   #rerolls = false;
 
-  constructor(plan: Plan, stillFails: StillFails, budget: ShrinkBudget) {
+  constructor(plan: Plan, failedAtMs: number) {
     this.#best = plan;
-    this.#stillFails = stillFails;
-    this.#budget = budget;
+    this.#failedAtMs = failedAtMs;
   }
 
-  run(): Shrunk {
-    const failedAtMs = this.#ask(this.#best);
-    if (failedAtMs === null) return { plan: this.#best, runs: this.#runs, isMinimal: false };
-    this.#failedAtMs = failedAtMs;
-    this.#reduce();
+  /** The smallest that was said to fail. */
+  get best(): Plan {
+    return this.#best;
+  }
+
+  *steps(): ShrinkSteps {
+    yield* this.#reduce();
     // A failure that rests on rare timing is lost by most steps, because each moves all that comes
     // after it: some other tie-break may bring it back.
     const eventsOf = ({ operations, mishaps }: Plan) => operations.length + mishaps.length;
-    while (eventsOf(this.#best) > SMALL_EVENTS && !this.#isOver) {
+    while (eventsOf(this.#best) > SMALL_EVENTS) {
       const before = this.#best;
       this.#rerolls = true;
-      this.#dropRows("mishaps");
-      this.#dropRows("operations");
-      this.#tryFirst(withFewerNodes(this.#best));
-      this.#repeatLess();
+      yield* this.#dropRows("mishaps");
+      yield* this.#dropRows("operations");
+      yield* this.#tryFirst(withFewerNodes(this.#best));
+      yield* this.#repeatLess();
       this.#rerolls = false;
       if (this.#best === before) break;
-      this.#reduce();
+      yield* this.#reduce();
     }
-    return { plan: this.#best, runs: this.#runs, isMinimal: !this.#isOver };
   }
 
   /** Every step with the seed as it is, until none is left. */
-  #reduce(): void {
+  *#reduce(): ShrinkSteps {
     // What makes runs short comes first, what needs most of them last.
-    this.#toFixedPoint(() => {
-      this.#toFixedPoint(() => {
-        this.#tryFirst(withLessSettling(this.#best));
-        this.#cut();
-        this.#healSooner();
-        this.#repeatLess();
-        this.#dropRows("operations");
-        this.#dropRows("mishaps");
-        this.#dropRows("outside");
-        this.#tryFirst(withFewerNodes(this.#best));
-        this.#calm();
-      });
-      this.#climbDown("operations");
-      this.#climbDown("mishaps");
-      this.#weaken("network");
-      this.#weaken("disk");
-      this.#shortenTime();
-    });
+    for (let outer: Plan | null = null; outer !== this.#best; ) {
+      outer = this.#best;
+      for (let inner: Plan | null = null; inner !== this.#best; ) {
+        inner = this.#best;
+        yield* this.#drop();
+      }
+      yield* this.#climbDown("operations");
+      yield* this.#climbDown("mishaps");
+      yield* this.#weaken("network");
+      yield* this.#weaken("disk");
+      yield* this.#shortenTime();
+    }
   }
 
-  #toFixedPoint(round: () => void): void {
-    for (let before: Plan | null = null; before !== this.#best && !this.#isOver; ) {
-      before = this.#best;
-      round();
-    }
+  *#drop(): ShrinkSteps {
+    yield* this.#tryFirst(withLessSettling(this.#best));
+    yield* this.#cut();
+    yield* this.#healSooner();
+    yield* this.#repeatLess();
+    yield* this.#dropRows("operations");
+    yield* this.#dropRows("mishaps");
+    yield* this.#dropRows("outside");
+    yield* this.#tryFirst(withFewerNodes(this.#best));
+    yield* this.#calm();
   }
 
   // ---- one step ----
 
   /** Keeps the candidate when it is a plan and fails as before, perhaps with another tie-break. */
-  #maybeKeep(candidate: Candidate): boolean {
+  *#maybeKeep(candidate: Candidate): Trial {
     const plan = parse(candidate);
     // What is as it was does not get smaller by another seed.
     if (plan === null || JSON.stringify(plan) === JSON.stringify(this.#best)) return false;
-    if (this.#keeps(plan)) return true;
+    if (yield* this.#keeps(plan)) return true;
     if (!this.#rerolls) return false;
     const [name] = this.#best.seed.split("~");
-    const seeds = Array.from({ length: REROLLS }, (_, at) => `${name}~${at + 1}`);
-    return seeds.some((seed) => this.#keeps({ ...plan, seed }));
+    for (let at = 1; at <= REROLLS; at++)
+      if (yield* this.#keeps({ ...plan, seed: `${name}~${at}` })) return true;
+    return false;
   }
 
-  #keeps(plan: Plan): boolean {
+  *#keeps(plan: Plan): Trial {
     const key = JSON.stringify(plan);
     if (this.#refused.has(key)) return false;
-    const failedAtMs = this.#ask(plan);
+    const failedAtMs = yield plan;
     if (failedAtMs === null) {
-      if (!this.#isOver) this.#refused.add(key);
+      this.#refused.add(key);
       return false;
     }
     this.#best = plan;
@@ -149,122 +172,127 @@ class Shrinking {
     return true;
   }
 
-  #ask(plan: Plan): number | null {
-    this.#isOver ||= this.#runs >= this.#budget.runsMax || this.#budget.isOver();
-    if (this.#isOver) return null;
-    this.#runs++;
-    return this.#stillFails(plan);
-  }
-
-  #tryFirst(candidates: readonly Candidate[]): void {
-    candidates.some((candidate) => this.#maybeKeep(candidate));
+  *#tryFirst(candidates: readonly Candidate[]): Trial {
+    for (const candidate of candidates) if (yield* this.#maybeKeep(candidate)) return true;
+    return false;
   }
 
   // ---- drops ----
 
   /** What begins after the failure cannot have caused it. */
-  #cut(): void {
-    this.#maybeEndAt(Math.min(this.#best.healAtMs, Math.floor(this.#failedAtMs) + 1));
+  *#cut(): Trial {
+    const end = Math.min(this.#best.healAtMs, Math.floor(this.#failedAtMs) + 1);
+    return yield* this.#maybeEndAt(end);
   }
 
   /** What is seen only at the end of a run may have happened long before. */
-  #healSooner(): void {
+  *#healSooner(): ShrinkSteps {
     const span = { from: this.#best.healAtMs, floor: 0, isCoarse: true };
-    lower(span, (healAtMs) => this.#maybeEndAt(healAtMs));
+    yield* this.#climbBy(lower(span), (healAtMs) => this.#maybeEndAt(healAtMs));
   }
 
-  #maybeEndAt(healAtMs: number): boolean {
+  *#maybeEndAt(healAtMs: number): Trial {
     const isEarlier = ({ atMs }: { readonly atMs: number }) => atMs < healAtMs;
     const operations = this.#best.operations.filter(isEarlier);
     const mishaps = this.#best.mishaps.filter(isEarlier);
-    return this.#maybeKeep({ ...this.#best, operations, mishaps, healAtMs });
+    return yield* this.#maybeKeep({ ...this.#best, operations, mishaps, healAtMs });
   }
 
   /** All operations once, else all half as often: much fewer events, before they go one by one. */
-  #repeatLess(): void {
-    const all = (count: (times: number) => number) => {
-      const operations = this.#best.operations.map((row) =>
-        "times" in row ? { ...row, times: count(row.times) } : row,
-      );
-      return this.#maybeKeep({ ...this.#best, operations });
-    };
-    if (all(() => 1)) return;
-    while (all((times) => Math.ceil(times / 2)));
+  *#repeatLess(): ShrinkSteps {
+    if (yield* this.#repeatAll(() => 1)) return;
+    while (yield* this.#repeatAll((times) => Math.ceil(times / 2)));
   }
 
-  #dropRows(list: RowList): void {
-    this.#dropSome(this.#best[list].length, (start, end) => {
+  *#repeatAll(count: (times: number) => number): Trial {
+    const operations = this.#best.operations.map((row) =>
+      "times" in row ? { ...row, times: count(row.times) } : row,
+    );
+    return yield* this.#maybeKeep({ ...this.#best, operations });
+  }
+
+  *#dropRows(list: RowList): ShrinkSteps {
+    const drops = dropsOf(this.#best[list].length);
+    for (let drop = drops.next(); drop.done !== true; ) {
+      const [start, end] = drop.value;
       const rows = this.#best[list];
       const left = [...rows.slice(0, start), ...rows.slice(end)];
-      return this.#maybeKeep({ ...this.#best, [list]: left });
-    });
+      drop = drops.next(yield* this.#maybeKeep({ ...this.#best, [list]: left }));
+    }
   }
 
   /** Networks, disks and options as they are by default. */
-  #calm(): void {
+  *#calm(): ShrinkSteps {
     let specials = specialsOf(this.#best);
-    this.#dropSome(specials.length, (start, end) => {
-      const isKept = this.#maybeKeep(calmed(this.#best, specials.slice(start, end)));
+    const drops = dropsOf(specials.length);
+    for (let drop = drops.next(); drop.done !== true; ) {
+      const [start, end] = drop.value;
+      const isKept = yield* this.#maybeKeep(calmed(this.#best, specials.slice(start, end)));
       if (isKept) specials = [...specials.slice(0, start), ...specials.slice(end)];
-      return isKept;
-    });
-  }
-
-  /** All at once, then halves, then quarters, down to one by one; the last first. */
-  #dropSome(count: number, drop: (start: number, end: number) => boolean): void {
-    let left = count;
-    for (let size = left; size >= 1; size = Math.floor(Math.min(size, left) / 2))
-      for (let end = left; end > 0; end -= size) {
-        const start = Math.max(0, end - size);
-        if (drop(start, end)) left -= end - start;
-      }
+      drop = drops.next(isKept);
+    }
   }
 
   // ---- weaker ----
 
-  #climbDown(list: RowList): void {
+  *#climbDown(list: RowList): ShrinkSteps {
     for (const [at, row] of this.#best[list].entries())
       for (const rung of rungsOf(row))
-        this.#climb(rung, (change) => {
+        yield* this.#climb(rung, (change) => {
           const rows: readonly Candidate[] = this.#best[list];
           const changed = rows.map((old, place) => (place === at ? change(old) : old));
           return this.#maybeKeep({ ...this.#best, [list]: changed });
         });
   }
 
-  #weaken(profile: "network" | "disk"): void {
+  *#weaken(profile: "network" | "disk"): ShrinkSteps {
     for (const rung of rungsOf(this.#best[profile]))
-      this.#climb(rung, (change) =>
+      yield* this.#climb(rung, (change) =>
         this.#maybeKeep({ ...this.#best, [profile]: change(this.#best[profile]) }),
       );
   }
 
-  #climb(rung: Rung, accepts: (change: Change) => boolean): void {
-    if (rung.kind === "choices") rung.choices.some(accepts);
-    else lower(rung, (value) => accepts(rung.to(value)));
+  *#climb(rung: Rung, tryIt: (change: Change) => Trial): ShrinkSteps {
+    if (rung.kind === "number") yield* this.#climbBy(lower(rung), (value) => tryIt(rung.to(value)));
+    else for (const change of rung.choices) if (yield* tryIt(change)) return;
+  }
+
+  /** Tries the values that a search asks for, and tells it what became of each. */
+  *#climbBy(
+    search: Generator<number, void, boolean>,
+    tryIt: (value: number) => Trial,
+  ): ShrinkSteps {
+    for (let step = search.next(); step.done !== true; )
+      step = search.next(yield* tryIt(step.value));
   }
 
   // ---- sooner ----
 
   /** Everything in half the time; then each wait between two beginnings, the last first. */
-  #shortenTime(): void {
-    while (this.#shift((ms) => Math.floor(ms / 2)));
+  *#shortenTime(): ShrinkSteps {
+    while (yield* this.#shift((ms) => Math.floor(ms / 2)));
     const { operations, mishaps, healAtMs } = this.#best;
     const instants = [...operations, ...mishaps].map(({ atMs }) => atMs);
     const ordered = [...new Set([0, ...instants, healAtMs])].sort((a, b) => a - b);
     for (let at = ordered.length - 1; at >= 1; at--) {
       const [before, since] = [ordered[at - 1] as number, ordered[at] as number];
-      let wait = since - before;
-      lower({ from: wait, floor: 0, isCoarse: true }, (shorter) => {
-        const saved = wait - shorter;
-        const isKept = this.#shift((ms) => (ms > before ? ms - saved : ms));
-        if (isKept) wait = shorter;
-        return isKept;
-      });
+      yield* this.#shortenWait(before, since - before);
     }
   }
 
-  #shift(sooner: (ms: number) => number): boolean {
+  *#shortenWait(before: number, from: number): ShrinkSteps {
+    let wait = from;
+    const search = lower({ from, floor: 0, isCoarse: true });
+    for (let step = search.next(); step.done !== true; ) {
+      const shorter = step.value;
+      const saved = wait - shorter;
+      const isKept = yield* this.#shift((ms) => (ms > before ? ms - saved : ms));
+      if (isKept) wait = shorter;
+      step = search.next(isKept);
+    }
+  }
+
+  #shift(sooner: (ms: number) => number): Trial {
     const best = this.#best;
     const shifted = <Row extends { readonly atMs: number }>(row: Row) => ({
       ...row,
@@ -277,6 +305,19 @@ class Shrinking {
       healAtMs: sooner(best.healAtMs),
     });
   }
+}
+
+/**
+ * Which stretches of a list to leave out: all at once, then halves, then quarters, down to one by
+ * one; the last first. Is told whether each was.
+ */
+function* dropsOf(count: number): Generator<readonly [number, number], void, boolean> {
+  let left = count;
+  for (let size = left; size >= 1; size = Math.floor(Math.min(size, left) / 2))
+    for (let end = left; end > 0; end -= size) {
+      const start = Math.max(0, end - size);
+      if (yield [start, end]) left -= end - start;
+    }
 }
 
 /** Null for what the form of plans refuses, such as a node that is no longer there. */

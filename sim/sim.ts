@@ -32,6 +32,8 @@ export {
   type PlannedOperation,
   planOf,
 } from "./plan.ts";
+export { type ArbitraryParts, plans } from "./plan-arbitrary.ts";
+export { PROFILE_NOTES, type Profile } from "./profiles.ts";
 export { type RunReport, runPlan, type VerdictName } from "./run.ts";
 export type { RecordValues } from "./sim-record.ts";
 export { drawPlan } from "./swarm.ts";

@@ -28,6 +28,7 @@ interface Row {
   readonly weight: number;
 }
 
+/** An observer that keeps the rows of `npm run sim`; ask for its `lines` when the run is over. */
 export class Trace implements Observer {
   readonly #rows: Row[] = [];
   #stage: Stage | null = null;

@@ -4,6 +4,7 @@
 
 import type { Brand } from "./ids.ts";
 
+/** Bytes that nobody writes any more: keep them and share them. */
 export type FrozenBytes = Brand<Uint8Array, "FrozenBytes">;
 export type BorrowedBytes = Brand<Uint8Array, "BorrowedBytes">;
 

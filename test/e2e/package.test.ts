@@ -105,6 +105,34 @@ describe("the packed package", () => {
     expect(printed).toBe("from the tarball");
   });
 
+  /** Checks a program of somebody who has these types, and throws what the compiler says. */
+  function checkTypes(source: string, skipLibCheck: boolean): string {
+    writeFileSync(join(home, "types.ts"), source);
+    const form = { module: "nodenext", strict: true, noEmit: true, types: [] };
+    const project = join(home, "tsconfig.json");
+    const compilerOptions = { ...form, skipLibCheck };
+    writeFileSync(project, JSON.stringify({ compilerOptions, files: ["types.ts"] }));
+    const compiler = join(root, "node_modules", ".bin", "tsc");
+    return execFileSync(compiler, ["-p", project], { encoding: "utf8" });
+  }
+
+  test("has types of the simulator for who has no fast-check", () => {
+    const source = `import { drawPlan, runPlan } from "cairnlog/sim";
+      export const verdict: string = runPlan(drawPlan("1")).verdict;`;
+    expect(checkTypes(source, true)).toBe("");
+  });
+
+  test("simulates a machine of one's own, with the fast-check of whoever asks", async () => {
+    symlinkSync(join(root, "node_modules", "fast-check"), join(home, "node_modules", "fast-check"));
+    symlinkSync(join(root, "node_modules", "pure-rand"), join(home, "node_modules", "pure-rand"));
+    writeFileSync(join(home, "package.json"), '{ "type": "module" }');
+    const source = readFileSync(join(root, "examples", "own-machine.ts"), "utf8");
+    expect(checkTypes(`declare const process: { argv: string[] };\n${source}`, false)).toBe("");
+    const example = readFileSync(join(root, "dist", "examples", "own-machine.js"), "utf8");
+    const printed = await run("own-machine.js", example.replace("process.argv[2] ?? 3", "1"));
+    expect(printed).toBe("the sums were equal in 1 plans");
+  });
+
   test("holds the command, the contract and the license", () => {
     for (const bin of Object.values(manifest.bin)) {
       const help = execFileSync(process.execPath, [join(packed, bin), "--help"], {
