@@ -7,11 +7,13 @@ import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 
 import { GossipFile } from "./adapters/gossip-file.ts";
+import type { GossipKeyring } from "./adapters/gossip-keyring.ts";
 import { GossipSockets } from "./adapters/gossip-sockets.ts";
 import { OsClock } from "./adapters/os-clock.ts";
 import { type Address, parseIp, splitHostPort } from "./base/address.ts";
 import type { Notice } from "./base/notice.ts";
 import { Prng } from "./base/prng.ts";
+import type { EncryptionStage } from "./service/gossip-sealing.ts";
 import {
   type Membership,
   MembershipError,
@@ -19,7 +21,9 @@ import {
   openMembership,
 } from "./service/membership.ts";
 
+export { GossipKeyring, generateGossipKey, KeyringError } from "./adapters/gossip-keyring.ts";
 export type { Notice } from "./base/notice.ts";
+export type { EncryptionStage } from "./service/gossip-sealing.ts";
 export type {
   Member,
   Membership,
@@ -46,6 +50,10 @@ export interface CreateMembershipOptions extends MembershipOptions {
    * when missing. One member a file. Absent: nothing is kept.
    */
   readonly memoryFile?: string;
+  /** Keys that all members share: what is said is sealed with its first, and opened with any. */
+  readonly keyring?: GossipKeyring;
+  /** With a keyring: how far its use has come; `require`, the default, refuses what is plain. */
+  readonly encryption?: EncryptionStage;
   /** Hears what operators should know: refused input, joins that failed. */
   readonly onNotice?: (notice: Notice) => void;
 }
@@ -57,6 +65,7 @@ export interface CreateMembershipOptions extends MembershipOptions {
  */
 export async function createMembership(options: CreateMembershipOptions): Promise<Membership> {
   const { bindAddr, advertiseAddr, memoryFile, onNotice = () => undefined } = options;
+  const { keyring, encryption: stage = "require" } = options;
   const bind = await resolveOwn("bindAddr", bindAddr);
   const said =
     advertiseAddr === undefined ? null : await resolveOwn("advertiseAddr", advertiseAddr);
@@ -81,6 +90,7 @@ export async function createMembership(options: CreateMembershipOptions): Promis
       resolve,
       shut,
       ...(memory === null ? {} : { memory }),
+      ...(keyring === undefined ? {} : { encryption: { cipher: keyring, stage } }),
     });
   } catch (error) {
     await shut();

@@ -3,6 +3,7 @@
 
 import path from "node:path";
 
+import { GossipKeyring } from "../adapters/gossip-keyring.ts";
 import type { MembershipChange } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import { millis } from "../base/ids.ts";
@@ -14,7 +15,7 @@ import type { Telemetry } from "../ports/telemetry.ts";
 import { DiscoveryLoop, firstTags } from "../service/discovery-loop.ts";
 import type { Membership } from "../service/membership.ts";
 import type { AgentConfig, GossipConfig } from "./config.ts";
-import { CommandError, describeError } from "./exit.ts";
+import { CommandError, describeError, EXIT } from "./exit.ts";
 
 /** In the data directory; names that begin with a dot are not the log's. */
 const MEMORY_FILE = ".gossip";
@@ -46,6 +47,7 @@ export class AgentDiscovery {
   ): Promise<AgentDiscovery> {
     const options = optionsOf(config, gossip);
     let discovery: DiscoveryLoop | null = null;
+    const keyring = openKeyring(gossip.keyringFile);
     try {
       const membership = await createMembership({
         nodeName: config.nodeName,
@@ -57,6 +59,7 @@ export class AgentDiscovery {
         memoryFile: path.join(config.dataDir, MEMORY_FILE),
         tags: firstTags(options, ports.host),
         startJoinAddrs: gossip.startJoinAddrs,
+        ...(keyring === null ? {} : { keyring, encryption: gossip.encryption }),
         retryJoinMs: RETRY_JOIN_MS,
         handler: { fail: (member) => discovery?.failed(member) },
         onNotice: (notice) => ports.telemetry.notice(notice),
@@ -82,6 +85,16 @@ export class AgentDiscovery {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.membership.stop();
+  }
+}
+
+function openKeyring(file: string | null): GossipKeyring | null {
+  if (file === null) return null;
+  try {
+    return GossipKeyring.open(file);
+  } catch (error) {
+    const remedy = "make one with `cairn keys generate`";
+    throw new CommandError(`gossip-keyring-file: ${describeError(error)}; ${remedy}`, EXIT.usage);
   }
 }
 

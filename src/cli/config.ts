@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
-
+import type { EncryptionStage } from "../service/gossip-sealing.ts";
 import { AUTHORITY_BASE, certificateFiles } from "./certificate-files.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -74,6 +74,9 @@ export interface GossipConfig {
   readonly advertiseAddr: string;
   readonly startJoinAddrs: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
+  /** Null: gossip is plain. */
+  readonly keyringFile: string | null;
+  readonly encryption: EncryptionStage;
   readonly bootstrap: boolean;
   readonly expect: number | null;
   /** After so many seconds a failed member is removed; null for never. */
@@ -394,10 +397,16 @@ function fitGossip(
     gathered.refuse("bootstrap-expect", what);
   }
   const tags = gathered.take<Record<string, string>>("tags");
+  const keyringFile = gathered.take<string>("gossip-keyring-file");
+  const encryption = gathered.take<EncryptionStage>("gossip-encryption");
+  if (encryption !== undefined && keyringFile === undefined) {
+    gathered.refuse("gossip-encryption", "needs keys: name their file with gossip-keyring-file");
+  }
   if (port === null && startJoinAddrs === undefined && expect === null) {
     const needed = "needs gossip: give its port with bind-addr, host:port";
     if (cleanupSeconds !== null) gathered.refuse("dead-server-cleanup", needed);
     if (tags !== undefined) gathered.refuse("tags", needed);
+    if (keyringFile !== undefined) gathered.refuse("gossip-keyring-file", needed);
     return null;
   }
   const bindPort = port ?? GOSSIP_PORT;
@@ -406,6 +415,8 @@ function fitGossip(
     advertiseAddr: `${bracketed(reached.host)}:${reached.gossipPort ?? bindPort}`,
     startJoinAddrs: startJoinAddrs ?? [],
     tags: tags ?? {},
+    keyringFile: keyringFile === undefined ? null : path.resolve(keyringFile),
+    encryption: encryption ?? "require",
     bootstrap,
     expect,
     cleanupSeconds,

@@ -235,6 +235,13 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map([
   ),
   setting("start-join-addrs", "LIST", "join by these: host:port,... of gossip", startJoinAddrs),
   setting("tags", "LIST", "shown by gossip: name=value,...", tags),
+  setting("gossip-keyring-file", "FILE", "encrypt gossip with these keys", file),
+  setting(
+    "gossip-encryption",
+    "STAGE",
+    "accept, send or require [require]",
+    z.enum(["accept", "send", "require"], { error: "expected accept, send or require" }),
+  ),
   setting("certs-dir", "DIR", "has NAME.pem, NAME-key.pem, ca.pem for all", file),
   tlsFile("server-tls-cert-file", "shown to clients, PEM"),
   tlsFile("server-tls-key-file", "its key"),

@@ -123,6 +123,8 @@ export type DropReason =
   | "empty"
   | "unknown-type"
   | "encrypted"
+  | "plaintext"
+  | "undecryptable"
   | "labelled"
   | "crc-mismatch"
   | "truncated"

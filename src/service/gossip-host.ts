@@ -21,12 +21,15 @@ import type {
 import type { Clock, ClockInbox } from "../ports/clock.ts";
 import type { GossipInbox, GossipNetwork } from "../ports/gossip.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
+import { type GossipEncryption, GossipSealing } from "./gossip-sealing.ts";
 
 export interface GossipPorts {
   readonly clock: Clock;
   readonly network: GossipNetwork;
   readonly telemetry: Telemetry;
   readonly prng: Prng;
+  /** Absent: everything is plain, and what is sealed is dropped. */
+  readonly encryption?: GossipEncryption;
 }
 
 /** Hears what the machine has to say to its owner; called after everything else of a turn. */
@@ -57,7 +60,10 @@ export class GossipHost implements ClockInbox, GossipInbox {
   readonly #ports: GossipPorts;
   readonly #listener: GossipListener;
   readonly #gossip: Gossip;
+  readonly #sealing: GossipSealing;
   readonly #drops = new DropLedger();
+  /** Who is at the other end of what is open. */
+  readonly #peers = new Map<StreamId, Address>();
   #mail: GossipEvent[] = [];
   #packetsWaiting = 0;
   #streamBytesWaiting = 0;
@@ -74,6 +80,7 @@ export class GossipHost implements ClockInbox, GossipInbox {
     this.#listener = listener;
     this.#gossip = new Gossip({ ...options, prng: ports.prng }, ports.clock.now());
     this.#incarnation = this.#gossip.incarnation;
+    this.#sealing = new GossipSealing(ports.encryption ?? null);
     ports.clock.attach(this);
     ports.network.attach(this);
     ports.clock.wakeSoon();
@@ -138,11 +145,17 @@ export class GossipHost implements ClockInbox, GossipInbox {
       this.overflowed(from, "queue-full");
       return;
     }
+    const plain = this.#sealing.openPacket(bytes);
+    if (typeof plain === "string") {
+      this.#drop(from, plain);
+      return;
+    }
     this.#packetsWaiting++;
-    this.#receive({ kind: "packet", from, bytes });
+    this.#receive({ kind: "packet", from, bytes: plain });
   }
 
   streamOpened(streamId: StreamId, peer: Address, dialed: boolean): void {
+    this.#peers.set(streamId, peer);
     this.#receive({ kind: "stream-opened", streamId, peer, dialed });
   }
 
@@ -151,18 +164,36 @@ export class GossipHost implements ClockInbox, GossipInbox {
       this.streamClosed(streamId, "too much waits to be read");
       return false;
     }
-    this.#streamBytesWaiting += bytes.length;
-    this.#receive({ kind: "stream-bytes", streamId, bytes });
+    const plain = this.#sealing.takeStream(streamId, bytes);
+    if (plain === null) return true;
+    if (typeof plain === "string") {
+      const peer = this.#peers.get(streamId);
+      if (peer !== undefined) this.#drop(peer, plain);
+      this.streamClosed(streamId, plain);
+      return false;
+    }
+    this.#streamBytesWaiting += plain.length;
+    this.#receive({ kind: "stream-bytes", streamId, bytes: plain });
     return true;
   }
 
   streamClosed(streamId: StreamId, why: string): void {
+    this.#forget(streamId);
     this.#receive({ kind: "stream-closed", streamId, why });
   }
 
   overflowed(peer: Address, what: "queue-full" | "too-many-streams"): void {
-    const notice = this.#drops.note(this.#ports.clock.now(), describeAddress(peer), what);
+    this.#drop(peer, what);
+  }
+
+  #drop(from: Address, reason: DropReason): void {
+    const notice = this.#drops.note(this.#ports.clock.now(), describeAddress(from), reason);
     if (notice !== null) this.#ports.telemetry.notice(notice);
+  }
+
+  #forget(streamId: StreamId): void {
+    this.#peers.delete(streamId);
+    this.#sealing.forget(streamId);
   }
 
   #receive(event: GossipEvent): void {
@@ -184,10 +215,17 @@ export class GossipHost implements ClockInbox, GossipInbox {
   /** Listeners come last and may ask for more, or halt the host, while they are told. */
   #perform(output: GossipOutput): void {
     const { network, telemetry } = this.#ports;
-    for (const { to, bytes } of output.packets) network.sendPacket(to, bytes);
+    for (const { to, bytes } of output.packets) {
+      network.sendPacket(to, this.#sealing.sealPacket(bytes));
+    }
     for (const { streamId, to } of output.dials) network.dial(streamId, to);
-    for (const { streamId, bytes } of output.streamWrites) network.write(streamId, bytes);
-    for (const { streamId } of output.streamCloses) network.closeStream(streamId);
+    for (const { streamId, bytes } of output.streamWrites) {
+      network.write(streamId, this.#sealing.sealStream(streamId, bytes));
+    }
+    for (const { streamId } of output.streamCloses) {
+      network.closeStream(streamId);
+      this.#forget(streamId);
+    }
     for (const notice of output.notices) telemetry.notice(notice);
     for (const happening of output.happenings) {
       if (!this.#isHalted) this.#listener.happened(happening);
