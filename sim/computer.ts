@@ -85,6 +85,8 @@ export class SimComputer implements Computer {
   #isLost = false;
   /** It has failed for ever: nobody starts it again either. */
   isOutside = false;
+  /** What its Raft said last in an earlier life on this disk. */
+  #lastRaft: RaftStatus | null = null;
   /** Of the last turn; undefined until somebody asks. */
   #raft: RaftStatus | null | undefined = undefined;
   /** As it was told last. */
@@ -119,6 +121,11 @@ export class SimComputer implements Computer {
 
   get gossip(): GossipStatus | null {
     return this.#discovery?.status() ?? null;
+  }
+
+  /** What its Raft says, or said last of what is on its disk; null before it said anything. */
+  get known(): RaftStatus | null {
+    return this.raft ?? this.#lastRaft;
   }
 
   /** Its disk is damaged, or has forgotten something: nobody starts it again. */
@@ -245,6 +252,8 @@ export class SimComputer implements Computer {
     const loss = this.disk.crash("power");
     this.disk.replace(image);
     this.#keptGossip = { incarnation: 0 };
+    // On an empty disk it is another instance, on an older one it knows less.
+    this.#lastRaft = null;
     audience.tell("diskReplaced", this, ageMs);
     audience.tell("nodeCrashed", this, "power", loss);
   }
@@ -309,6 +318,7 @@ export class SimComputer implements Computer {
   }
 
   #unplug(kind: CrashKind): void {
+    this.#lastRaft = this.known;
     this.#pauses = 0;
     this.#clock?.halt();
     this.#clock = null;
@@ -386,7 +396,7 @@ export function membersOf(nodes: number): MemberAddress[] {
   });
 }
 
-function addressOf(name: NodeId): string {
+export function addressOf(name: NodeId): string {
   return `${name}.sim:1`;
 }
 
@@ -394,6 +404,7 @@ function addressOf(name: NodeId): string {
 const SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024;
 
 function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress[]): NodeOptions {
+  const isFounder = members.slice(0, plan.founders ?? members.length).some(({ id }) => id === name);
   const {
     electionTimeoutMinMs,
     electionTimeoutMaxMs,
@@ -408,7 +419,8 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     name,
     clusterId: CLUSTER_ID,
     address: addressOf(name),
-    members,
+    // Who founds nothing waits to be admitted.
+    members: isFounder ? members.slice(0, plan.founders ?? members.length) : [],
     electionTimeoutMin: millis(electionTimeoutMinMs),
     electionTimeoutMax: millis(electionTimeoutMaxMs),
     heartbeatInterval: millis(heartbeatIntervalMs),

@@ -19,17 +19,27 @@ export interface IndexRange {
 /** Every entry that there is or will be. */
 const ALL: IndexRange = { first: 0 as LogIndex, last: Number.MAX_SAFE_INTEGER as LogIndex };
 
+export interface AtlasRules {
+  readonly nodesRepair?: boolean;
+  /** False: everything may be lost. */
+  readonly isBounded?: boolean;
+  /** Whether those that decide can do without the disks at these places. */
+  readonly bears?: (lost: ReadonlySet<number>) => boolean;
+}
+
 export class DiskAtlas {
   /** Copies of one entry that may be untrue. */
   readonly #lostMax: number;
   readonly #nodesRepair: boolean;
   readonly #isBounded: boolean;
+  readonly #bears: (lost: ReadonlySet<number>) => boolean;
   readonly #damaged = new Map<number, IndexRange[]>();
 
-  constructor(nodes: number, nodesRepair = NODES_REPAIR, isBounded = true) {
+  constructor(nodes: number, rules: AtlasRules = {}) {
     this.#lostMax = Math.floor((nodes - 1) / 2);
-    this.#isBounded = isBounded;
-    this.#nodesRepair = nodesRepair;
+    this.#isBounded = rules.isBounded ?? true;
+    this.#nodesRepair = rules.nodesRepair ?? NODES_REPAIR;
+    this.#bears = rules.bears ?? (() => true);
   }
 
   /** Counts these entries as untrue on that disk; false when they must stay true there. */
@@ -40,6 +50,7 @@ export class DiskAtlas {
       ? mostOverlapping(others, range) < this.#lostMax
       : others.length < this.#lostMax;
     if (this.#lostMax === 0 || !isBounded) return false;
+    if (!this.#bears(new Set([...this.#damaged.keys(), place]))) return false;
     this.#damaged.set(place, [...(this.#damaged.get(place) ?? []), range]);
     return true;
   }

@@ -4,7 +4,8 @@
 
 import type { Answer, ClientRequest } from "../src/base/client.ts";
 import type { DiskOperation } from "../src/base/disk.ts";
-import type { NodeId, RequestId, Term } from "../src/base/ids.ts";
+import type { MemberId, NodeId, RequestId, Term } from "../src/base/ids.ts";
+import { isJoint, isVoterIn, nameOf } from "../src/base/membership.ts";
 import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { Call, History, RecordId } from "./history.ts";
 import type { Moment } from "./moments.ts";
@@ -29,6 +30,16 @@ export const MARKS = {
   "crash-in-install": "a crash while a snapshot is installed",
   "crash-in-checkpoint": "a crash while a checkpoint is written",
   "crash-in-trim": "a crash while entries are trimmed",
+  "snapshot-installed": "a snapshot replaces a log",
+  "log-trimmed": "a log loses its beginning",
+  "joint-committed": "a joint membership is committed",
+  "learner-promoted": "a learner becomes a voter",
+  "wiped-votes": "a node that was wiped is a voter again, as another instance",
+  "leader-removed": "a leader commits its own removal",
+  "change-undone": "a membership that was in force is cut off the log",
+  "transfer-completed": "leadership goes to whom it was handed over",
+  "transfer-given-up": "a leader keeps what it wanted to hand over",
+  "transfer-in-joint": "leadership is handed over in a joint membership",
   blackout: "all nodes are down at once",
   eviction: "a full path throws a frame away",
   "cursor-guarded": "a commit of a cursor is refused, since another one moved it",
@@ -55,6 +66,7 @@ const MOMENT_MARKS: Readonly<Record<Moment, Mark | null>> = {
 };
 
 const STORE_SUFFIX = ".store";
+const INSTALL_SUFFIX = ".install";
 
 export class Marks implements Observer {
   readonly #counts = Object.fromEntries(Object.keys(MARKS).map((mark) => [mark, 0])) as Record<
@@ -63,6 +75,10 @@ export class Marks implements Observer {
   >;
   /** A node as it was after its last turn in this life. */
   readonly #last = new Map<Computer, RaftStatus>();
+  /** The latest instance of each name that voted. */
+  readonly #voters = new Map<NodeId, MemberId>();
+  /** To whom the leader of a term wanted to hand over. */
+  readonly #handedOver = new Map<Term, MemberId>();
   readonly #candidates = new Map<Term, Set<NodeId>>();
   readonly #torn = new Set<Computer>();
   readonly #rolling = new Set<Computer>();
@@ -114,7 +130,45 @@ export class Marks implements Observer {
       if (this.#oneWayCuts > 0) this.#reach("commit-one-way");
       if (commitIndex > raft.durableIndex) this.#reach("commit-ahead-of-disk");
     }
+    this.#lookAtMembers(raft, last);
+    this.#lookAtTransfer(raft, last);
     this.#last.set(node, raft);
+  }
+
+  #lookAtMembers(raft: RaftStatus, last: RaftStatus | undefined): void {
+    const { self, role, membership, committedMembership } = raft;
+    if (last === undefined || committedMembership !== last.committedMembership)
+      for (const id of committedMembership.voters) {
+        const former = this.#voters.get(nameOf(id)) ?? id;
+        if (former !== id) this.#reach("wiped-votes");
+        this.#voters.set(nameOf(id), id);
+      }
+    if (last === undefined) return;
+    if (committedMembership !== last.committedMembership) {
+      if (isJoint(committedMembership)) this.#reach("joint-committed");
+      const isRemoved =
+        committedMembership.voters.length > 0 && !isVoterIn(committedMembership, self);
+      if (isRemoved && role === "leader" && isVoterIn(last.committedMembership, self))
+        this.#reach("leader-removed");
+    }
+    if (membership === last.membership) return;
+    // It was not committed, and is not now: it was cut off the log.
+    const wasUncommitted = last.membership !== last.committedMembership;
+    if (wasUncommitted && committedMembership !== last.membership) this.#reach("change-undone");
+    if (last.membership.learners.some((id) => isVoterIn(membership, id)))
+      this.#reach("learner-promoted");
+  }
+
+  #lookAtTransfer(raft: RaftStatus, last: RaftStatus | undefined): void {
+    const { role, term, self, transferTo, membership } = raft;
+    if (transferTo !== null) {
+      this.#handedOver.set(term, transferTo);
+      if (isJoint(membership)) this.#reach("transfer-in-joint");
+    } else if (last?.transferTo != null && role === "leader" && last.term === term)
+      this.#reach("transfer-given-up");
+    const isNew = role === "leader" && (last?.role !== "leader" || last.term !== term);
+    if (isNew && this.#handedOver.get((term - 1) as Term) === self)
+      this.#reach("transfer-completed");
   }
 
   pathsCut(_from: readonly NodeId[], _to: readonly NodeId[], isBothWays: boolean): void {
@@ -143,6 +197,10 @@ export class Marks implements Observer {
     if (operation.kind === "sync-dir") this.#rolling.delete(node);
     const isRoll = operation.kind === "create" && operation.file.endsWith(STORE_SUFFIX);
     if (isRoll) this.#rolling.add(node);
+    if (operation.kind === "rename" && operation.from.endsWith(INSTALL_SUFFIX))
+      this.#reach("snapshot-installed");
+    if (operation.kind === "unlink" && operation.file.endsWith(STORE_SUFFIX))
+      this.#reach("log-trimmed");
   }
 
   offered(node: Computer, request: ClientRequest): void {

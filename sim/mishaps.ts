@@ -9,6 +9,7 @@ import type { Audience } from "./audience.ts";
 import { Caretaker } from "./caretaker.ts";
 import type { SimComputer } from "./computer.ts";
 import { DiskAtlas, NODES_REPAIR } from "./disk-atlas.ts";
+import type { Electorates } from "./electorates.ts";
 import { type Moment, Moments } from "./moments.ts";
 import type { CrashKind } from "./observer.ts";
 import type { Plan, PlannedEffect, PlannedMishap, PlannedOutsider, Target } from "./plan.ts";
@@ -48,6 +49,7 @@ export class Mishaps {
   readonly #downUntil = new Map<number, number>();
   readonly #caretaker: Caretaker;
   readonly #atlas: DiskAtlas;
+  readonly #electorates: Electorates;
   readonly #replacements: Replacements;
   #isHealed = false;
 
@@ -56,6 +58,7 @@ export class Mishaps {
     network: SimNetwork,
     computers: readonly SimComputer[],
     audience: Audience,
+    electorates: Electorates,
     isBounded: boolean,
   ) {
     this.#timeline = timeline;
@@ -63,11 +66,14 @@ export class Mishaps {
     this.#computers = computers;
     this.#audience = audience;
     this.#caretaker = new Caretaker(timeline);
-    this.#atlas = new DiskAtlas(computers.length, NODES_REPAIR, isBounded);
+    this.#electorates = electorates;
+    const bears = (lost: ReadonlySet<number>) => electorates.bears(({ place }) => !lost.has(place));
+    this.#atlas = new DiskAtlas(computers.length, { nodesRepair: NODES_REPAIR, isBounded, bears });
     this.#replacements = new Replacements({
       timeline,
       computers,
       atlas: this.#atlas,
+      electorates,
       isBounded,
     });
   }
@@ -172,11 +178,13 @@ export class Mishaps {
 
   /** Whether the others are too few without it: disks may be lost, or be found to be, by then. */
   #isNeeded(computer: SimComputer): boolean {
-    const isLeft = ({ isLost, isOutside, place }: SimComputer) => {
-      return !isLost && !isOutside && !this.#atlas.isDamaged(place);
-    };
-    const others = this.#computers.filter((other) => other !== computer && isLeft(other));
-    return isLeft(computer) && others.length * 2 <= this.#computers.length;
+    if (!this.isSound(computer)) return false;
+    return !this.#electorates.bears((other) => other !== computer && this.isSound(other));
+  }
+
+  /** Whether a computer is there, and its disk as it should be as far as anybody could know. */
+  isSound({ isLost, isOutside, place }: SimComputer): boolean {
+    return !isLost && !isOutside && !this.#atlas.isDamaged(place);
   }
 
   #leaveOutside(computer: SimComputer, how: PlannedOutsider["how"]): void {

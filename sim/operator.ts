@@ -1,20 +1,33 @@
 // One operator of the simulated cluster: asks whoever leads for what only a leader does, one thing
-// after another as its script says, again and again until it is told how that ended. Owns what it
-// asks and when it gives up; clients that read and write are sim/sim-client.ts.
+// after another as its script says, again and again until it is told how that ended. It is sober:
+// it asks for no membership in which too few are left that it can count on. Owns what it asks and
+// when it gives up; clients that read and write are sim/sim-client.ts.
 
-import type { Answer } from "../src/base/client.ts";
+import type { Answer, MembershipChange } from "../src/base/client.ts";
 import { controlDraft } from "../src/base/control.ts";
 import type { FaultCode } from "../src/base/faults.ts";
 import type { NodeId, Offset } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { RequestMaker } from "./client-path.ts";
-import type { SimComputer } from "./computer.ts";
-import type { PlannedOperation } from "./plan.ts";
+import { addressOf, type SimComputer } from "./computer.ts";
+import { voterNames } from "./electorates.ts";
+import type { PlannedOperation, Target } from "./plan.ts";
 import type { ClientRoom } from "./sim-caller.ts";
 
-export type PlannedErrand = Extract<PlannedOperation, { kind: "trim" }>;
+const CHANGES = [
+  "add-member",
+  "remove-member",
+  "promote-member",
+  "demote-member",
+  "replace-member",
+  "set-members",
+] as const;
+type PlannedChange = Extract<PlannedOperation, { kind: (typeof CHANGES)[number] }>;
+type PlannedTrim = Extract<PlannedOperation, { kind: "trim" }>;
+type PlannedTransfer = Extract<PlannedOperation, { kind: "transfer" }>;
+export type PlannedErrand = PlannedChange | PlannedTrim | PlannedTransfer;
 
-const ERRANDS: ReadonlySet<PlannedOperation["kind"]> = new Set(["trim"]);
+const ERRANDS: ReadonlySet<PlannedOperation["kind"]> = new Set(["trim", "transfer", ...CHANGES]);
 
 /** Whether it is an operator's; all else is a client's. */
 export function isErrand(planned: PlannedOperation): planned is PlannedErrand {
@@ -22,10 +35,12 @@ export function isErrand(planned: PlannedOperation): planned is PlannedErrand {
 }
 
 const ATTEMPT_MICROS = 400_000;
+/** A leader answers when a change is complete, or cannot be. */
+const CHANGE_ATTEMPT_MICROS = 3_000_000;
 const BACKOFF_MIN_MICROS = 20_000;
 const BACKOFF_MAX_MICROS = 200_000;
 
-/** Whoever says so has done nothing, and another time or another node may. */
+/** Whoever says so has done nothing, or nobody knows what: another time or another node may. */
 const RETRY_FAULTS: ReadonlySet<FaultCode> = new Set([
   "not-leader",
   "overloaded",
@@ -34,6 +49,13 @@ const RETRY_FAULTS: ReadonlySet<FaultCode> = new Set([
   "disk-full",
   "outcome-unknown",
 ]);
+
+/** What is being asked for. */
+interface Errand {
+  readonly make: (computer: SimComputer) => RequestMaker;
+  readonly attemptMicros: number;
+  readonly ended: () => void;
+}
 
 export class Operator {
   readonly #script: readonly PlannedErrand[];
@@ -75,15 +97,25 @@ export class Operator {
 
   #run(planned: PlannedErrand): void {
     const began = this.#room.timeline.now;
+    const [times, everyMs] = "times" in planned ? [planned.times, planned.everyMs] : [1, 0];
     this.#repetition++;
-    if (this.#repetition >= planned.times) {
+    if (this.#repetition >= times) {
       this.#line++;
       this.#repetition = 0;
     }
-    this.#try(this.#requestOf(planned), () => this.#next(began + planned.everyMs * 1000));
+    const then = () => this.#next(began + everyMs * 1000);
+    const attemptMicros = ATTEMPT_MICROS;
+    if (planned.kind === "trim") {
+      const make = this.#trim(planned);
+      this.#try({ make: () => make, attemptMicros, ended: then });
+    } else if (planned.kind === "transfer") {
+      const to = planned.to === null ? null : this.#nameOf(planned.to);
+      const make: RequestMaker = (requestId) => ({ kind: "transfer-leadership", requestId, to });
+      this.#try({ make: () => make, attemptMicros, ended: then });
+    } else this.#change(this.#changeOf(planned), then);
   }
 
-  #requestOf({ keep }: PlannedErrand): RequestMaker {
+  #trim({ keep }: PlannedTrim): RequestMaker {
     const startOffset = Math.max(0, this.#room.knownEnd - keep) as Offset;
     return (requestId, wall) => {
       const draft = controlDraft({ kind: "trim", startOffset }, wall);
@@ -91,17 +123,102 @@ export class Operator {
     };
   }
 
-  #try(make: RequestMaker, then: () => void): void {
+  // ---- changes of the membership ----
+
+  #change(change: MembershipChange, then: () => void): void {
+    const { electorates, isSound } = this.#room;
+    const voters = this.#votersAfter(change);
+    // Whom it cannot count on must not be needed. That nobody is left to vote is refused anyway.
+    if (voters.length > 0 && !electorates.couldBear(voters, isSound)) {
+      then();
+      return;
+    }
+    const forget = electorates.want(voters.length > 0 ? voters : this.#votersNow());
+    this.#try({
+      make: (computer) => (requestId) => {
+        // What is under way is waited for; nothing new is wanted any more. It comes after that.
+        const idle: MembershipChange = { kind: "promote", name: computer.name };
+        const wanted = this.#room.isClosing ? idle : change;
+        return { kind: "change-membership", requestId, change: wanted };
+      },
+      attemptMicros: CHANGE_ATTEMPT_MICROS,
+      ended: () => {
+        forget();
+        then();
+      },
+    });
+  }
+
+  #changeOf(planned: PlannedChange): MembershipChange {
+    switch (planned.kind) {
+      case "add-member": {
+        const name = this.#nameOf(planned.node);
+        return { kind: "add", name, address: addressOf(name), asVoter: planned.asVoter };
+      }
+      case "replace-member": {
+        const withName = this.#nameOf(planned.withNode);
+        const withAddress = addressOf(withName);
+        return { kind: "replace", name: this.#nameOf(planned.node), withName, withAddress };
+      }
+      case "set-members": {
+        const [voters, learners] = [planned.voters, planned.learners].map((places) => {
+          return places.map((place) => this.#nameOf(place));
+        }) as [NodeId[], NodeId[]];
+        return { kind: "set", voters, learners };
+      }
+      case "remove-member":
+        return { kind: "remove", name: this.#nameOf(planned.node) };
+      case "promote-member":
+        return { kind: "promote", name: this.#nameOf(planned.node) };
+      case "demote-member":
+        return { kind: "demote", name: this.#nameOf(planned.node) };
+    }
+  }
+
+  #votersNow(): NodeId[] {
+    const { led } = this.#room.electorates;
+    return led === null ? [] : voterNames(led);
+  }
+
+  /** Who votes when it is done, as far as that can be known beforehand. */
+  #votersAfter(change: MembershipChange): NodeId[] {
+    const now = this.#votersNow();
+    const without = (name: NodeId) => now.filter((voter) => voter !== name);
+    switch (change.kind) {
+      case "add":
+        return change.asVoter ? [...without(change.name), change.name] : now;
+      case "promote":
+        return [...without(change.name), change.name];
+      case "remove":
+      case "demote":
+        return without(change.name);
+      case "replace":
+        return [
+          ...without(change.name).filter((name) => name !== change.withName),
+          change.withName,
+        ];
+      case "set":
+        return [...change.voters];
+    }
+  }
+
+  #nameOf(target: Target): NodeId {
+    return this.#room.target(target).name;
+  }
+
+  // ---- asking ----
+
+  #try(errand: Errand): void {
     let isOver = false;
     const once = (answer: Answer | null) => {
       if (isOver) return;
       isOver = true;
-      if (this.#isFinal(answer)) then();
-      else this.#room.timeline.after(this.#drawBackoff(), () => this.#try(make, then));
+      if (this.#isFinal(answer)) errand.ended();
+      else this.#room.timeline.after(this.#drawBackoff(), () => this.#try(errand));
     };
-    this.#room.timeline.after(ATTEMPT_MICROS, () => once(null));
+    this.#room.timeline.after(errand.attemptMicros, () => once(null));
     const computer = this.#room.computers[this.#place] as SimComputer;
-    this.#room.path.ask(computer, make, (reply) => once(reply?.answer ?? null));
+    this.#room.path.ask(computer, errand.make(computer), (reply) => once(reply?.answer ?? null));
   }
 
   /** Learns who leads; false when it is to be asked again. */

@@ -4,12 +4,7 @@
 // milliseconds.
 
 import { z } from "zod";
-
-const count = z.int().min(0);
-const perMille = z.int().min(0).max(1000);
-/** A node by its place, or whoever leads when the moment comes. */
-const target = z.union([count, z.literal("leader")]);
-const targets = z.array(target).min(1);
+import { count, operation, perMille, target, targets } from "./plan-operations.ts";
 
 const options = z
   .strictObject({
@@ -90,119 +85,6 @@ const discovery = z.strictObject({
   duplicatePerMille: perMille.default(0),
   dialFailPerMille: perMille.default(0),
 });
-
-const client = count.max(255);
-const cursor = count.max(7);
-/**
- * Of the node that answers: its own log, only while it leads, or with all that was acknowledged.
- */
-const consistency = z.enum(["local", "leader", "linearizable"]).default("local");
-
-/**
- * What clients do. `times` repeats it, `everyMs` after the one before has begun at the earliest.
- */
-const operation = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("append"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    records: z.int().min(1).max(1000).default(1),
-    /** Of one record's value; at least 16 are used. */
-    bytes: count.max(1_048_576).default(100),
-    /** With a producer it is retried until its outcome is known; without, never. */
-    producer: z.boolean().default(true),
-    /** Appends only where the client believes the log ends. */
-    guarded: z.boolean().default(false),
-    /** Begins with an append that leaves a sequence out, and must be refused. */
-    gap: z.boolean().default(false),
-    /** Names the fencing token that the client set last; without, no fence keeps it out. */
-    fenced: z.boolean().default(false),
-  }),
-  z.strictObject({
-    kind: z.literal("read"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    node: target,
-    /** Of the highest end offset that any client was told. */
-    fromPerMille: perMille.default(0),
-  }),
-  z.strictObject({
-    kind: z.literal("check-tail"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-  }),
-  /** Reads once, from a place that the node finds, as fresh as the client wants it to be. */
-  z.strictObject({
-    kind: z.literal("seek"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    node: target,
-    by: z.enum(["offset", "time", "last"]),
-    /** Of the highest end offset, or between the log times, that any client was told. */
-    perMille: perMille.default(0),
-    /** By "last": so many records before the end. */
-    count: z.int().min(1).default(1),
-    consistency,
-  }),
-  /** Moves a cursor forward, or deletes it, on condition that it is where the client believes. */
-  z.strictObject({
-    kind: z.literal("commit-cursor"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    /** Names it; clients may share one. */
-    cursor,
-    /** Forgotten about so long after, in log time; 0 for never. */
-    ttlMs: count.default(0),
-    guarded: z.boolean().default(true),
-    drop: z.boolean().default(false),
-  }),
-  z.strictObject({
-    kind: z.literal("fetch-cursor"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    cursor,
-    node: target,
-    consistency,
-  }),
-  /** Fences the log with a new token; guarded, on condition that the client set the last one. */
-  z.strictObject({
-    kind: z.literal("fence"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    guarded: z.boolean().default(false),
-  }),
-  /** Follows one node, waiting at the end of its log, until all is settled. */
-  z.strictObject({
-    kind: z.literal("stream"),
-    client,
-    atMs: count,
-    node: count,
-    fromPerMille: perMille.default(0),
-  }),
-  /** Asks whoever leads to let go of all but the last records that the client knows of. */
-  z.strictObject({
-    kind: z.literal("trim"),
-    client,
-    atMs: count,
-    times: z.int().min(1).default(1),
-    everyMs: count.default(0),
-    keep: count,
-  }),
-]);
 
 /**
  * A node that fails for ever at the moment at which all others are healed: without power, standing
@@ -417,6 +299,8 @@ const planForm = z
     /** Why somebody kept this plan. */
     why: z.array(z.string()).default([]),
     nodes: z.int().min(1).max(7),
+    /** The first so many found the cluster, the others wait to be admitted; null: all found it. */
+    founders: z.int().min(1).nullable().default(null),
     options,
     network,
     disk,
@@ -449,6 +333,10 @@ const planForm = z
     for (const [at, planned] of plan.operations.entries())
       if ("node" in planned && !isNode(planned.node))
         misfit(["operations", at, "node"], `there are ${plan.nodes} nodes, the first is 0`);
+    if ((plan.founders ?? 0) > plan.nodes) misfit(["founders"], `there are ${plan.nodes} nodes`);
+    for (const [at, planned] of plan.operations.entries())
+      if (!placesOf(planned).every(isNode))
+        misfit(["operations", at], `there are ${plan.nodes} nodes, the first is 0`);
     const streaming = plan.operations.filter(({ kind }) => kind === "stream");
     for (const stream of streaming)
       if (plan.operations.filter(({ client }) => client === stream.client).length > 1)
@@ -460,7 +348,7 @@ const planForm = z
       misfit(["discovery", "contacts"], `there are ${plan.nodes} nodes, the first is 0`);
     const outside = new Set<Target>(plan.outside.map(({ node }) => node));
     if (outside.size < plan.outside.length) misfit(["outside"], "a node fails in one way");
-    if (outside.size > Math.floor((plan.nodes - 1) / 2))
+    if (outside.size > Math.floor(((plan.founders ?? plan.nodes) - 1) / 2))
       misfit(["outside"], "the nodes that are left must be a quorum");
     for (const node of outside)
       if (!isNode(node)) misfit(["outside"], `there are ${plan.nodes} nodes, the first is 0`);
@@ -482,6 +370,20 @@ export type PlannedEffect = Readonly<z.infer<typeof effect>>;
 export type Target = z.infer<typeof target>;
 /** A plan as people write it: what has a default may be left out. */
 export type PlanDraft = Readonly<z.input<typeof planForm>>;
+
+/** The nodes that an operation names besides its "node". */
+function placesOf(planned: PlannedOperation): readonly Target[] {
+  switch (planned.kind) {
+    case "set-members":
+      return [...planned.voters, ...planned.learners];
+    case "replace-member":
+      return [planned.withNode];
+    case "transfer":
+      return planned.to === null ? [] : [planned.to];
+    default:
+      return [];
+  }
+}
 
 /** All nodes that a mishap names. */
 function targetsOf(mishap: PlannedMishap): readonly Target[] {

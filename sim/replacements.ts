@@ -6,6 +6,7 @@ import type { RaftStatus } from "../src/raft/protocol.ts";
 import type { DiskImage } from "./checks/disk-memory.ts";
 import type { SimComputer } from "./computer.ts";
 import type { DiskAtlas } from "./disk-atlas.ts";
+import type { Electorates } from "./electorates.ts";
 import type { PlannedMishap } from "./plan.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -19,6 +20,7 @@ export interface ReplacementParts {
   readonly timeline: Timeline;
   readonly computers: readonly SimComputer[];
   readonly atlas: DiskAtlas;
+  readonly electorates: Electorates;
   /** False: nobody looks whether the others do without. */
   readonly isBounded: boolean;
 }
@@ -91,17 +93,16 @@ export class Replacements {
 
   /**
    * True when every entry that is committed, or that this node has helped to commit, is durable on
-   * a quorum of the other nodes that are up.
+   * a quorum of the other nodes that are up, whoever decides.
    */
   #othersHoldAll(without: SimComputer): boolean {
-    const { computers } = this.#parts;
+    const { electorates } = this.#parts;
     const needed = Math.max(this.#committed, this.#confirmed.get(without) ?? 0);
-    const holders = computers.filter((computer) => {
+    return electorates.bears((computer) => {
       const { raft, disk, isLost } = computer;
       if (computer === without || isLost || raft === null || disk.isDamaged) return false;
       return Math.min(raft.commitIndex, raft.durableIndex) >= needed;
     });
-    return holders.length > computers.length / 2;
   }
 }
 

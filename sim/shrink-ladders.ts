@@ -2,6 +2,7 @@
 // Owns the ladders, by the names of fields, so that a mishap that is new in sim/plan.ts gets weaker
 // without a line here; which step is kept is sim/shrink.ts.
 
+import { isErrand } from "./operator.ts";
 import { type Plan, planOf, type Target } from "./plan.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -36,6 +37,7 @@ const SIMPLEST: Readonly<Record<string, unknown>> = {
   producer: true,
   guarded: false,
   gap: false,
+  asVoter: true,
   fenced: false,
   drop: false,
   consistency: "local",
@@ -197,15 +199,21 @@ function onNodes(plan: Plan, kept: readonly number[]): Row {
     const place = kept.indexOf(target);
     return place < 0 ? null : place;
   };
-  const operations = plan.operations.map((row) =>
-    "node" in row ? { ...row, node: placeOf(row.node) ?? (row.node as number) % kept.length } : row,
-  );
+  // A client asks another node; what an operator asks about a node that is not there makes no
+  // sense.
+  const operations = plan.operations.flatMap((row) => {
+    if (isErrand(row)) return moved(row, placeOf);
+    if (!("node" in row)) return [row];
+    return [{ ...row, node: placeOf(row.node) ?? (row.node as number) % kept.length }];
+  });
+  const founders = kept.filter((place) => place < (plan.founders ?? plan.nodes)).length;
   const of = (values: readonly number[]) => {
     return values.length === 0 ? values : kept.map((place) => values[place] ?? 0);
   };
   return {
     ...plan,
     nodes: kept.length,
+    founders: founders < kept.length ? founders : null,
     operations,
     mishaps: plan.mishaps.flatMap((row) => moved(row, placeOf)),
     outside: plan.outside.flatMap((row) => moved(row, placeOf)),
@@ -214,11 +222,14 @@ function onNodes(plan: Plan, kept: readonly number[]): Row {
   };
 }
 
+/** Fields that name a node. */
+const ONE_PLACE: ReadonlySet<string> = new Set(["node", "withNode", "to"]);
+
 /** The row for those of its nodes that are there; nothing when none of them is. */
 function moved(row: Row, placeOf: (target: Target) => Target | null): Row[] {
   const changed: Record<string, unknown> = { ...row };
   for (const [name, value] of Object.entries(row)) {
-    if (name === "node") {
+    if (ONE_PLACE.has(name) && value !== null && !Array.isArray(value)) {
       const place = placeOf(value as Target);
       if (place === null) return [];
       changed[name] = place;
@@ -229,7 +240,8 @@ function moved(row: Row, placeOf: (target: Target) => Target | null): Row[] {
         if (pair.includes(null)) return [];
         return Array.isArray(each) ? [pair] : pair;
       });
-      if (left.length === 0) return [];
+      // Nobody has to learn.
+      if (left.length === 0 && name !== "learners") return [];
       changed[name] = left;
     }
   }

@@ -9,6 +9,7 @@ import type { Instant, Offset, RequestId, WallMs } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { ClientPath, Reply, RequestMaker } from "./client-path.ts";
 import type { SimComputer } from "./computer.ts";
+import type { Electorates } from "./electorates.ts";
 import type { Call, Facts, History, Outcome, RecordId } from "./history.ts";
 import type { Target } from "./plan.ts";
 import type { RecordValues } from "./sim-record.ts";
@@ -19,6 +20,9 @@ export interface ClientRoom {
   readonly timeline: Timeline;
   readonly path: ClientPath;
   readonly computers: readonly SimComputer[];
+  readonly electorates: Electorates;
+  /** Nodes that are no members in the end: nobody waits for them. */
+  strangers: ReadonlySet<SimComputer>;
   readonly history: History;
   readonly values: RecordValues;
   /** The highest end of the log that any client was told. */
@@ -30,6 +34,8 @@ export interface ClientRoom {
   nextControl: number;
   /** From here on nobody begins a call. */
   isClosing: boolean;
+  /** Whether an operator would count on it: its disk is not lost, nor is anything wrong with it. */
+  isSound(computer: SimComputer): boolean;
   /** The computer that a plan means. */
   target(target: Target): SimComputer;
   returned(call: Call): void;

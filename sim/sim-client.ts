@@ -76,8 +76,8 @@ export class SimClient {
 
   #call(planned: PlannedOperation): void {
     const began = this.#room.timeline.now;
-    const times = planned.kind === "stream" ? 1 : planned.times;
-    const everyMs = planned.kind === "stream" ? 0 : planned.everyMs;
+    const times = "times" in planned ? planned.times : 1;
+    const everyMs = "everyMs" in planned ? planned.everyMs : 0;
     this.#repetition++;
     if (this.#repetition >= times) {
       this.#line++;
@@ -107,8 +107,7 @@ export class SimClient {
       case "fence":
         this.#controls.fence(planned, then);
         return;
-      case "stream": // It and an operator are clients of their own (sim/workload.ts).
-      case "trim":
+      default: // Streams and operators are clients of their own (sim/workload.ts).
         then();
     }
   }

@@ -8,6 +8,7 @@ import { type Plan, type PlanDraft, planOf, type Target } from "./plan.ts";
 import type { Profile } from "./profiles.ts";
 import { drawConsumers } from "./swarm-consumers.ts";
 import { drawMishaps, drawTarget, places } from "./swarm-mishaps.ts";
+import { drawChanges, drawUpkeep } from "./swarm-operators.ts";
 
 type OperationDraft = PlanDraft["operations"][number];
 
@@ -20,24 +21,34 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
   const healAtMs = isLong
     ? cluster.between(LONG_MS_MIN, LONG_MS_MAX)
     : cluster.between(28_000, 36_000);
-  const upkeep = profile === "discovery" ? NO_UPKEEP : drawUpkeep(root.fork("upkeep"), healAtMs);
+  const hasOperators = profile !== "discovery";
+  const upkeep = hasOperators ? drawUpkeep(root.fork("upkeep"), healAtMs) : NO_UPKEEP;
+  const changes = hasOperators
+    ? drawChanges(root.fork("members"), nodes, healAtMs)
+    : { nodes, hasMembers: false, operations: [] };
   const options = { ...drawOptions(root.fork("options")), ...upkeep.options };
   return planOf({
     format: 1,
     seed,
-    nodes,
+    nodes: changes.nodes,
+    ...(changes.nodes > nodes ? { founders: nodes } : {}),
     options: isLong ? { ...options, ...UNHURRIED } : options,
     network: profile === "calm" ? {} : drawNetwork(root.fork("network"), profile),
     disk: drawDisk(root.fork("disk")),
-    wallAheadMs: drawWalls(root.fork("walls"), nodes),
-    driftPpm: drawDrifts(root.fork("drifts"), nodes),
-    operations: [...drawOperations(root.fork("operations"), nodes, healAtMs), ...upkeep.operations],
-    mishaps: drawMishaps(root.fork("mishaps"), nodes, healAtMs, profile),
+    wallAheadMs: drawWalls(root.fork("walls"), changes.nodes),
+    driftPpm: drawDrifts(root.fork("drifts"), changes.nodes),
+    operations: [
+      ...drawOperations(root.fork("operations"), nodes, healAtMs),
+      ...upkeep.operations,
+      ...changes.operations,
+    ],
+    mishaps: drawMishaps(root.fork("mishaps"), changes.nodes, healAtMs, profile),
     healAtMs,
     ...(profile === "discovery" ? drawDiscovery(root.fork("discovery"), nodes) : {}),
     bounded: profile !== "unbounded",
-    // Where too much is lost to recover there is no use in waiting long for it.
-    ...(profile === "unbounded" ? { settleMs: 15_000 } : {}),
+    // Where too much is lost to recover there is no use in waiting long for it, unless a change of
+    // the members waits for somebody: a leader gives it up after half a minute.
+    ...(profile === "unbounded" ? { settleMs: changes.hasMembers ? 45_000 : 15_000 } : {}),
     outside: profile === "calm" ? [] : drawOutside(root.fork("outside"), nodes),
   });
 }
@@ -88,34 +99,6 @@ function drawOptions(prng: Prng): PlanDraft["options"] {
 }
 
 const NO_UPKEEP: ReturnType<typeof drawUpkeep> = { options: {}, operations: [] };
-
-/** What operators ask for has clients' numbers of its own. */
-const OPERATOR = 200;
-
-/**
- * In a half of the seeds the log loses its beginning: because somebody asks for it, because of its
- * size, or because of its age. Segments are small there, or there would be nothing to let go.
- */
-function drawUpkeep(
-  prng: Prng,
-  healAtMs: number,
-): { options: PlanDraft["options"]; operations: OperationDraft[] } {
-  const why = prng.pick(["nobody", "nobody", "nobody", "asked", "asked", "size", "age"] as const);
-  if (why === "nobody") return { options: {}, operations: [] };
-  const segmentBytesMax = prng.pick([2048, 4096, 8192]);
-  const options = { segmentBytesMax, preallocateBytes: prng.pick([0, 512, 4096]) };
-  if (why === "size") {
-    const retentionBytes = segmentBytesMax * prng.between(1, 6);
-    return { options: { ...options, retentionBytes }, operations: [] };
-  }
-  if (why === "age")
-    return { options: { ...options, retentionMs: prng.pick([500, 3000]) }, operations: [] };
-  const times = prng.between(4, 30);
-  const everyMs = Math.floor((healAtMs - 1000) / (times + 1));
-  const keep = prng.pick([0, 5, 30, 150]);
-  const trim = { kind: "trim", client: OPERATOR, atMs: 1000, times, everyMs, keep } as const;
-  return { options, operations: [trim] };
-}
 
 /** Gossip has its own losses, and its own patience: a suspicion takes longer than an election. */
 function drawDiscovery(prng: Prng, nodes: number): Pick<PlanDraft, "discovery" | "settleMs"> {

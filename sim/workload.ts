@@ -75,7 +75,7 @@ export class Workload {
 
   /** Every follower has read up to `end`, and every node's cursors are read. */
   hasRead(end: Offset): boolean {
-    const isRead = (computer: SimComputer) => computer.isLost || computer.isOutside;
+    const isRead = (computer: SimComputer) => this.#isExcused(computer);
     return [...this.#unread].every(isRead) && this.#haveRead(end);
   }
 
@@ -86,7 +86,7 @@ export class Workload {
   /** Reads every node's log from its start, and its cursors, until `hasRead(end)`. */
   audit(end: Offset): void {
     for (const computer of this.#room.computers) {
-      if (computer.isLost || computer.isOutside) continue;
+      if (this.#isExcused(computer)) continue;
       const id = AUDITOR_BASE + computer.place;
       const auditor = this.#client(id, []);
       const reader = new Reader(auditor, computer, id, end, this.#room);
@@ -94,6 +94,10 @@ export class Workload {
       reader.readOn(0 as Offset);
       if (this.#hasCursors) this.#auditCursors(auditor, computer);
     }
+  }
+
+  #isExcused(computer: SimComputer): boolean {
+    return computer.isLost || computer.isOutside || this.#room.strangers.has(computer);
   }
 
   #auditCursors(auditor: SimClient, computer: SimComputer): void {
@@ -150,9 +154,10 @@ class Reader {
     this.#room = room;
   }
 
-  /** Its node is down for good. */
+  /** Its node is down for good, or no member. */
   get isExcused(): boolean {
-    return this.#computer.isLost || this.#computer.isOutside;
+    const { isLost, isOutside } = this.#computer;
+    return isLost || isOutside || this.#room.strangers.has(this.#computer);
   }
 
   readOn(from: Offset): void {

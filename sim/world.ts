@@ -10,6 +10,7 @@
 import { assert, InvariantViolation } from "../src/base/assert.ts";
 import type { Entry } from "../src/base/entry.ts";
 import { type Instant, NEVER, type NodeId, type Offset } from "../src/base/ids.ts";
+import { isJoint } from "../src/base/membership.ts";
 import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import { Audience } from "./audience.ts";
@@ -19,6 +20,7 @@ import { proveUnelectable } from "./checks/electable.ts";
 import { ClientPath } from "./client-path.ts";
 import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
 import { Digest } from "./digest.ts";
+import { Electorates, takesPart } from "./electorates.ts";
 import { History } from "./history.ts";
 import { Mishaps } from "./mishaps.ts";
 import type { Computer, Observer, Stage, Violation } from "./observer.ts";
@@ -58,7 +60,9 @@ export class World implements Stage {
   /** Null in plans without discovery. */
   readonly #gossip: SimGossipNetwork | null;
   readonly #path: ClientPath;
+  readonly #electorates: Electorates;
   readonly #mishaps: Mishaps;
+  readonly #room: ClientRoom;
   readonly #workload: Workload;
   /** Null where the atlas bounds what disks may lose. */
   readonly #beyond: Beyond | null;
@@ -92,14 +96,18 @@ export class World implements Stage {
     this.#path = new ClientPath(this.#timeline, plan.network, prng.fork("sim.client-path"));
     this.#computers = this.#assemble(prng.fork("sim.computers"), machineOf);
     this.nodes = this.#computers;
+    const founders = this.#computers.slice(0, plan.founders ?? plan.nodes).map(({ name }) => name);
+    this.#electorates = new Electorates(this.#computers, founders);
     this.#mishaps = new Mishaps(
       this.#timeline,
       this.#network,
       this.#computers,
       this.#audience,
+      this.#electorates,
       plan.bounded,
     );
-    this.#workload = new Workload(plan, this.#makeRoom(values), prng.fork("sim.workload"));
+    this.#room = this.#makeRoom(values);
+    this.#workload = new Workload(plan, this.#room, prng.fork("sim.workload"));
     this.#audience.tell("attach", this);
   }
 
@@ -189,6 +197,9 @@ export class World implements Stage {
 
   #audit(): void {
     const end = this.#committedEnd();
+    this.#room.strangers = new Set(
+      this.#computers.filter((computer) => this.#isStranger(computer)),
+    );
     this.#workload.audit(end);
     const unread = () => (this.#workload.hasRead(end) ? null : `not every reader reached ${end}`);
     this.#await("readable-after-healing", unread, () => this.#rest());
@@ -234,15 +245,14 @@ export class World implements Stage {
   #excuse(isLate: boolean): string | null {
     const lost = this.#computers.filter(({ isLost }) => isLost);
     const outside = this.#computers.filter(({ isLost, isOutside }) => isOutside && !isLost);
-    const left = this.#computers.length - lost.length - outside.length;
-    const quorum = Math.floor(this.#computers.length / 2) + 1;
-    if (this.#isUnfounded && left < this.#computers.length) {
+    const isLeft = ({ isLost, isOutside }: SimComputer) => !isLost && !isOutside;
+    const left = this.#computers.filter(isLeft);
+    if (this.#isUnfounded && left.length < this.#computers.length)
       return "not all founders are left, and they had not met before";
-    }
-    if (left >= quorum) {
-      const isLeft = ({ isLost, isOutside }: SimComputer) => !isLost && !isOutside;
-      return isLate ? proveUnelectable(this.#computers.filter(isLeft)) : null;
-    }
+    // Where disks are bounded nobody has failed without whom the others cannot do.
+    const quorum = Math.floor((this.plan.founders ?? this.plan.nodes) / 2) + 1;
+    if (left.length >= quorum || this.#electorates.bears(isLeft))
+      return isLate ? proveUnelectable(left) : null;
     const gone = [
       { what: "damaged", computers: lost },
       { what: "failed for ever", computers: outside },
@@ -250,25 +260,37 @@ export class World implements Stage {
     const names = gone.map(({ what, computers }) => {
       return `${computers.map(({ name }) => name).join(" ")} ${what}`;
     });
-    return `${names.join(" and ")} leave ${left}, and a quorum is ${quorum}`;
+    return `${names.join(" and ")} leave ${left.length}, and a quorum is ${quorum}`;
   }
 
   /** What is not well yet, in one sentence; null when all is. */
   #unrecovered(): string | null {
-    const core = this.#computers.filter(({ isLost, isOutside }) => !isLost && !isOutside);
-    const stranger = core.find(({ raft }) => this.#gossip !== null && raft?.isVoter !== true);
-    if (stranger !== undefined) return `${stranger.name} is no voter`;
+    const core = this.#computers.filter((computer) => {
+      return !computer.isLost && !computer.isOutside && !this.#isStranger(computer);
+    });
+    const learner = core.find(({ raft }) => this.#gossip !== null && raft?.isVoter !== true);
+    if (learner !== undefined) return `${learner.name} is no voter`;
     // A leader whose own disk hangs may stay: the others' disks are enough for every commit.
     const leaders = this.#computers.filter(({ raft, isOutside, disk }) => {
       return raft?.role === "leader" && (!isOutside || disk.isHanging);
     });
-    const end = leaders[0]?.raft?.lastIndex;
-    if (end === undefined || leaders.length > 1) return `${leaders.length} nodes lead`;
-    for (const { name, raft } of core)
-      if (raft?.commitIndex !== end || raft.durableIndex !== end)
-        return `${name} is at commit ${raft?.commitIndex}, durable ${raft?.durableIndex} of ${end}`;
+    const raft = leaders[0]?.raft ?? null;
+    const end = raft?.lastIndex;
+    if (raft === null || leaders.length > 1) return `${leaders.length} nodes lead`;
+    // Another will lead before long.
+    if (raft.transferTo !== null || !raft.isVoter) return `${raft.self} is on its way out`;
+    if (isJoint(raft.membership)) return `${raft.self} completes a change of the members`;
+    for (const { name, raft: own } of core)
+      if (own === null || own.commitIndex !== end || own.durableIndex !== end)
+        return `${name} is at commit ${own?.commitIndex}, durable ${own?.durableIndex} of ${end}`;
     if (!this.#workload.isAnswered) return "clients still wait for answers";
     return null;
+  }
+
+  /** No member by all that is known to whoever leads: it need not know what is committed. */
+  #isStranger(computer: SimComputer): boolean {
+    const { led } = this.#electorates;
+    return led !== null && !takesPart(computer, led);
   }
 
   #committedEnd(): Offset {
@@ -317,6 +339,9 @@ export class World implements Stage {
       timeline: this.#timeline,
       path: this.#path,
       computers: this.#computers,
+      electorates: this.#electorates,
+      strangers: new Set(),
+      isSound: (computer) => this.#mishaps.isSound(computer),
       history: this.history,
       values,
       knownEnd: 0 as Offset,

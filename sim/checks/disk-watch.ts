@@ -80,6 +80,11 @@ export class DiskWatch {
   /** The bytes that a truncation under way has to take away. */
   #cut: Cut | null = null;
   #leftover: string | null = null;
+  /** Checkpoints under their names, and what is being installed, by file. */
+  #checkpoints = new Map<string, { readonly index: LogIndex; readonly watch: FileWatch }>();
+  #installs = new Map<string, FileWatch>();
+  /** Where the log begins may be another place once names are durable. */
+  #isUnsettled = false;
   /** Null while the log begins with its very first entry. */
   #base: LogBase | null = null;
   /** Every entry up to here is known to survive a power loss. */
@@ -114,20 +119,20 @@ export class DiskWatch {
         this.#remove(operation.from);
         if (moved !== undefined) this.#add(operation.to, moved);
         this.#tellCheckpoint(operation.to);
-        this.#settleBase();
+        if (this.#isUnsettled) this.#settleBase();
         break;
       }
       case "unlink":
         this.#tellLeaving(operation.file);
         this.#remove(operation.file);
-        this.#settleBase();
+        if (this.#isUnsettled) this.#settleBase();
         this.#advance();
         break;
       case "write-at":
         this.#write(operation.file, operation.position, operation.parts);
         break;
       case "sync-dir":
-        this.#settleBase();
+        if (this.#isUnsettled) this.#settleBase();
         this.#advance();
         break;
       case "sync":
@@ -156,6 +161,8 @@ export class DiskWatch {
     this.#slots = null;
     this.#cut = null;
     this.#base = null;
+    this.#checkpoints = new Map();
+    this.#installs = new Map();
     for (const [file, bytes] of this.#view.writtenImage()) {
       this.#add(file, new FileWatch());
       this.#write(file, 0, [bytes]);
@@ -313,6 +320,10 @@ export class DiskWatch {
   #add(file: string, watch: FileWatch): void {
     this.#files.set(file, watch);
     if (file === HARD_STATE_FILE) this.#readSlots();
+    const index = indexOfCheckpoint(file);
+    if (index !== null) this.#checkpoints.set(file, { index, watch });
+    if (indexOfInstall(file) !== null) this.#installs.set(file, watch);
+    this.#isUnsettled ||= index !== null || this.#installs.has(file);
     const base = baseOfStore(file);
     if (base === null) return;
     this.#stores = this.#stores.filter((store) => store.file !== file);
@@ -323,6 +334,8 @@ export class DiskWatch {
   #remove(file: string): void {
     this.#files.delete(file);
     if (file === HARD_STATE_FILE) this.#readSlots();
+    const isBaseOf = this.#checkpoints.delete(file) || this.#installs.delete(file);
+    this.#isUnsettled ||= isBaseOf || this.#stores[0]?.file === file;
     const base = baseOfStore(file);
     if (base === null) return;
     this.#stores = this.#stores.filter((store) => store.file !== file);
@@ -362,6 +375,8 @@ export class DiskWatch {
 
   /** Finds where the log begins by now: names came or went, or became durable. */
   #settleBase(): void {
+    const named = [...this.#checkpoints.keys(), ...this.#installs.keys()];
+    this.#isUnsettled = named.some((file) => !this.#isCertain(file));
     const before = this.#base?.at.index ?? null;
     const first = this.#stores[0]?.base ?? 1;
     this.#base = this.#findBase(first);
@@ -380,34 +395,27 @@ export class DiskWatch {
 
   /** What is installed and has its plain name, when a power loss may bring back the other. */
   #halfNamed(): LogBase | null {
-    for (const [file, watch] of this.#files) {
-      const checkpoint = indexOfCheckpoint(file) === null ? null : watch.checkpoint;
-      if (checkpoint === null) continue;
-      const { at } = checkpoint;
-      const isEither =
-        !this.#isCertain(file) && this.#view.durableImage().has(installFile(at.index));
-      if (isEither) return { at, isInstall: true };
+    for (const [file, { watch }] of this.#checkpoints) {
+      const at = watch.checkpoint?.at ?? null;
+      if (at === null || this.#isCertain(file)) continue;
+      if (this.#view.durableImage().has(installFile(at.index))) return { at, isInstall: true };
     }
     return null;
   }
 
   /** The installation that is under its name; a power loss may not leave it so. */
   #installed(): { readonly at: LogPoint; readonly isCertain: boolean } | null {
-    // PERF: only what has such a name is read.
-    for (const [file, watch] of this.#files) {
-      const checkpoint = indexOfInstall(file) === null ? null : watch.checkpoint;
+    for (const [file, { checkpoint }] of this.#installs)
       if (checkpoint !== null) return { at: checkpoint.at, isCertain: this.#isCertain(file) };
-    }
     return null;
   }
 
   /** The first checkpoint at or after `index` that a power loss would leave whole. */
   #checkpointFrom(index: LogIndex): LogPoint | null {
     let found: LogPoint | null = null;
-    for (const [file, watch] of this.#files) {
-      const own = indexOfCheckpoint(file);
-      if (own === null || own < index || (found !== null && own >= found.index)) continue;
-      if (this.#isCertain(file)) found = watch.checkpoint?.at ?? found;
+    for (const [file, own] of this.#checkpoints) {
+      if (own.index < index || (found !== null && own.index >= found.index)) continue;
+      if (this.#isCertain(file)) found = own.watch.checkpoint?.at ?? found;
     }
     return found;
   }

@@ -20,6 +20,7 @@ interface Heard {
 /** A later term that a node has been told of and has not entered. */
 interface Told {
   readonly term: Term;
+  readonly from: NodeId;
   readonly what: string;
   /** Turns in which the mail may still wait behind other mail. */
   turnsLeft: number;
@@ -101,12 +102,12 @@ export class Elections {
 
   #hearsOf(node: Computer, watched: Watched, from: NodeId, { kind, term }: RaftMessage): void {
     if (term <= (watched.told?.term ?? 0) || node.host?.status().state !== "serving") return;
-    const isMember = node.raft?.membership.members.some(({ id }) => nameOf(id) === from);
+    const isMember = isMemberOf(node.raft, from);
     const strangeAt = watched.strange.get(from);
     const isTrusted = strangeAt === undefined || watched.turns - strangeAt > this.#mailTurns;
-    if (isMember !== true || !isTrusted) return;
+    if (!isMember || !isTrusted) return;
     const what = `an ${kind} of ${from}, of term ${term}, came into the mailbox of ${node.name}`;
-    watched.told = { term, what, turnsLeft: this.#mailTurns };
+    watched.told = { term, from, what, turnsLeft: this.#mailTurns };
   }
 
   // ---- what a node does ----
@@ -139,6 +140,9 @@ export class Elections {
     if (raft.role !== "leader" || before?.role !== "leader" || before.term !== raft.term) {
       watched.since = now;
       watched.answeredAt.clear();
+    } else if (before.membership.voters !== raft.membership.voters) {
+      // Another quorum must answer from here on, and it has had no time to.
+      watched.since = now;
     } else this.#checkFollowed(node.name, watched, raft, now);
     this.#checkEntered(node, watched, raft);
   }
@@ -161,7 +165,9 @@ export class Elections {
   #checkEntered({ name, host }: Computer, watched: Watched, raft: RaftStatus): void {
     const { told } = watched;
     if (told === null) return;
-    if (raft.term >= told.term || host?.status().state !== "serving") watched.told = null;
+    // Who was removed meanwhile raises nobody's term by an answer.
+    const isOver = raft.term >= told.term || !isMemberOf(raft, told.from);
+    if (isOver || host?.status().state !== "serving") watched.told = null;
     else if (--told.turnsLeft === 0)
       this.#found("term-adopted", name, told.what, `${name} is still in term ${raft.term}`);
   }
@@ -210,6 +216,10 @@ function mustBeBelieved(message: RaftMessage): boolean {
     default:
       return false;
   }
+}
+
+function isMemberOf(raft: RaftStatus | null, name: NodeId): boolean {
+  return raft?.membership.members.some(({ id }) => nameOf(id) === name) === true;
 }
 
 /** The latest instant that more than half of these have reached. */

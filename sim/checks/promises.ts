@@ -30,26 +30,19 @@ interface Asked {
 export interface Truth {
   readonly safety: Safety;
   readonly meaning: Meaning;
-  /**
-   * The first record of the log on a node's disk. After a restart it may be past where the node
-   * knows the log to begin: what it let go of was committed in its former life.
-   */
-  readonly logStart: (node: NodeId) => Offset;
 }
 
 export class Promises {
   readonly #safety: Safety;
   readonly #meaning: Meaning;
-  readonly #logStart: Truth["logStart"];
   readonly #durability: Durability;
   readonly #report: Report;
   /** By node, its present life only. */
   readonly #asked = new Map<NodeId, Map<RequestId, Asked>>();
 
-  constructor({ safety, meaning, logStart }: Truth, durability: Durability, report: Report) {
+  constructor({ safety, meaning }: Truth, durability: Durability, report: Report) {
     this.#safety = safety;
     this.#meaning = meaning;
-    this.#logStart = logStart;
     this.#durability = durability;
     this.#report = report;
   }
@@ -286,9 +279,11 @@ export class Promises {
     const now = this.#boundsOf(node);
     const endOffset = asked?.own?.endOffset ?? null;
     if (now === null || endOffset === null || from >= endOffset) return;
-    if (from < Math.max(now.startOffset, this.#logStart(node))) return;
-    const first = `the log of ${node} has the records from ${now.startOffset} to ${now.endOffset}`;
-    const says = `${node} says that offset ${from} is out of range`;
+    // A node may have let go of more than it knows of: before it was started again, or with a
+    // snapshot. What nobody has to have any more, it need not have either.
+    if (from < this.#meaning.startOffset) return;
+    const first = `the log has the records from ${this.#meaning.startOffset}, ${node} those to ${now.endOffset}`;
+    const says = `${node} says that offset ${from} is out of range (its log: ${fault.startOffset} to ${fault.endOffset})`;
     this.#found("trimmed-read", node, first, says);
   }
 

@@ -3,6 +3,8 @@
 // to the end of the run. Owns these bounds; the recovery itself is sim/world.ts.
 
 import type { NodeId, Term } from "../../src/base/ids.ts";
+import { nameOf } from "../../src/base/membership.ts";
+import type { RaftStatus } from "../../src/raft/protocol.ts";
 import type { Computer, Stage } from "../observer.ts";
 import type { Report } from "./violation.ts";
 
@@ -34,9 +36,18 @@ export class Rest {
   recovered(): void {
     this.#since = this.#stage.now;
     this.#resting = new Map();
+    const members = this.#members();
     for (const { name, raft, isLost, isOutside } of this.#stage.nodes)
-      if (raft !== null && !isLost && !isOutside)
+      if (raft !== null && !isLost && !isOutside && (members?.has(name) ?? true))
         this.#resting.set(name, { term: raft.term, frames: 0, turns: 0 });
+  }
+
+  /** Who was removed goes its own way; null while nobody leads. */
+  #members(): ReadonlySet<NodeId> | null {
+    let leader: RaftStatus | null = null;
+    for (const { raft } of this.#stage.nodes)
+      if (raft?.role === "leader" && raft.term > (leader?.term ?? 0)) leader = raft;
+    return leader === null ? null : new Set(leader.membership.members.map(({ id }) => nameOf(id)));
   }
 
   sent({ name }: Computer): void {

@@ -3,10 +3,12 @@
 // it changed. Owns no disk (durability.ts) and no message (promises.ts).
 
 import type { EntryHead, LogPoint } from "../../src/base/entry.ts";
-import type { LogIndex, NodeId, Offset, Term } from "../../src/base/ids.ts";
+import type { LogIndex, MemberId, NodeId, Offset, Term } from "../../src/base/ids.ts";
+import { type Membership, NO_MEMBERS, nameOf } from "../../src/base/membership.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 import { CommittedLog } from "./committed-log.ts";
-import { Lineage, printOf } from "./lineage.ts";
+import { type Act, Lineage, printOf } from "./lineage.ts";
+import { describeMembership, Memberships } from "./memberships.ts";
 import type { Property, Report } from "./violation.ts";
 import { type Vote, voteOf } from "./vote.ts";
 
@@ -32,6 +34,9 @@ interface Watched {
   mustHave: { readonly index: LogIndex; readonly term: Term } | null;
 }
 
+/** Raft's words for a message of whom it does not count by (src/raft/raft.ts). */
+const NOT_A_MEMBER = "the sender is not a member";
+
 interface Leadership {
   readonly node: NodeId;
   readonly life: number;
@@ -46,32 +51,32 @@ interface Candidacy {
 export class Safety {
   readonly lineage: Lineage;
   readonly committed: CommittedLog;
-  readonly #voters: readonly NodeId[];
+  readonly memberships: Memberships;
+  /** Who each name is by now: no votes or copies of another instance count. Null: nobody yet. */
+  readonly #instances = new Map<NodeId, MemberId | null>();
+  /** Under which the last commit was made. */
+  #electorate: Membership = NO_MEMBERS;
   readonly #durability: Durability;
   readonly #report: Report;
   readonly #watched = new Map<NodeId, Watched>();
   readonly #leaders = new Map<Term, Leadership>();
   readonly #candidacies = new Map<string, Candidacy>();
-  /** Granted votes that left their voter: by term, voter and candidate. */
-  readonly #grants = new Map<Term, Map<NodeId, NodeId>>();
+  /** Granted votes that left their voter: by term, voter (an instance) and candidate. */
+  readonly #grants = new Map<Term, Map<string, NodeId>>();
   /** Elections whose leader's log is not known yet: what it must hold. */
   readonly #elections = new Map<Term, { readonly node: NodeId; readonly index: LogIndex }>();
 
-  constructor(voters: readonly NodeId[], durability: Durability, report: Report) {
-    this.#voters = voters;
+  constructor(nodes: readonly NodeId[], durability: Durability, report: Report) {
     this.#durability = durability;
     this.#report = report;
     this.lineage = new Lineage(report);
     this.committed = new CommittedLog(report);
-    for (const node of voters) {
+    this.memberships = new Memberships(this.lineage, this.committed, report);
+    for (const node of nodes) {
       const floor = { term: 0 as Term, votedFor: null };
       const fresh = { last: null, lastFloor: null, floorWhy: "began", mustHave: null };
       this.#watched.set(node, { ...fresh, floor });
     }
-  }
-
-  get quorum(): number {
-    return Math.floor(this.#voters.length / 2) + 1;
   }
 
   /** What the node's Raft said last in this life; null before it said anything. */
@@ -91,6 +96,7 @@ export class Safety {
     const watched = this.#of(node);
     watched.last = null;
     watched.mustHave = durable;
+    this.memberships.wentDown(node);
   }
 
   /** The node is down, and its disk is another one: what it had promised is no longer its own. */
@@ -99,6 +105,8 @@ export class Safety {
     watched.floor = { term: 0 as Term, votedFor: null };
     watched.floorWhy = "began";
     watched.mustHave = null;
+    // On an older image it is who it was, on an empty disk somebody else.
+    this.#instances.set(node, null);
   }
 
   /** A hard state is durable, or was promised to somebody: no later life may have a lesser one. */
@@ -124,18 +132,19 @@ export class Safety {
       votes = new Map();
       this.#grants.set(term, votes);
     }
-    const before = votes.get(voter);
+    const id = this.#instances.get(voter) ?? voter;
+    const before = votes.get(id);
     if (before !== undefined && before !== candidate) {
       const first = `${voter} sent ${before} its vote for term ${term}`;
       const facts = [first, `it sends ${candidate} its vote for the same term`] as const;
       this.#report({ property: "one-vote-a-term", facts, node: voter });
     }
-    votes.set(voter, candidate);
+    votes.set(id, candidate);
   }
 
   /** An entry reached a node's disk. */
   wrote(node: NodeId, head: EntryHead): void {
-    this.lineage.see(head, node, "wrote to its disk");
+    this.#see(head, node, "wrote to its disk");
     const commitIndex = this.#of(node).last?.commitIndex ?? 0;
     if (head.index <= commitIndex && this.committed.at(head.index)?.term !== head.term) {
       const first = `${node} took for committed ${this.committed.describe(head.index)}`;
@@ -176,8 +185,17 @@ export class Safety {
 
   /** An entry leaves a leader. */
   sent(node: NodeId, head: EntryHead): void {
-    this.lineage.see(head, node, "sent");
+    this.#see(head, node, "sent");
     this.#judgeElections();
+  }
+
+  #see(head: EntryHead, node: NodeId, act: Act): void {
+    const isNew = head.kind === "membership" && this.lineage.find(head.index, head.term) === null;
+    this.lineage.see(head, node, act);
+    if (!isNew) return;
+    const { last } = this.#of(node);
+    const isLeader = last?.role === "leader" && last.term === head.term;
+    this.memberships.saw(head, node, isLeader ? last : null);
   }
 
   // ---- what a node's Raft says after a turn ----
@@ -190,6 +208,8 @@ export class Safety {
     this.#checkHardState(node, watched, now);
     watched.lastFloor = watched.floor;
     if (now === before) return;
+    this.#instances.set(node, now.self);
+    this.memberships.observe(node, now);
     if (before === null) this.#checkRecovered(node, watched, now);
     else this.#checkSteps(node, before, now);
     watched.last = now;
@@ -235,7 +255,9 @@ export class Safety {
       const first = `in term ${now.term} ${node} had voted for ${before.votedFor}`;
       this.#found("one-vote-a-term", node, first, `its vote is now ${now.votedFor ?? "none"}`);
     }
-    if (now.dropped > before.dropped) {
+    // Who was removed may not know it yet.
+    const isOfFormer = now.lastDropped === NOT_A_MEMBER && this.memberships.haveChanged;
+    if (now.dropped > before.dropped && !isOfFormer) {
       const first = `${node} got a message that no correct peer sends: ${now.lastDropped}`;
       this.#found(
         "peers-make-sense",
@@ -293,6 +315,7 @@ export class Safety {
     if (known === undefined) {
       this.#leaders.set(now.term, { node, life });
       this.#checkVotes(node, now);
+      this.memberships.elected(node, now);
       const index = this.committed.lastIndexBefore(now.term);
       if (now.lastTerm < now.term) this.#checkCompleteness(node, now.term, index, now);
       else this.#elections.set(now.term, { node, index });
@@ -316,15 +339,15 @@ export class Safety {
 
   #checkVotes(node: NodeId, now: RaftStatus): void {
     const own = this.#durability.hardState(node);
-    const voters = new Set<NodeId>();
-    if (own.term === now.term && own.votedFor === node) voters.add(node);
-    for (const [voter, candidate] of this.#grants.get(now.term) ?? []) {
-      if (candidate === node && voter !== node) voters.add(voter);
-    }
-    if (voters.size >= this.quorum) return;
-    const first = `${node} leads term ${now.term}, which takes ${this.quorum} votes of ${this.#voters.length}`;
-    const second = `its votes are ${[...voters].sort().join(", ") || "none"}`;
-    this.#found("elected-by-quorum", node, first, second);
+    const grants = this.#grants.get(now.term);
+    const gave = (id: MemberId) => {
+      if (id === now.self) return own.term === now.term && own.votedFor === node;
+      return (grants?.get(id) ?? grants?.get(nameOf(id))) === node;
+    };
+    const few = fewest(now.membership, gave);
+    if (few === null) return;
+    const first = `${node} leads term ${now.term} of ${describeMembership(now.membership)}`;
+    this.#found("elected-by-quorum", node, first, `its votes are ${few}`);
   }
 
   /** New leaders whose first own entry has been seen since. */
@@ -369,7 +392,7 @@ export class Safety {
       this.#found("committed-immutable", node, first, last);
       return;
     }
-    this.#checkCommitRule(node, inTerm, now);
+    this.#checkCommitRule(node, inTerm, before, now);
     for (let index = known + 1; index <= now.commitIndex; index++) {
       const head = this.#entryOf(index as LogIndex, now.lastTerm);
       if (head === null) {
@@ -385,27 +408,44 @@ export class Safety {
     }
   }
 
-  #checkCommitRule(node: NodeId, inTerm: Term, now: RaftStatus): void {
-    const { commitIndex, lastTerm } = now;
+  #checkCommitRule(
+    node: NodeId,
+    inTerm: Term,
+    before: RaftStatus | null,
+    { commitIndex, lastTerm, membership }: RaftStatus,
+  ): void {
     const term = this.lineage.termAt(commitIndex, lastTerm);
     if (term === null) return;
     const commits = () => `leading term ${inTerm}, ${node} commits up to ${commitIndex}@${term}`;
     if (term !== inTerm) {
       this.#found("commit-own-term", node, commits(), `that entry is of term ${term}`);
     }
-    const few = this.tooFewHolders(commitIndex, term);
-    if (few === null) return;
+    const few = this.#tooFew(membership, commitIndex, term);
+    // It may have gone on to another membership in the same turn.
+    const former = before?.membership ?? membership;
+    const wasEnough = few === null || this.#tooFew(former, commitIndex, term) === null;
+    this.#electorate = few === null ? membership : former;
+    if (wasEnough) return;
     const has = `after a power loss now only ${few} would have that entry`;
-    this.#found("commit-durable-quorum", node, commits(), `${has}; it takes ${this.quorum}`);
+    const whose = `the members are ${describeMembership(membership)}`;
+    this.#found("commit-durable-quorum", node, commits(), `${has}; ${whose}`);
   }
 
-  /** Whose disks would keep the entry, when that is less than a quorum; else null. */
+  /**
+   * Whose disks would keep the entry, a committed one, when that is less than a quorum; else null.
+   */
   tooFewHolders(index: LogIndex, term: Term): string | null {
-    let holders = 0;
-    for (const voter of this.#voters) if (this.#durability.holds(voter, index, term)) holders++;
-    if (holders >= this.quorum) return null;
-    const names = this.#voters.filter((voter) => this.#durability.holds(voter, index, term));
-    return names.join(", ") || "nobody";
+    return this.#tooFew(this.#electorate, index, term);
+  }
+
+  #tooFew(membership: Membership, index: LogIndex, term: Term): string | null {
+    return fewest(membership, (id) => {
+      const name = nameOf(id);
+      const instance = this.#instances.get(name);
+      // Before a node said who it is, it is whom the members mean.
+      if (instance !== undefined && instance !== id) return false;
+      return this.#durability.holds(name, index, term);
+    });
   }
 
   /** Something was cut from a disk, or a node went down: is all that was committed still safe? */
@@ -433,4 +473,15 @@ export class Safety {
   #found(property: Property, node: NodeId | null, first: string, second: string): void {
     this.#report({ property, facts: [first, second], node });
   }
+}
+
+/** Those of a half of the membership for whom it holds, when they are no majority of it. */
+function fewest({ voters, outgoing }: Membership, holds: (id: MemberId) => boolean): string | null {
+  for (const half of outgoing.length === 0 ? [voters] : [voters, outgoing]) {
+    let count = 0;
+    for (const id of half) if (holds(id)) count++;
+    if (count * 2 > half.length || half.length === 0) continue;
+    return half.filter(holds).map(nameOf).join(", ") || "nobody";
+  }
+  return null;
 }

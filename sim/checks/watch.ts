@@ -6,14 +6,7 @@ import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../../src/base/disk.ts";
 import type { HardState } from "../../src/base/entry.ts";
-import {
-  type LogIndex,
-  NO_INDEX,
-  NO_TERM,
-  type NodeId,
-  type Offset,
-  type Term,
-} from "../../src/base/ids.ts";
+import { type LogIndex, NO_INDEX, NO_TERM, type NodeId, type Term } from "../../src/base/ids.ts";
 import type { Checkpoint } from "../../src/log/checkpoint.ts";
 import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
 import type { Lane } from "../../src/ports/network.ts";
@@ -35,6 +28,7 @@ import { Rest } from "./rest.ts";
 import { type Durability, Safety } from "./safety.ts";
 import { checkSeeks } from "./seeks.ts";
 import { Silence } from "./silence.ts";
+import { Tenure } from "./tenure.ts";
 import type { Finding } from "./violation.ts";
 import { type Vote, voteOf } from "./vote.ts";
 
@@ -61,6 +55,7 @@ export class Watch implements Observer {
   #elections: Elections | null = null;
   #bounds: Bounds | null = null;
   #rest: Rest | null = null;
+  #tenure: Tenure | null = null;
   #meaning: Meaning | null = null;
   #archive: Archive | null = null;
   /** Where each node must say that its log begins, as far as it was asked. */
@@ -92,9 +87,8 @@ export class Watch implements Observer {
     this.#elections = new Elections(stage.plan, report);
     this.#bounds = new Bounds(stage.plan, report);
     this.#rest = new Rest(stage, report);
-    const logStart = (node: NodeId) => this.#disk(node).base?.endOffset ?? (0 as Offset);
-    const truth = { safety, meaning, logStart };
-    this.#promises = new Promises(truth, durability, report);
+    this.#tenure = new Tenure(stage.plan, report);
+    this.#promises = new Promises({ safety, meaning }, durability, report);
     this.#silence = new Silence(report);
     for (const { name, disk } of stage.nodes) {
       const watch: DiskWatch = new DiskWatch(disk, {
@@ -116,6 +110,8 @@ export class Watch implements Observer {
     this.#meaning?.checkpointed(name, checkpoint);
     const standing = this.#disk(name).find(checkpoint.at.index)?.head ?? null;
     safety.installs(name, checkpoint.at, standing, this.#disk(name).base);
+    // What is before it is on this disk no more.
+    safety.trimmed(name, checkpoint.at, this.#meaning?.startOffset ?? checkpoint.at.endOffset);
   }
 
   nodeStarted(node: Computer): void {
@@ -135,6 +131,7 @@ export class Watch implements Observer {
     this.#down.add(node.name);
     this.#patience?.wentDown(node.name);
     this.#elections?.wentDown(node.name);
+    this.#tenure?.wentDown(node.name);
     // Its commitIndex went with its memory: a power loss may give the disk back a tail that was
     // truncated since, with other entries at indexes that the node already knew to be committed.
     safety.crashed(node.name, null);
@@ -154,11 +151,13 @@ export class Watch implements Observer {
     this.#elections?.afterTurn(node, this.#parts().stage.now);
     this.#bounds?.afterTurn(node);
     this.#rest?.afterTurn(node);
+    this.#tenure?.afterTurn(node, this.#parts().stage.now);
     this.#looked.delete(node.name);
   }
 
   nodeResumed(node: Computer): void {
     this.#elections?.resumed(node.name, this.#parts().stage.now);
+    this.#tenure?.resumed(node.name, this.#parts().stage.now);
   }
 
   operationSubmitted(node: Computer): void {
@@ -281,12 +280,16 @@ export class Watch implements Observer {
     return { ...last, commitIndex };
   }
 
-  /** Every node that is up has every committed entry on its disk, or a base that stands for it. */
+  /**
+   * Every member that is up has every committed entry on its disk, or a base that stands for it.
+   */
   #checkLogs(): void {
     const { stage, safety } = this.#parts();
-    const { committed } = safety;
-    for (const { name, host, isOutside } of stage.nodes) {
-      if (host === null || isOutside) continue;
+    const { committed, memberships } = safety;
+    const members = memberships.committed?.members ?? null;
+    for (const { name, host, raft, isOutside } of stage.nodes) {
+      const isMember = members === null || members.some(({ id }) => id === raft?.self);
+      if (host === null || isOutside || !isMember) continue;
       const disk = this.#disk(name);
       for (let index = committed.lastIndex; index >= 1; index--) {
         const term = disk.certainTermAt(index, (at, last) => safety.lineage.termAt(at, last));

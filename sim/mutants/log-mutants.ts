@@ -5,6 +5,15 @@ import type { Mutant } from "./mutant.ts";
 /** Storage: files, frames, recovery. */
 export const LOG_MUTANTS: readonly Mutant[] = [
   {
+    name: "base-thrown-away",
+    breaks: "The checkpoint that a log begins at goes when its segment has an earlier one.",
+    properties: ["trim-agreed", "keeps-running"],
+    file: "src/log/upkeep.ts",
+    find: "const surplus = checkpoints.takeSurplus(starts);",
+    replace: "const surplus = checkpoints.takeSurplus(segments.startIndexes);",
+    knownSeed: 7044,
+  },
+  {
     name: "stale-frames-after-truncation",
     breaks: "A truncation leaves the old frames on the disk behind the cut.",
     properties: ["truncation-final"],

@@ -203,7 +203,9 @@ export class Upkeep {
 
   *#removeSurplus(): Flow<void> {
     const { checkpoints, segments } = this.#parts;
-    const surplus = checkpoints.takeSurplus(segments.startIndexes);
+    // The log begins at its base, wherever its first segment does: a peer is brought that one.
+    const starts = segments.startIndexes.map((index) => later(index, this.#start.index));
+    const surplus = checkpoints.takeSurplus(starts);
     if (surplus.length === 0) return;
     yield* perform(...surplus.map(({ index }) => unlink(checkpointFile(index))));
     yield* perform({ kind: "sync-dir" });
@@ -262,6 +264,10 @@ export class Upkeep {
       else throw new DiskTrouble({ code: "damaged", file, position: 0, what: "no base is left" });
     }
   }
+}
+
+function later(one: LogIndex, other: LogIndex): LogIndex {
+  return one > other ? one : other;
 }
 
 function unlink(file: string): Operation {

@@ -89,8 +89,6 @@ export class PaperCluster {
   readonly findings: Finding[] = [];
   readonly safety: Safety;
   readonly promises: Promises;
-  /** Of what the disks have. */
-  logStart = 0;
   readonly #logs = new Map<NodeId, Map<number, Term>>();
   readonly #hardStates = new Map<NodeId, HardState>();
 
@@ -105,8 +103,7 @@ export class PaperCluster {
     this.safety = new Safety(voters, durability, report);
     const { safety } = this;
     const meaning = new Meaning(safety.committed, 16, report);
-    const logStart = () => this.logStart as Offset;
-    this.promises = new Promises({ safety, meaning, logStart }, durability, report);
+    this.promises = new Promises({ safety, meaning }, durability, report);
   }
 
   /** The first finding, in three lines; "" without any. */

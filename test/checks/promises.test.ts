@@ -334,16 +334,16 @@ describe("a read of a log that was trimmed", () => {
     cluster.promises.answered(N1, outOfRange(2));
     expect(cluster.found?.property).toBe("trimmed-read");
     expect(cluster.found?.facts).toEqual([
-      "the log of n1 has the records from 2 to 3",
-      "n1 says that offset 2 is out of range",
+      "the log has the records from 2, n1 those to 3",
+      "n1 says that offset 2 is out of range (its log: 2 to 2)",
     ]);
   });
 
-  it("may be refused where the disk has let go of more than the node knows of yet", () => {
+  it("may be refused by a node that does not know yet how much all let go of", () => {
     trimmed();
-    cluster.logStart = 3;
-    cluster.promises.asked(N1, fetchFrom(2));
-    cluster.promises.answered(N1, outOfRange(2));
+    cluster.look(N2, { term: 1, vote: N1, last: [4, 1], commit: 2 });
+    cluster.promises.asked(N2, fetchFrom(1));
+    cluster.promises.answered(N2, outOfRange(1));
     expect(cluster.findings).toEqual([]);
   });
 });

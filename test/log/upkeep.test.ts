@@ -113,6 +113,27 @@ describe("checkpoints", () => {
 });
 
 describe("a trim", () => {
+  test("keeps the checkpoint that the log begins at, though its segment has an earlier one", () => {
+    const driver = openedLog(SMALL);
+    const entries = entriesAfter(LOG_START, 1, 40);
+    const write = (entry: Entry) => {
+      driver.write({ entries: [entry] });
+      driver.checkpoint(pointAfter(entry)).run();
+    };
+    let next = 0;
+    while (driver.boundaries.length === 0) write(entries[next++] as Entry);
+    // Two entries into the second segment, the newest checkpoint is in its middle.
+    write(entries[next++] as Entry);
+    write(entries[next++] as Entry);
+    const base = pointAfter(entries[next - 1] as Entry);
+    driver.trim(base.endOffset).run();
+    expect(driver.trimmed).toEqual([base]);
+    while (driver.boundaries.length < 3) write(entries[next++] as Entry);
+    // Whoever is brought a later one would lack records that nobody let go of.
+    expect(driver.readBase()).toMatchObject({ kind: "base", base: { at: base } });
+    expect(reopened(driver.disk.killImage(), SMALL).opened?.base).toEqual(base);
+  });
+
   test("drops the segments before a checkpoint, and says where the log begins", () => {
     const { driver, entries } = checkpointed();
     const before = driver.log.status();

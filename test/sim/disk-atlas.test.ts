@@ -35,7 +35,7 @@ describe("the atlas of nodes that repair themselves", () => {
   };
 
   test("lets every disk be damaged, but no entry on more than a minority", () => {
-    const atlas = new DiskAtlas(3, true);
+    const atlas = new DiskAtlas(3, { nodesRepair: true });
     expect(atlas.maybeDamage(0, range(1, 10))).toBe(true);
     expect(atlas.maybeDamage(1, range(11, 20))).toBe(true);
     expect(atlas.maybeDamage(2, range(21, 30))).toBe(true);
@@ -46,7 +46,7 @@ describe("the atlas of nodes that repair themselves", () => {
   });
 
   test("counts by entry, not by how many disks are damaged somewhere in a range", () => {
-    const atlas = new DiskAtlas(5, true);
+    const atlas = new DiskAtlas(5, { nodesRepair: true });
     expect(atlas.maybeDamage(0, range(1, 10))).toBe(true);
     expect(atlas.maybeDamage(1, range(11, 20))).toBe(true);
     expect(atlas.maybeDamage(2, range(1, 20))).toBe(true);
@@ -55,7 +55,7 @@ describe("the atlas of nodes that repair themselves", () => {
   });
 
   test("forgets what a disk has again", () => {
-    const atlas = new DiskAtlas(3, true);
+    const atlas = new DiskAtlas(3, { nodesRepair: true });
     expect(atlas.maybeLose(0)).toBe(true);
     expect(atlas.maybeLose(1)).toBe(false);
     atlas.restored(0);

@@ -35,6 +35,9 @@ class Dangers implements Observer {
   /** Leaders that gave up because their disk failed. */
   poisonedLeaders = 0;
   readonly #ledLast = new Set<string>();
+  /** Stores that other nodes let go of while a node installed a snapshot. */
+  trimsWhileInstalling = 0;
+  readonly #installing = new Set<string>();
   /** Starts that found fewer nodes up than a quorum. */
   blackouts = 0;
   #stage: Stage | null = null;
@@ -76,6 +79,13 @@ class Dangers implements Observer {
   }
 
   operationCompleted(node: Computer, operation: DiskOperation): void {
+    if (operation.kind === "create" && operation.file.includes(".install"))
+      this.#installing.add(node.name);
+    if (operation.kind === "rename" && operation.from.endsWith(".install"))
+      this.#installing.delete(node.name);
+    const isOther = this.#installing.size > 0 && !this.#installing.has(node.name);
+    if (isOther && operation.kind === "unlink" && operation.file.endsWith(".store"))
+      this.trimsWhileInstalling++;
     if (operation.kind === "sync" && operation.file === HARD_STATE_FILE)
       this.#unsyncedVotes.delete(node.name);
   }
@@ -299,6 +309,28 @@ const OCCURRED: Readonly<
   "chain-does-not-flap": (_, { counts }, serving, plan) => {
     expect(counts.partitions).toBe(3);
     expectServing(serving, plan, 3);
+  },
+  "leader-hands-over-across-a-joint-change": (_, { marks, counts }) => {
+    expect(marks["transfer-in-joint"]).toBeGreaterThan(0);
+    expect(marks["transfer-completed"]).toBeGreaterThan(1);
+    expect(marks["transfer-given-up"]).toBeGreaterThan(0);
+    expect(marks["joint-committed"]).toBeGreaterThan(5);
+    expect(counts.acked).toBeGreaterThan(100);
+  },
+  "leader-is-removed-while-cut-off": (_, { marks, counts }) => {
+    expect(marks["change-undone"]).toBeGreaterThan(0);
+    expect(marks["leader-removed"]).toBeGreaterThan(0);
+    expect(marks["learner-promoted"]).toBeGreaterThan(0);
+    expect(counts.acked).toBeGreaterThan(200);
+  },
+  "wiped-node-is-replaced-while-another-crashes": (_, { marks, counts }) => {
+    expect(counts).toMatchObject({ disksReplaced: 1, disksLost: 0 });
+    expect(counts.crashes).toBeGreaterThanOrEqual(4);
+    expect([marks["wiped-votes"], marks["snapshot-installed"] > 0]).toEqual([1, true]);
+  },
+  "trim-while-a-follower-installs-a-snapshot": (dangers, { marks }) => {
+    expect(marks["crash-in-install"]).toBe(3);
+    expect(dangers.trimsWhileInstalling).toBeGreaterThan(3);
   },
 };
 

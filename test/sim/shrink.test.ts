@@ -2,10 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-
 import { decodePlan, type Plan, type PlanDraft, planOf } from "../../sim/plan.ts";
 import { encodeBriefly } from "../../sim/plan-draft.ts";
 import { type ShrinkBudget, type StillFails, shrink } from "../../sim/shrink.ts";
+import { withFewerNodes } from "../../sim/shrink-ladders.ts";
 import { drawPlan } from "../../sim/swarm.ts";
 
 const ENOUGH: ShrinkBudget = { runsMax: 100_000, isOver: () => false };
@@ -360,5 +360,40 @@ describe("a plan of five nodes", () => {
     expect(nodes).toBe(3);
     expect(mishaps[0]).toMatchObject({ kind: "pairs-cut", pairs: [[1, 2]] });
     expect(outside).toEqual([{ node: 2, how: "cut" }]);
+  });
+});
+
+describe("a plan with operators", () => {
+  test("loses what is about nodes that go, and keeps who founded the cluster", () => {
+    const plan = planOf({
+      format: 1,
+      seed: "operators",
+      nodes: 4,
+      founders: 3,
+      operations: [
+        { kind: "append", client: 0, atMs: 100 },
+        { kind: "add-member", client: 1, atMs: 100, node: 3 },
+        { kind: "replace-member", client: 1, atMs: 200, node: 0, withNode: 3 },
+        { kind: "set-members", client: 1, atMs: 300, voters: [0, 2, 3], learners: [3] },
+        { kind: "remove-member", client: 1, atMs: 400, node: "leader" },
+        { kind: "transfer", client: 2, atMs: 500, to: 3 },
+        { kind: "transfer", client: 2, atMs: 600 },
+        { kind: "trim", client: 3, atMs: 700, keep: 5 },
+      ],
+      mishaps: [],
+      healAtMs: 1000,
+    });
+    const smaller = withFewerNodes(plan).map((draft) => planOf(draft));
+    const three = smaller.find(({ nodes }) => nodes === 3);
+    expect(three?.founders).toBeNull();
+    expect(three?.operations.map(({ kind }) => kind)).toEqual([
+      "append",
+      "set-members",
+      "remove-member",
+      "transfer",
+      "trim",
+    ]);
+    expect(three?.operations[1]).toMatchObject({ voters: [0, 2], learners: [] });
+    expect(three?.operations[3]).toMatchObject({ to: null });
   });
 });
