@@ -3,7 +3,7 @@
 
 import { plural } from "../words.ts";
 import type { Ledger, MutantRow, StreamRow } from "./ledger.ts";
-import { nameOfHunt } from "./measure.ts";
+import { nameOfHunt, STREAM_SEEDS, STREAMS } from "./measure.ts";
 import { huntOf, type Mutant } from "./mutant.ts";
 
 export interface TableEntry {
@@ -25,6 +25,8 @@ const SEED_COLUMNS = [
   "CPU min",
 ];
 
+const SEEDS_IN_ALL = STREAMS * STREAM_SEEDS;
+
 const BEGIN = "<!-- written by `npm run mutants` -->";
 const END = "<!-- end -->";
 
@@ -42,6 +44,11 @@ export function isKilled({ streams, tests }: MutantRow): boolean {
 export function isUnexplained({ mutant, row }: TableEntry): boolean {
   const isHunted = row.tests !== null || row.streams.length > 0;
   return isHunted && !isKilled(row) && mutant.equivalent === undefined;
+}
+
+/** Whether a survivor has had all the seeds there are. */
+function hasHadAll({ tests, streams }: MutantRow): boolean {
+  return tests !== null || streams.reduce((sum, { runs }) => sum + runs, 0) >= SEEDS_IN_ALL;
 }
 
 /** Seeds that fail on the sources as they are. */
@@ -84,11 +91,13 @@ export function describeSums(entries: readonly TableEntry[]): string[] {
   const killed = entries.filter(({ row }) => isKilled(row));
   const equal = entries.filter(({ mutant, row }) => !isKilled(row) && mutant.equivalent);
   const open = entries.filter(({ row }) => row.tests === null && row.streams.length === 0);
-  const survived = entries.filter(isUnexplained);
+  const unkilled = entries.filter(isUnexplained);
+  const survived = unkilled.filter(({ row }) => hasHadAll(row));
   const sizes = entries.flatMap(({ row }) => row.shrunk ?? []);
   const lines = [
     `- ${killed.length} of ${plural(entries.length, "mutant")} killed, ${equal.length} argued ` +
-      `equivalent, ${survived.length} survived, ${open.length} not measured yet.`,
+      `equivalent, ${survived.length} survived, ${unkilled.length - survived.length} not killed ` +
+      `so far, ${open.length} not measured yet.`,
   ];
   if (sizes.length > 0) {
     const events = sizes.map(({ after }) => after);
@@ -127,7 +136,7 @@ function describeSeedRow({ mutant, row }: TableEntry): string {
     whatItBreaks(mutant),
     nameOfHunt(huntOf(mutant)),
     mutant.properties.join(", "),
-    seen(mutant, streams),
+    seen(mutant, row),
     `${kills.length} of ${streams.length}`,
     middleAndTail(streams, (each) => each.runs, String),
     middleAndTail(streams, (each) => each.wallMs, seconds),
@@ -139,13 +148,15 @@ function describeSeedRow({ mutant, row }: TableEntry): string {
 }
 
 /** Which properties failed, the most frequent first; one that was not expected is marked. */
-function seen({ properties, equivalent }: Mutant, streams: readonly StreamRow[]): string {
+function seen({ properties, equivalent }: Mutant, row: MutantRow): string {
+  const { streams } = row;
   const counts = new Map<string, number>();
   for (const { kill } of streams)
     if (kill !== null) counts.set(kill.property, (counts.get(kill.property) ?? 0) + 1);
   if (counts.size === 0) {
     if (streams.length === 0) return "not measured yet";
-    return equivalent === undefined ? "SURVIVED" : `equivalent: ${equivalent}`;
+    if (equivalent !== undefined) return `equivalent: ${equivalent}`;
+    return hasHadAll(row) ? "SURVIVED" : "not killed so far";
   }
   const sorted = [...counts].sort(([, a], [, b]) => b - a);
   return sorted

@@ -94,7 +94,9 @@ describe("the table", () => {
 
   test("tells a survivor from one that is argued equivalent and one that was not run", () => {
     const survived = rowOf([stream(0, 200, null)]);
-    expect(cellsOf(survived)?.slice(4, 7)).toEqual(["SURVIVED", "0 of 1", ">200 / >200"]);
+    expect(cellsOf(survived)?.slice(4, 7)).toEqual(["not killed so far", "0 of 1", ">200 / >200"]);
+    const streams = Array.from({ length: 10 }, (_, nth) => stream(nth, 200, null));
+    expect(cellsOf(rowOf(streams))?.[4]).toBe("SURVIVED");
     expect(isUnexplained({ mutant, row: survived })).toBe(true);
     const equivalent = { ...mutant, equivalent: "nobody asks" };
     expect(cellsOf(survived, equivalent)?.[4]).toBe("equivalent: nobody asks");
@@ -191,7 +193,7 @@ describe("npm run mutants", () => {
     const { code, lines } = await run(...sample, "--table", page);
     expect({ code, last: lines.at(-1) }).toEqual({
       code: 0,
-      last: "- 2 of 2 mutants killed, 0 argued equivalent, 0 survived, 0 not measured yet.",
+      last: "- 2 of 2 mutants killed, 0 argued equivalent, 0 survived, 0 not killed so far, 0 not measured yet.",
     });
     const rows = readFileSync(page, "utf8")
       .split("\n")
