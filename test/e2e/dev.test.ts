@@ -68,7 +68,7 @@ describe("an operator", () => {
     const shown = await cairn(["status"], options);
     expect(shown.code).toBe(0);
     const [head, ...rows] = shown.stdout.trim().split("\n");
-    expect(head).toMatch(/^member +state +role +term +log +committed +on disk$/);
+    expect(head).toMatch(/^member +state +role +term +log +committed +on disk +room +scrub$/);
     expect(rows).toHaveLength(3);
     expect(rows.filter((row) => / serving +leader /.test(row))).toHaveLength(1);
     expect(rows.every((row) => / 0\.\.\d+ /.test(row))).toBe(true);

@@ -269,7 +269,7 @@ describe("a leader whose log is trimmed", () => {
   });
 
   test("begins anew a pipeline that was lost and whose end is trimmed: no answer could tell", () => {
-    const options = { appendsInFlightMax: 2, appendBytesMax: 1 };
+    const options = { appendsInFlightMax: 2, appendBytesMax: 1, bytesInFlightMax: 1_000_000 };
     const server = new Subject("a", { options }).lead("b").ack("b", 1).ack("c", 1);
     for (let proposal = 1; proposal < 10; proposal++) {
       server.propose(proposal).ack("b", proposal + 1);
