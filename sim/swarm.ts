@@ -71,10 +71,14 @@ function drawOutside(prng: Prng, nodes: number): PlanDraft["outside"] {
   const some: Target[] = prng.shuffled(places(nodes)).slice(0, count);
   // Then the others must elect a leader of their own.
   if (prng.chance(1, 2)) some[0] = "leader";
-  return some.map((node) => ({ node, how: prng.pick(WAYS_OUT) }));
+  const hangs = prng.fork("outside-disk");
+  return some.map((node) => {
+    const how = prng.pick(WAYS_OUT);
+    return { node, how: hangs.chance(1, 6) ? "disk-hang" : how };
+  });
 }
 
-/** A hung disk is for plans by hand: a leader that has one stays, and brings nobody up to date. */
+/** A hung disk besides, from a stream of its own. */
 const WAYS_OUT = ["power", "pause", "cut", "deaf", "silent"] as const;
 
 function drawOptions(prng: Prng): PlanDraft["options"] {

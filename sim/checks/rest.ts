@@ -27,6 +27,8 @@ export class Rest {
   /** Nodes that recovered; null before. */
   #resting: Map<NodeId, Resting> | null = null;
   #since = 0;
+  /** One whose disk hangs leads, and has to give way yet. */
+  #isLedFromOutside = false;
 
   constructor(stage: Stage, report: Report) {
     this.#stage = stage;
@@ -37,6 +39,9 @@ export class Rest {
     this.#since = this.#stage.now;
     this.#resting = new Map();
     const members = this.#members();
+    this.#isLedFromOutside = this.#stage.nodes.some(({ raft, isOutside }) => {
+      return isOutside && raft?.role === "leader";
+    });
     for (const { name, raft, isLost, isOutside } of this.#stage.nodes)
       if (raft !== null && !isLost && !isOutside && (members?.has(name) ?? true))
         this.#resting.set(name, { term: raft.term, frames: 0, turns: 0 });
@@ -59,7 +64,7 @@ export class Rest {
     const resting = this.#resting?.get(name);
     if (resting === undefined) return;
     resting.turns++;
-    if (raft === null || raft.term === resting.term) return;
+    if (raft === null || raft.term === resting.term || this.#isLedFromOutside) return;
     const first = `${name} was in term ${resting.term} when all was answered and equal`;
     const facts = [first, `nothing went wrong since, and it is in term ${raft.term}`] as const;
     this.#report({ property: "stable-when-healed", facts, node: name });

@@ -86,6 +86,17 @@ describe("a cluster at rest", () => {
     expect(findings[0]).toMatchObject({ property: "stable-when-healed", node: N1 });
   });
 
+  it("may elect another where one whose disk hangs leads: that one has to give way", () => {
+    const [n1, n2] = nodes as unknown as { raft: Computer["raft"]; isOutside: boolean }[];
+    if (n2 !== undefined) {
+      n2.raft = status(N2, { role: "leader", term: 4 });
+      n2.isOutside = true;
+    }
+    rest.recovered();
+    rest.afterTurn({ ...n1, raft: status(N1, { term: 5 }) } as unknown as Computer);
+    expect(findings).toEqual([]);
+  });
+
   it("is not asked about nodes that have failed for ever", () => {
     for (const node of nodes) node.isOutside = true;
     second(9999, 9999);

@@ -49,6 +49,8 @@ export class ClusterNode {
   /** The log with the writes that are still on their way, as the host's cache has it. */
   cached: HostLog;
   isUp = true;
+  /** Its disk completes nothing. */
+  isHung = false;
   commitIndex = 0;
   starts = 1;
 
@@ -78,6 +80,8 @@ export class Cluster {
     installs: 0,
     transfers: 0,
     dropped: 0,
+    /** Leaders whose disk had hung for too long: they gave way, or tried to. */
+    gaveWay: 0,
   };
   readonly #machine: typeof Raft;
   readonly #options: Partial<RaftOptions>;
@@ -227,7 +231,7 @@ export class Cluster {
   /** The oldest write of `node` becomes durable, and the node is told or (a crash) is not. */
   writeDurably(node: ClusterNode, tell = true): void {
     const { disk } = node;
-    const write = disk.pending.shift();
+    const write = tell && node.isHung ? undefined : disk.pending.shift();
     if (write === undefined) return;
     if (write.hardState !== null) {
       disk.hardState = write.hardState;
@@ -236,6 +240,20 @@ export class Cluster {
     disk.log.perform(write);
     disk.checkpoint = Math.max(disk.checkpoint, disk.log.start.index);
     if (tell) this.step(node, { kind: "persisted", writeId: write.writeId });
+  }
+
+  /** The disk of `node` completes nothing; with `isTold`, its host has found that out. */
+  hang(node: ClusterNode, isTold: boolean): void {
+    if (!node.isUp || node.isHung) return;
+    node.isHung = true;
+    if (isTold) this.step(node, { kind: "disk-hung", isHung: true });
+  }
+
+  /** It does again what it was told. */
+  thaw(node: ClusterNode): void {
+    if (!node.isHung) return;
+    node.isHung = false;
+    if (node.isUp) this.step(node, { kind: "disk-hung", isHung: false });
   }
 
   /** The host notes that everything it has committed and written is. */
@@ -279,6 +297,7 @@ export class Cluster {
   restart(node: ClusterNode): void {
     if (node.isUp) return;
     node.isUp = true;
+    node.isHung = false;
     node.starts += 1;
     node.cached = node.disk.log.copy();
     node.raft = this.#start(node.name, node.disk, node.starts);
@@ -302,7 +321,10 @@ export class Cluster {
 
   /** All faults end: time goes on in order, everything arrives, until `isDone` or `turnsMax`. */
   settle(isDone: () => boolean, turnsMax = 3000): boolean {
-    for (const node of this.nodes) this.restart(node);
+    for (const node of this.nodes) {
+      this.restart(node);
+      this.thaw(node);
+    }
     this.cut([]);
     return this.runUntil(isDone, turnsMax);
   }

@@ -18,6 +18,8 @@ export interface Setting {
   readonly joiners?: number;
   /** Some messages come a second time with something in them that cannot be. */
   readonly badInput?: boolean;
+  /** Disks hang for seconds. */
+  readonly hungDisks?: boolean;
 }
 
 export type Seen = Cluster["seen"] & { leaders: number; committed: number };
@@ -54,11 +56,12 @@ function begin({ voters, learners = 0, joiners = 0 }: Setting, machine: typeof R
 
 function make(
   cluster: Cluster,
-  { joiners = 0, badInput }: Setting,
+  { joiners = 0, badInput, hungDisks }: Setting,
   moves: readonly number[],
 ): void {
   for (const choice of moves) {
     if (badInput && choice % 5 === 0) strike(cluster, Math.floor(choice / 100));
+    else if (hungDisks && choice % 11 === 0) hangOrThaw(cluster, Math.floor(choice / 100));
     else move(cluster, choice, joiners > 0);
   }
 }
@@ -126,6 +129,30 @@ function strike(cluster: Cluster, pick: number): void {
   const what = `${bad.what} of ${describeMessage(load)} to ${to}`;
   cluster.oracle.demand(isSame && output === null, `nothing comes of ${what}`);
   cluster.oracle.demand(isCounted || !bad.isCounted, `it is counted: ${what}`);
+}
+
+/**
+ * A disk hangs, a leader's as often as any; or time passes while it does, for a few timeouts; or
+ * all disks go on.
+ */
+function hangOrThaw(cluster: Cluster, pick: number): void {
+  const { nodes } = cluster;
+  const node = nodes[pick % nodes.length] as ClusterNode;
+  const led = cluster.leader();
+  if (pick % 5 === 0) for (const each of nodes) cluster.thaw(each);
+  else if (pick % 5 <= 2) cluster.hang(pick % 2 && led !== null ? led : node, pick % 7 === 0);
+  else {
+    for (let left = pick % 40; left > 0; left--) {
+      for (const each of nodes) cluster.take(each);
+      cluster.deliverAll();
+      cluster.passTime(cluster.nextInTime());
+    }
+  }
+  for (const { isHung, raft } of nodes) {
+    if (isHung && raft.role === "leader" && raft.status().transferTo !== null) {
+      cluster.seen.gaveWay++;
+    }
+  }
 }
 
 type Moves = readonly [weight: number, make: () => void][];

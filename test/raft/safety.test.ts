@@ -60,6 +60,18 @@ test.each([
   expect(seen.dropped).toBeGreaterThan(runs * 20);
 });
 
+test.each([
+  [3, 0, 200],
+  [3, 2, 100],
+  [5, 0, 100],
+])(
+  "a cluster of %i voters and %i others stays safe while disks hang, and recovers",
+  (voters, joiners, runs) => {
+    const seen = playMany({ voters, joiners, hungDisks: true }, 20_261_123 + voters, runs);
+    expect(seen.gaveWay).toBeGreaterThan(runs / 3);
+  },
+);
+
 test("one trace fed twice to a cluster says the same twice, byte by byte", () => {
   const setting = { voters: 3, joiners: 2 };
   const property = fc.property(plans, (moves) => {
