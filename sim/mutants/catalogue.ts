@@ -10,6 +10,7 @@ import { LOG_MUTANTS } from "./log-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
 import { RAFT_MUTANTS } from "./raft-mutants.ts";
+import { STORAGE_MUTANTS } from "./storage-mutants.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...RAFT_MUTANTS,
@@ -19,6 +20,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONSUMER_MUTANTS,
   ...GOSSIP_MUTANTS,
   ...DISCOVERY_MUTANTS,
+  ...STORAGE_MUTANTS,
 ];
 
 /** One of each kind, all found within a few seeds: what every `npm test` hunts. */

@@ -351,7 +351,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const ends = { start: () => upkeep.start, end: () => this.#end };
     const damaged = (segment: Segment, fault: Fault) => this.#foundDamage(segment, fault);
     const reader: Reader = new Reader({ runner, segments, resident, failed, damaged, ...ends });
-    const scrub = new Scrub({ runner, segments, damaged });
+    const differs = ({ baseIndex, lastIndex }: Segment) =>
+      this.#markDifference({ first: baseIndex, last: lastIndex });
+    const scrub = new Scrub({ runner, segments, damaged, differs });
     const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space, scrub };
     this.#opened = { identity, ...parts };
     this.#end = end;

@@ -17,6 +17,8 @@ export interface ScrubParts {
   readonly segments: Segments;
   /** Told when a segment does not read as what was sealed, twice. */
   readonly damaged: (segment: Segment, fault: Fault) => void;
+  /** The same where all reads well, and the entries are not those that were sealed. */
+  readonly differs: (segment: Segment) => void;
 }
 
 /** One segment as far as it was read. */
@@ -119,19 +121,23 @@ export class Scrub {
     if (scan.point.index < segment.lastIndex) {
       this.#suspect(segment, scan.end, `entry ${scan.point.index + 1} cannot be read`);
     } else if (digest !== segment.digest) {
-      this.#suspect(segment, 0, "the entries are not those that were sealed");
+      this.#suspect(segment, 0, null);
     } else this.#goOn(segment);
   }
 
-  /** Believed the second time: a disk may return a wrong byte now and then. */
-  #suspect(segment: Segment, position: number, what: string): void {
+  /**
+   * `what` null: other entries than were sealed. Believed the second time: a disk may return a wrong
+   * byte now and then.
+   */
+  #suspect(segment: Segment, position: number, what: string | null): void {
     this.#work = null;
     if (!this.#isSecondLook) {
       this.#isSecondLook = true;
       this.#nextBase = segment.baseIndex;
       return;
     }
-    this.#parts.damaged(segment, { code: "damaged", file: segment.store, position, what });
+    if (what === null) this.#parts.differs(segment);
+    else this.#parts.damaged(segment, { code: "damaged", file: segment.store, position, what });
     this.#goOn(segment);
   }
 

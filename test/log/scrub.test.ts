@@ -1,11 +1,15 @@
 // Scrubbing: all sealed segments are read, a little at a time, and rot is found that no reader met.
 import { describe, expect, test } from "vitest";
 
-import { LOG_START } from "../../src/base/entry.ts";
+import { freeze } from "../../src/base/bytes.ts";
+import { crc32c } from "../../src/base/crc32c.ts";
+import { FRAME_HEADER_BYTES, LOG_START } from "../../src/base/entry.ts";
 import type { LogIndex } from "../../src/base/ids.ts";
 import { digestAfter, NO_DIGEST } from "../../src/log/digest.ts";
 import { baseOfStore, sealFile, storeFile } from "../../src/log/file-names.ts";
+import { sealFrame } from "../../src/log/frame.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
+import { type ScannedEntry, scanStore } from "../../src/log/recovery.ts";
 import { entriesAfter, type LogDriver, OPTIONS, openedLog, reopened } from "./driver.ts";
 
 const SMALL: LogOptions = { ...OPTIONS, segmentBytesMax: 3000, indexEntriesMax: 20 };
@@ -60,6 +64,28 @@ describe("scrubbing", () => {
     const base = baseOfStore(file) as LogIndex;
     expect(driver.disk.killImage().has(sealFile(base))).toBe(false);
     expect(reopened(driver.disk.killImage(), SMALL).refused).toMatchObject({ damage: { file } });
+  });
+
+  test("finds entries that read well and are not those that were sealed, once and for ever", () => {
+    const driver = reopened(sealedLog().disk.killImage(), SMALL);
+    const stores = [...driver.disk.killImage().keys()].filter((f) => baseOfStore(f) !== null);
+    const file = stores[2] as string;
+    const image = driver.disk.killImage().get(file) as Uint8Array;
+    const scanned = scanStore(freeze(image.slice()))?.entries ?? [];
+    const { entry, position } = scanned.find((each) => each.entry.bodyLength > 0) as ScannedEntry;
+    const frame = Uint8Array.from(entry.frame);
+    frame[frame.length - 1] = (frame.at(-1) ?? 0) ^ 1;
+    const bodyCrc = crc32c(frame, 0, FRAME_HEADER_BYTES);
+    const forged = sealFrame({ ...entry, bodyCrc }, frame);
+    const opId = 1_000_000 as never;
+    driver.disk.submit({ kind: "write-at", opId, file, position, parts: [forged] });
+    driver.disk.performNext(file);
+    for (let n = 0; n < 8 && driver.refused === null; n++) scrub(driver, 1_000_000);
+    const what = expect.stringMatching(
+      /^entries \d+ to \d+ are not those that the cluster agreed on/,
+    );
+    expect(driver.refused).toMatchObject({ kind: "damaged", damage: { file, what } });
+    expect(reopened(driver.disk.killImage(), SMALL).refused).toMatchObject({ damage: { what } });
   });
 
   test("looks twice before it believes, and goes on after a disk that refuses", () => {
