@@ -3,7 +3,7 @@
 
 import { Command, Option } from "commander";
 
-import { addLog } from "./log-commands.ts";
+import { addLog, addMirror } from "./log-commands.ts";
 import { SETTINGS } from "./settings.ts";
 
 /** What this process is, for the commands that start others like it. */
@@ -50,6 +50,7 @@ ${EXIT_CODES}`,
   addAcl(root);
   addLog(root);
   addRecover(root);
+  addMirror(root);
   addBench(root);
   addSim(root, program);
   root

@@ -1,7 +1,39 @@
-// The words of `cairn log`: its commands on a stopped node's directory, and their flags. Owns no
-// behaviour.
+// The words of `cairn log`, the commands on a stopped node's directory, and of `cairn mirror`.
+// Owns no behaviour.
 
 import type { Command } from "commander";
+
+export function addMirror(root: Command): void {
+  root
+    .command("mirror")
+    .summary("copy one cluster's records to another, each once")
+    .description("Copy one cluster's records to another, each once, from where it was left.")
+    .option("--from <LIST>", "members of the source: host:port,...")
+    .option("--to <LIST>", "members of the target: host:port,...")
+    .option("--from-profile <FILE>", "profile of the source")
+    .option("--to-profile <FILE>", "profile of the target")
+    .option("--from-certs-dir <DIR>", "has ca.pem, SUBJECT-client.pem and its key")
+    .option("--to-certs-dir <DIR>", "the same for the target")
+    .option("--as <SUBJECT>", "whose certificates [root]")
+    .option("--name <NAME>", "what the target knows it as [source's cluster id]")
+    .option("--follow", "wait for more until Ctrl-C")
+    .option("--json", "one JSON object at the end")
+    .addHelpText(
+      "after",
+      `
+Keys, headers and order are kept; offsets and times are the target's own. Killed
+and started again, it goes on where it was, and doubles nothing. Needs the right
+to consume there, and here to produce, and to consume cursor/mirror/*.
+
+Example:
+  cairn mirror --from 10.0.0.1:8400 --from-certs-dir certs \\
+    --to 10.1.0.1:8400 --to-certs-dir other/certs --follow`,
+    )
+    .action(async (flags) => {
+      const { runMirror } = await import("./mirror.ts");
+      await runMirror(flags);
+    });
+}
 
 export function addLog(root: Command): void {
   const log = root

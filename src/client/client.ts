@@ -20,6 +20,7 @@ import {
   transferCall,
   trimCall,
 } from "./admin.ts";
+import { appendAsCall, type ProducerPosition } from "./append-as.ts";
 import { type Call, inDoubt } from "./call.ts";
 import type { Channel, CredentialsSource } from "./channel.ts";
 import {
@@ -47,6 +48,7 @@ export type {
   AdminStatus as ServerStatus,
 } from "../proto/cairn-admin.ts";
 export type { Cursor } from "../proto/cairn-cursors.ts";
+export type { ProducerPosition } from "./append-as.ts";
 export type { ClientCredentials, CredentialsSource } from "./channel.ts";
 export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
 export { CairnError, type CairnErrorCode } from "./errors.ts";
@@ -150,6 +152,19 @@ export class CairnClient {
    */
   append(records: readonly RecordToAppend[], options: AppendOptions = {}): Promise<AppendResult> {
     return this.#producer.append(records.map(newRecordOf), options);
+  }
+
+  /**
+   * The same as a producer of the caller's own, with a place that the caller keeps: sent again at
+   * the same place, the records are in the log once. Rejects with "sequence-gap", whose fact
+   * `expected` is the sequence that is wanted, where records would be left out.
+   */
+  appendAs(
+    producer: ProducerPosition,
+    records: readonly RecordToAppend[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<AppendResult> {
+    return this.#call(appendAsCall(producer, records.map(newRecordOf), options.signal));
   }
 
   /**

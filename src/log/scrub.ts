@@ -126,8 +126,8 @@ export class Scrub {
   }
 
   /**
-   * `what` null: other entries than were sealed. Believed the second time: a disk may return a wrong
-   * byte now and then.
+   * `what` null: other entries than were sealed. Believed the second time: a disk may return a
+   * wrong byte now and then.
    */
   #suspect(segment: Segment, position: number, what: string | null): void {
     this.#work = null;

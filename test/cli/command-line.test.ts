@@ -66,6 +66,7 @@ describe("help", () => {
       "certs",
       "acl",
       "log",
+      "mirror",
       "bench",
       "sim",
     ]) {
