@@ -6,41 +6,59 @@ import { Command, CommanderError } from "commander";
 import { writeFigures } from "./page.ts";
 import { type Measured, type Row, table } from "./row.ts";
 
-type Bench = (quick: boolean) => Promise<readonly Row[] | Measured>;
+/** How much is run: enough for a first look, for a figure, or for what shows only in hours. */
+export type Size = "quick" | "usual" | "long";
+
+type Bench = (size: Size) => Promise<readonly Row[] | Measured>;
+type SmallBench = (quick: boolean) => Promise<readonly Row[] | Measured>;
 
 interface Listed {
   readonly what: string;
   readonly load: () => Promise<Bench>;
   /** The page of docs that shows its figures. */
   readonly page?: string;
+  readonly hasLong?: boolean;
+}
+
+function sized(bench: SmallBench): Bench {
+  return (size) => bench(size === "quick");
 }
 
 const BENCHES: Readonly<Record<string, Listed>> = {
   cluster: {
     what: "three real agents, mTLS, fsync before every acknowledgement",
-    load: async () => (await import("./cluster.ts")).runClusterBench,
+    load: async () => sized((await import("./cluster.ts")).runClusterBench),
   },
   raft: {
     what: "the consensus core of three nodes in one process, no disk, no sockets",
-    load: async () => (await import("./raft.ts")).runRaftBench,
+    load: async () => sized((await import("./raft.ts")).runRaftBench),
     page: "raft.md",
   },
   elections: {
     what: "the thesis's election experiment in virtual time: how long nobody leads after a crash",
-    load: async () => (await import("./elections.ts")).runElectionsBench,
+    load: async () => sized((await import("./elections.ts")).runElectionsBench),
     page: "raft.md",
   },
   log: {
     what: "the log engine on real files, beside raw writes and syncs of the same bytes",
-    load: async () => (await import("./log.ts")).runLogBench,
+    load: async () => sized((await import("./log.ts")).runLogBench),
   },
   sim: {
-    what: "the simulator: simulated time and events per second of wall time",
+    what: "the simulator: simulated time and events per second, what seeds take, memory",
     load: async () => (await import("./sim.ts")).runSimBench,
+    page: "simulation.md",
+    hasLong: true,
   },
 };
 
 const EXIT_USAGE = 64;
+
+interface Options {
+  readonly json: boolean;
+  readonly quick: boolean;
+  readonly long: boolean;
+  readonly docs: boolean;
+}
 
 async function main(): Promise<void> {
   const command = new Command("bench")
@@ -52,6 +70,7 @@ async function main(): Promise<void> {
     )
     .option("--json", "one JSON object a line", false)
     .option("--quick", "shorter runs, for a first look", false)
+    .option("--long", "runs of an hour and more, where there are any", false)
     .option("--docs", "write the figures and plots into the page of docs that shows them", false)
     .exitOverride();
   try {
@@ -68,7 +87,12 @@ async function main(): Promise<void> {
     process.exitCode = EXIT_USAGE;
     return;
   }
-  const { json, quick, docs } = command.opts<{ json: boolean; quick: boolean; docs: boolean }>();
+  const { json, quick, long, docs } = command.opts<Options>();
+  if (long && bench.hasLong !== true) {
+    process.stderr.write(`${name} has no long runs\n`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
   if (docs && bench.page === undefined) {
     process.stderr.write(`no page of docs shows the figures of ${name}\n`);
     process.exitCode = EXIT_USAGE;
@@ -76,7 +100,7 @@ async function main(): Promise<void> {
   }
   if (!json) process.stdout.write(`${name}: ${bench.what}\n`);
   const run = await bench.load();
-  const result = await run(quick);
+  const result = await run(long ? "long" : quick ? "quick" : "usual");
   const measured: Measured = "rows" in result ? result : { rows: result, plots: [] };
   const { rows } = measured;
   const text = json ? rows.map((row) => JSON.stringify(row)).join("\n") : table(rows);

@@ -18,6 +18,7 @@ import {
   runCommand,
   UsageError,
 } from "./command-line.ts";
+import { checkPlan, checkSample, EXIT_DIFFERENT, SURROUNDINGS } from "./gate-main.ts";
 import { diffWithout, lookUntil, withTraceFile } from "./look-main.ts";
 import { loadBroken } from "./mutants/load.ts";
 import { findMutant, runMutant } from "./mutants/run.ts";
@@ -53,6 +54,7 @@ interface Options {
   readonly diff?: string;
   readonly without?: string;
   readonly trace?: string;
+  readonly check?: boolean;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -83,6 +85,7 @@ function makeCommand(): Command {
     .option("--diff <seed>", "show where this seed parts from itself --without a mishap", parseSeed)
     .option("--without <mishap>", "by its number in the plan, or its kind; with --diff or --plan")
     .option("--trace <file>", "write all events: for ShiViz, or as NDJSON to a .ndjson file")
+    .option("--check", "run twice and elsewhere, and name the first event that differs")
     .option("--verbose", "print every row")
     .option("--json", "print one line of JSON instead")
     .addHelpText(
@@ -91,7 +94,9 @@ function makeCommand(): Command {
     );
 }
 
-const EXITS = "0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown), 64 usage";
+const EXITS =
+  "0 pass, 1 safety, 2 liveness, 3 crash, 4 unknown (nothing was shown),\n" +
+  "      5 not deterministic (--check), 64 usage";
 
 function describeProfiles(): string {
   const rows = Object.entries(PROFILE_NOTES);
@@ -114,6 +119,7 @@ async function run(options: Options, print: Print): Promise<number> {
   if (options.profile !== "swarm" && !isDrawn)
     throw new UsageError("--profile goes with --seed, --seeds or --diff, whose plans are drawn");
   checkLooks(options, modes);
+  if (options.check === true && options.seeds === undefined) return check(options, modes, print);
   if (options.without !== undefined)
     return diffWithout(planToDiff(options), options.without, print);
   if (options.replay !== undefined) return replay(options.replay);
@@ -128,6 +134,20 @@ async function run(options: Options, print: Print): Promise<number> {
   const seed = options.seed ?? drawSeed();
   const again = `--seed ${seed}${profileOf(options)}`;
   return runOne(drawPlan(seed, options.profile), `seed ${seed}`, again, options, print);
+}
+
+/** Runs one seed or plan twice, and elsewhere. */
+function check(options: Options, modes: readonly string[], print: Print): number {
+  const { seed, plan, until, trace, without, json } = options;
+  const isOne = modes.length === 1 && (seed !== undefined || plan !== undefined);
+  if (!isOne || [until, trace, without, json].some((look) => look !== undefined))
+    throw new UsageError(
+      "--check goes with --seed, --plan or --seeds, and nothing else to look at",
+    );
+  const checked =
+    plan === undefined ? { seed: seed ?? "", profile: options.profile } : { file: plan };
+  const name = plan === undefined ? `seed ${seed}` : `plan ${plan}`;
+  return checkPlan(name, checked, SURROUNDINGS, print) ? 0 : EXIT_DIFFERENT;
 }
 
 /** What looks at one run goes with one run. */
@@ -229,6 +249,7 @@ async function runSeeds(count: number, options: Options, print: Print): Promise<
   else for (const line of describeBatch(timed, wallMs, options)) print(line);
   const failed = firstFailure(timed);
   if (failed !== undefined) return EXIT_CODES[failed.report.verdict];
+  if (options.check === true && !checkSample(seeds, options.profile, print)) return EXIT_DIFFERENT;
   return tamenessOf(timed, options) === null ? 0 : EXIT_CODES.unknown;
 }
 

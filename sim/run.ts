@@ -6,6 +6,7 @@ import type { StateMachine } from "../src/state/state-machine.ts";
 import { DiscoveryWatch } from "./checks/discovery-watch.ts";
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import { Watch } from "./checks/watch.ts";
+import type { DigestTape } from "./digest-tape.ts";
 import { MachineWatch, type OwnMachine } from "./machine-watch.ts";
 import { type MarkCounts, Marks } from "./marks.ts";
 import type { Observer, Violation } from "./observer.ts";
@@ -51,12 +52,14 @@ export interface RunReport {
 
 /**
  * Runs a plan under the eyes of all checkers, and of `observers` too; with `own` every node has a
- * machine of yours on its log. Touches nothing outside; equal plans give equal reports.
+ * machine of yours on its log, and a `tape` keeps what it takes to compare the run. Touches nothing
+ * outside; equal plans give equal reports.
  */
 export function runPlan<M extends StateMachine>(
   plan: Plan,
   observers: readonly Observer[] = [],
   own: OwnMachine<M> | null = null,
+  tape: DigestTape | null = null,
 ): RunReport {
   return withPoison(() => {
     const tally = new Tally();
@@ -77,7 +80,7 @@ export function runPlan<M extends StateMachine>(
       ...(machines === null ? [] : [machines]),
     ];
     const machineOf = (name: NodeId, life: number) => machines?.make(name, life) ?? null;
-    const world = new World(plan, [...all, new Watch(values)], machineOf, values);
+    const world = new World(plan, [...all, new Watch(values)], machineOf, values, tape);
     const verdict = world.run();
     const { counts } = tally;
     const isVacuous = verdict.kind === "pass" && describeVacuity(counts) !== null;

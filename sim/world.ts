@@ -20,6 +20,7 @@ import { proveUnelectable } from "./checks/electable.ts";
 import { ClientPath } from "./client-path.ts";
 import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
 import { Digest } from "./digest.ts";
+import type { DigestTape } from "./digest-tape.ts";
 import { Electorates, takesPart } from "./electorates.ts";
 import { History } from "./history.ts";
 import { Mishaps } from "./mishaps.ts";
@@ -54,6 +55,7 @@ export class World implements Stage {
   readonly nodes: readonly Computer[];
   readonly #timeline = new Timeline();
   readonly #digest = new Digest();
+  readonly #tape: DigestTape | null;
   readonly #audience: Audience;
   readonly #computers: readonly SimComputer[];
   readonly #network: SimNetwork;
@@ -73,7 +75,10 @@ export class World implements Stage {
     observers: readonly Observer[],
     machineOf: MachineOf = () => null,
     values = PLAIN_VALUES,
+    tape: DigestTape | null = null,
   ) {
+    this.#tape = tape;
+    tape?.begin(this.#digest);
     const prng = new Prng(plan.seed);
     this.plan = plan;
     this.#beyond = plan.bounded ? null : new Beyond();
@@ -139,7 +144,10 @@ export class World implements Stage {
     for (const computer of this.#computers) computer.start();
     this.#workload.begin();
     try {
-      while (this.#verdict === null && this.#timeline.next <= instant) this.#timeline.advance();
+      while (this.#verdict === null && this.#timeline.next <= instant) {
+        this.#timeline.advance();
+        this.#tape?.note(this.#timeline.happened, this.#timeline.now);
+      }
     } catch (error) {
       const violation = this.#describeThrown(error);
       // A node that cannot make sense of what is left stops, and the run with it.
