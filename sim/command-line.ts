@@ -11,6 +11,20 @@ import { EXIT_USAGE } from "./run.ts";
 /** Where a command prints; a test gives its own. */
 export type Print = (line: string) => void;
 
+let isHeard = false;
+
+/** Prints a line to the terminal; who has closed the pipe has seen enough, and the program ends. */
+export function printLine(line: string): void {
+  if (!isHeard) process.stdout.on("error", endAtClosedPipe);
+  isHeard = true;
+  process.stdout.write(`${line}\n`);
+}
+
+function endAtClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+}
+
 /** Something on the command line, or in a file named there, cannot be used. */
 export class UsageError extends Error {}
 

@@ -33,9 +33,18 @@ export function describePace(tally: FuzzTally, wallMs: number): string {
   return facts.join(", ");
 }
 
-/** ` 1:23 of 10:00  ...` */
+/** `1:23/10:00  214 seeds, 1 failed, 2.6/s, 121 k events/s, 0.000260 years, 22/23 marks` */
 export function describeProgress(tally: FuzzTally, wallMs: number, budgetMs: number): string {
-  return `${clock(wallMs)} of ${clock(budgetMs)}  ${describePace(tally, wallMs)}`;
+  const seconds = Math.max(wallMs, 1) / 1000;
+  const facts = [
+    plural(tally.rows.length, "seed"),
+    `${tally.failures} failed`,
+    `${(tally.rows.length / seconds).toFixed(1)}/s`,
+    `${Math.round(tally.events / seconds / 1000)} k events/s`,
+    `${(tally.simulatedMs / YEAR_MS).toFixed(6)} years`,
+    `${tally.marksReached}/${tally.marks.size} marks`,
+  ];
+  return `${clock(wallMs)}/${clock(budgetMs)}  ${facts.join(", ")}`;
 }
 
 function clock(ms: number): string {

@@ -13,6 +13,7 @@ import {
   parseProfile,
   parseSpanMs,
   parseWhole,
+  printLine,
   runCommand,
   UsageError,
 } from "./command-line.ts";
@@ -205,7 +206,5 @@ class News {
   }
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const print = (line: string) => process.stdout.write(`${line}\n`);
-  process.exitCode = await fuzzMain(process.argv.slice(2), print);
-}
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  process.exitCode = await fuzzMain(process.argv.slice(2), printLine);

@@ -14,6 +14,7 @@ import {
   parseSeed,
   parseSpanMs,
   parseWhole,
+  printLine,
   readPlan,
   runCommand,
   UsageError,
@@ -333,4 +334,4 @@ function drawSeed(): string {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
-  process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));
+  process.exitCode = await main(process.argv.slice(2), printLine);

@@ -8,7 +8,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { describeFuzz, encodeJunit, judgeFuzz } from "../../sim/fuzz-report.ts";
+import {
+  describeFuzz,
+  describeProgress,
+  encodeJunit,
+  fitLine,
+  judgeFuzz,
+} from "../../sim/fuzz-report.ts";
 import { FuzzTally } from "../../sim/fuzz-tally.ts";
 import { Marks } from "../../sim/marks.ts";
 import type { RunReport } from "../../sim/run.ts";
@@ -66,10 +72,11 @@ describe("a fuzzing run", () => {
   });
 
   test("names each kind of failure once, with its facts and how to see it again", () => {
-    const words = describeFuzz(tallyOf(PASSED, reported("2", "lost-write")), 1000, "swarm");
+    const tally = tallyOf(PASSED, reported("2", "lost-write"));
+    const words = describeFuzz(tally, 1000, "swarm");
     expect(words[0]).toBe(
-      "2 seeds, 2.0 seeds/s, 200 events/s, 0.000000 simulated years, 1 of 23 marks, " +
-        "1 failure of 1 kind, in 0:01",
+      "2 seeds, 2.0 seeds/s, 200 events/s, 0.000000 simulated years, " +
+        `1 of ${tally.marks.size} marks, 1 failure of 1 kind, in 0:01`,
     );
     expect(words.slice(-5)).toEqual([
       "1 x safety: lost-write, seeds 2",
@@ -78,6 +85,15 @@ describe("a fuzzing run", () => {
       "  replay: npm run sim -- --seed 2",
       "  shrink: npm run sim -- shrink --seed 2",
     ]);
+  });
+
+  test("says how far it is on one line of a terminal", () => {
+    const tally = tallyOf(PASSED, reported("2", "lost-write"));
+    const line = describeProgress(tally, 83_000, 600_000);
+    expect(line).toBe(
+      `1:23/10:00  2 seeds, 1 failed, 0.0/s, 0 k events/s, 0.000000 years, 1/${tally.marks.size} marks`,
+    );
+    expect(fitLine(line, 40)).toHaveLength(39);
   });
 
   test("ends with a code for each way to end", () => {

@@ -1,5 +1,6 @@
 // The command `npm run sim`: what it prints, and what it exits with.
 
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -32,6 +33,19 @@ function planFile(name: string, draft: object): string {
   writeFileSync(file, JSON.stringify(draft));
   return file;
 }
+
+test("whoever closes the pipe has seen enough, and nothing is said of it", async () => {
+  const program = fileURLToPath(new URL("../../dist/sim/main.js", import.meta.url));
+  const child = spawn(process.execPath, [program, "--seed", "7", "--until", "2s"]);
+  let complaint = "";
+  child.stderr.on("data", (text) => {
+    complaint += text;
+  });
+  child.stdout.destroy();
+  const status = await new Promise((resolve) => child.once("close", resolve));
+  expect(complaint).toBe("");
+  expect(status).toBe(0);
+});
 
 const quiet = { format: 1, seed: "quiet", nodes: 3, mishaps: [], healAtMs: 1000 };
 
