@@ -171,18 +171,14 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     replace: "const share = count - taken.length;",
   },
   {
-    name: "directory-sync-forgotten",
-    breaks: "The real disk says of a directory that it is synced, and has done nothing.",
-    source: "D11: etcd-io/etcd#14143",
+    name: "file-operations-overtake",
+    breaks: "On the real disk an operation on a file does not wait for those before it.",
+    source: "an adapter that reorders two effects of one step",
     properties: [],
-    hunt: {
-      by: "tests",
-      files: ["test/contract/real-adapters.test.ts", "test/contract/recorded-crashes.test.ts"],
-    },
+    hunt: { by: "tests", files: ["test/contract/real-adapters.test.ts"] },
     file: "src/adapters/file-disk.ts",
-    find: `      await fsyncAsync(fd);
-`,
-    replace: "",
+    find: "    for (const earlier of before) await earlier;\n",
+    replace: '    assert(before.length > 0, "a queue");\n',
   },
   {
     name: "alarm-before-a-poll",

@@ -17,7 +17,17 @@ import { repositoryRoot } from "./build.ts";
 import { type Kill, type Mutant, mutate } from "./mutant.ts";
 
 /** What test files read beside themselves; what is big or compiled is linked. */
-const COPIED = ["src", "sim", "test", "scenarios", "proto", "package.json", "vitest.config.ts"];
+const COPIED = [
+  "src",
+  "sim",
+  "test",
+  "docs",
+  "proto",
+  "scenarios",
+  "README.md",
+  "package.json",
+  "vitest.config.ts",
+];
 const LINKED = ["node_modules", "tsconfig.base.json"];
 const PATIENCE_MS = 240_000;
 
