@@ -6,6 +6,7 @@ import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { CORE_MUTANTS } from "./core-mutants.ts";
 import { DISCOVERY_MUTANTS } from "./discovery-mutants.ts";
 import { GOSSIP_MUTANTS } from "./gossip-mutants.ts";
+import { INPUT_MUTANTS } from "./input-mutants.ts";
 import { LOG_MUTANTS } from "./log-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
@@ -15,6 +16,7 @@ import { STORAGE_MUTANTS } from "./storage-mutants.ts";
 export const MUTANTS: readonly Mutant[] = [
   ...RAFT_MUTANTS,
   ...CORE_MUTANTS,
+  ...INPUT_MUTANTS,
   ...LOG_MUTANTS,
   ...NODE_MUTANTS,
   ...CONSUMER_MUTANTS,

@@ -17,6 +17,8 @@ export type Hunt =
 export interface CoreSetting {
   readonly voters: number;
   readonly joiners: number;
+  /** Messages come that no correct peer sends. */
+  readonly badInput?: boolean;
 }
 
 export interface Mutant {
