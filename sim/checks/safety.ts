@@ -145,8 +145,12 @@ export class Safety {
   /** An entry reached a node's disk. */
   wrote(node: NodeId, head: EntryHead): void {
     this.#see(head, node, "wrote to its disk");
-    const commitIndex = this.#of(node).last?.commitIndex ?? 0;
-    if (head.index <= commitIndex && this.committed.at(head.index)?.term !== head.term) {
+    const { last } = this.#of(node);
+    const term = this.committed.at(head.index)?.term ?? null;
+    // What a slow disk was told before: others have committed the entry that took its place, whose
+    // own write is behind it, so that this node does not count its log as durable there yet.
+    const isQueued = term !== null && head.term < term && (last?.durableIndex ?? 0) < head.index;
+    if (head.index <= (last?.commitIndex ?? 0) && term !== head.term && !isQueued) {
       const first = `${node} took for committed ${this.committed.describe(head.index)}`;
       this.#found("committed-immutable", node, first, `it overwrites it with ${printOf(head)}`);
     }

@@ -5,7 +5,17 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LOG_START } from "../../src/base/entry.ts";
 import type { LogIndex, NodeId, Offset, Term, WallMs } from "../../src/base/ids.ts";
 import { PRODUCER_IDLE_MS } from "../../src/state/producers.ts";
-import { appendRequest, entry, first, N1, N2, N3, PaperCluster, voteReply } from "./cluster.ts";
+import {
+  appendRequest,
+  entry,
+  first,
+  N1,
+  N2,
+  N3,
+  PaperCluster,
+  status,
+  voteReply,
+} from "./cluster.ts";
 
 let cluster: PaperCluster;
 beforeEach(() => {
@@ -245,6 +255,20 @@ describe("the safety checker", () => {
   it("finds an append that spreads a commitIndex beyond what is committed", () => {
     twoCommitted();
     cluster.promises.sent(N1, N2, appendRequest(1, [2, 1], [], 3));
+    expect(cluster.found?.property).toBe("committed-immutable");
+  });
+
+  it("lets a slow disk write what has been replaced meanwhile, where nothing is durable yet", () => {
+    cluster.store([first(1, 1, 0)], N1, N2, N3);
+    cluster.elect(3, [1, 1]);
+    cluster.store([first(2, 3, 1)], N1, N2);
+    cluster.look(N1, { role: "leader", term: 3, vote: N1, last: [2, 3], commit: 2 });
+    const follower = status(N3, { term: 3, leader: N1, last: [2, 3], commit: 2 });
+    cluster.safety.observe(N3, 1, { ...follower, durableIndex: 1 as LogIndex });
+    cluster.safety.wrote(N3, entry(2, 1));
+    expect(cluster.found).toBeNull();
+    cluster.safety.observe(N3, 1, follower);
+    cluster.safety.wrote(N3, entry(2, 1));
     expect(cluster.found?.property).toBe("committed-immutable");
   });
 
