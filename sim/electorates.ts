@@ -49,6 +49,14 @@ export class Electorates {
     return leader?.membership ?? null;
   }
 
+  /** The same; while nobody leads, that of the log that is the most up to date. */
+  get latest(): Membership | null {
+    let best: RaftStatus | null = null;
+    for (const { known } of this.#computers)
+      if (known !== null && (best === null || isAhead(known, best))) best = known;
+    return this.led ?? best?.membership ?? null;
+  }
+
   #all(): { readonly members: readonly string[]; readonly isWanted: boolean }[] {
     const found = new Set<readonly string[]>();
     for (const { known } of this.#computers)
@@ -70,6 +78,11 @@ export class Electorates {
     });
     return left.length * 2 > members.length;
   }
+}
+
+function isAhead(one: RaftStatus, other: RaftStatus): boolean {
+  if (one.lastTerm !== other.lastTerm) return one.lastTerm > other.lastTerm;
+  return one.lastIndex > other.lastIndex;
 }
 
 /** Whether the node is a member: perhaps as the one whose place it is about to take, once wiped. */

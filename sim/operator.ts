@@ -176,8 +176,8 @@ export class Operator {
   }
 
   #votersNow(): NodeId[] {
-    const { led } = this.#room.electorates;
-    return led === null ? [] : voterNames(led);
+    const { latest } = this.#room.electorates;
+    return latest === null ? [] : voterNames(latest);
   }
 
   /** Who votes when it is done, as far as that can be known beforehand. */

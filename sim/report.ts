@@ -3,10 +3,11 @@
 
 import { describeVacuity } from "./checks/non-vacuity.ts";
 import type { Mark } from "./marks.ts";
+import { isErrand } from "./operator.ts";
 import type { NetworkProfile, Plan, PlannedMishap } from "./plan.ts";
 import type { RunReport } from "./run.ts";
 import { LEGEND } from "./trace.ts";
-import { plural } from "./words.ts";
+import { describeErrand, plural } from "./words.ts";
 
 /** What was drawn for the run, a line for each part of it. */
 export function describePlan(plan: Plan): string[] {
@@ -20,7 +21,7 @@ export function describePlan(plan: Plan): string[] {
   const clients = `lost ${network.clientDropPerMille}, late ${network.clientLatePerMille} per mille`;
   const lines = [
     ["why", plan.why.join(" ")],
-    ["cluster", `${plan.nodes} nodes, ${election}, heartbeat ${options.heartbeatIntervalMs} ms`],
+    ["cluster", `${describeNodes(plan)}, ${election}, heartbeat ${options.heartbeatIntervalMs} ms`],
     ["log", `${sizes}, ${options.preallocateBytes} bytes ahead, ${options.cacheBytesMax} cached`],
     ["raft", `${appends}, turns of ${options.turnEventsMax} events`],
     ["network", `${delays}; ${troubles}; ${describeRoom(network)}`],
@@ -29,6 +30,7 @@ export function describePlan(plan: Plan): string[] {
       `${disk.operationMeanMicros} us, sync ${disk.syncMeanMicros} us, ${disk.slowPerMille} per mille slow`,
     ],
     ["clients", `${describeWork(plan)}; ${clients}`],
+    ["operator", plan.operations.filter(isErrand).map(describeErrand).join("; ")],
     ["mishaps", `${describeMishaps(plan.mishaps)}; healed at ${plan.healAtMs / 1000} s`],
     [
       "outside",
@@ -48,6 +50,10 @@ function describeRoom({ linkFramesMax, transitFramesMax, overflow }: NetworkProf
   return transitFramesMax === 0
     ? links
     : `${links}, at most ${transitFramesMax} on the way, the ${overflow} evicted`;
+}
+
+function describeNodes({ nodes, founders }: Plan): string {
+  return founders === null ? `${nodes} nodes` : `${nodes} nodes, of which ${founders} found it`;
 }
 
 function describeWork(plan: Plan): string {

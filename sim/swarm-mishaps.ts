@@ -51,7 +51,7 @@ const MISHAPS: readonly { make: MishapMaker; in32: number; timesMax: number }[] 
   { make: drawDiskHang, in32: 8, timesMax: 2 },
   { make: drawBitRot, in32: 8, timesMax: 2 },
   { make: drawLostWrite, in32: 8, timesMax: 2 },
-  { make: drawReplacement, in32: 6, timesMax: 2 },
+  { make: drawReplacement, in32: 12, timesMax: 2 },
   { make: drawMisreads, in32: 8, timesMax: 2 },
   { make: drawCrashAtSite, in32: 16, timesMax: 2 },
   { make: drawUnanswered, in32: 6, timesMax: 1 },
@@ -456,8 +456,8 @@ function drawLostWrite(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
 function drawReplacement(prng: Prng, nodes: number, atMs: number): MishapDraft[] {
   const node = prng.below(nodes);
   const downMs = drawSpanMs(prng);
-  const returns = prng.chance(1, 2);
-  if (prng.chance(1, 2)) return [{ kind: "wipe", node, atMs, downMs, returns }];
+  const returns = prng.chance(3, 4);
+  if (prng.chance(2, 3)) return [{ kind: "wipe", node, atMs, downMs, returns }];
   return [{ kind: "older-image", node, ageMs: prng.between(100, 10_000), atMs, downMs }];
 }
 

@@ -46,11 +46,21 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     healAtMs,
     ...(profile === "discovery" ? drawDiscovery(root.fork("discovery"), nodes) : {}),
     bounded: profile !== "unbounded",
-    // Where too much is lost to recover there is no use in waiting long for it, unless a change of
-    // the members waits for somebody: a leader gives it up after half a minute.
-    ...(profile === "unbounded" ? { settleMs: changes.hasMembers ? 45_000 : 15_000 } : {}),
+    ...settlingOf(profile, changes.hasMembers),
     outside: profile === "calm" ? [] : drawOutside(root.fork("outside"), nodes),
   });
+}
+
+/**
+ * Where too much is lost to recover there is no use in waiting long for it. But a change of the
+ * members that waits for somebody who never comes is given up by its leader after half a minute,
+ * and asked for again of the next.
+ */
+function settlingOf(profile: Profile, hasMembers: boolean): Pick<PlanDraft, "settleMs"> {
+  if (profile === "discovery") return {};
+  if (profile === "unbounded") return { settleMs: hasMembers ? 45_000 : 15_000 };
+  if (!hasMembers) return {};
+  return { settleMs: profile === "long" ? 240_000 : 120_000 };
 }
 
 /** A long run lasts an hour or two. */

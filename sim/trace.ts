@@ -2,9 +2,11 @@
 // node. An observer that writes down; which rows are worth a line is decided at the end, when all
 // are known.
 
-import type { NodeId, Term } from "../src/base/ids.ts";
+import type { MemberId, NodeId, Term } from "../src/base/ids.ts";
+import { type Membership, NO_MEMBERS, nameOf } from "../src/base/membership.ts";
 import type { Stopped } from "../src/node/protocol.ts";
 import type { RaftStatus } from "../src/raft/protocol.ts";
+import { describeMembership } from "./checks/memberships.ts";
 import type { LostWrite } from "./lost-writes.ts";
 import type { Moment } from "./moments.ts";
 import type { Computer, CrashKind, CrashLoss, Observer, Stage } from "./observer.ts";
@@ -15,7 +17,7 @@ const LINES_MAX = 60;
 const PROGRESS_STEP = 50;
 
 export const LEGEND =
-  "+ started  * leads  x crashed  # lost power  - stopped  = paused  ~ disk lies  < dropped a tail  | cut off  c committed  . up";
+  "+ started  * leads  x crashed  # lost power  - stopped  = paused  ~ disk lies  < dropped a tail  | cut  c committed  m members  . up";
 
 interface Row {
   readonly at: number;
@@ -35,6 +37,9 @@ export class Trace implements Observer {
   #term = 0 as Term;
   #commit = 0;
   #leader: NodeId | null = null;
+  /** As the last leader that said so has committed them. */
+  #members: Membership = NO_MEMBERS;
+  #transferTo: MemberId | null = null;
   readonly #lastIndexes = new Map<NodeId, number>();
 
   attach(stage: Stage): void {
@@ -138,6 +143,7 @@ export class Trace implements Observer {
       this.#add(3, `${node.name} drops ${dropped}`, "<", [node.name]);
     }
     this.#lastIndexes.set(node.name, raft.lastIndex);
+    this.#lookAtMembers(node, raft);
     if (raft.role === "leader" && raft.term > this.#term) {
       this.#term = raft.term;
       this.#leader = node.name;
@@ -148,6 +154,20 @@ export class Trace implements Observer {
     this.#commit = raft.commitIndex;
     if (Math.floor(this.#commit / PROGRESS_STEP) > before)
       this.#add(0, `${this.#commit} entries are committed`, "c", [node.name]);
+  }
+
+  /** Whoever leads has committed other members, or wants another to lead. */
+  #lookAtMembers(node: Computer, raft: RaftStatus): void {
+    if (raft.role !== "leader") return;
+    const { committedMembership, transferTo } = raft;
+    if (committedMembership !== this.#members) {
+      const [before, now] = [this.#members, committedMembership].map(describeMembership);
+      this.#members = committedMembership;
+      if (before !== now) this.#add(3, `${node.name} commits the members ${now}`, "m", [node.name]);
+    }
+    if (transferTo !== null && transferTo !== this.#transferTo)
+      this.#add(3, `${node.name} hands over to ${nameOf(transferTo)}`, "*", [node.name]);
+    this.#transferTo = transferTo;
   }
 
   /** At most 60 lines, or all of them. */

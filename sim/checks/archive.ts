@@ -7,7 +7,7 @@ import type { LogIndex } from "../../src/base/ids.ts";
 import { decodeBatch } from "../../src/base/record-batch.ts";
 import type { RecordId } from "../history.ts";
 import type { RecordValues } from "../sim-record.ts";
-import type { ClientLog } from "./client-log.ts";
+import { type ClientLog, MISSING } from "./client-log.ts";
 import type { CommittedLog } from "./committed-log.ts";
 import type { DiskWatch } from "./disk-watch.ts";
 
@@ -40,8 +40,7 @@ export class Archive {
       if (count === 0) continue;
       const frame = kept.get(index);
       const own = frame === undefined ? this.#records.get(index) : this.#read(frame);
-      // What nobody has any more is nobody's: the checkers find it missing.
-      records.push(...(own ?? new Array<RecordId>(count).fill(UNREADABLE)));
+      records.push(...(own ?? new Array<RecordId>(count).fill(MISSING)));
       batchEnds.push(records.length);
     }
     return { records, batchEnds };

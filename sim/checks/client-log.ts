@@ -4,6 +4,9 @@
 import type { ReadFrom } from "../../src/service/batch-reads.ts";
 import type { Call, RecordId } from "../history.ts";
 
+/** Stands where a record was committed that nobody has any more. */
+export const MISSING: RecordId = -2;
+
 /** Everything committed when all is over. */
 export interface ClientLog {
   /** By offset. */

@@ -10,6 +10,7 @@ import {
   appendsOf,
   type ClientLog,
   describeCall,
+  MISSING,
   offsetsByRecord,
 } from "./client-log.ts";
 import { checkLinearizable } from "./linearizability.ts";
@@ -36,6 +37,7 @@ function checkOnce(calls: readonly Call[], log: ClientLog): Finding | null {
   }
   const first = new Map<RecordId, number>();
   for (const [offset, record] of log.records.entries()) {
+    if (record === MISSING) continue;
     const owner = owners.get(record);
     if (owner === undefined) {
       return found(
@@ -80,9 +82,11 @@ function checkAppends(calls: readonly Call[], log: ClientLog): Finding | null {
 function lostWrite(call: Call, acked: number, offset: number | undefined, log: ClientLog): Finding {
   const other = log.records[acked];
   const instead =
-    other === undefined
-      ? `the log ends at offset ${log.records.length}`
-      : `the log has record ${other} at offset ${acked}`;
+    other === MISSING
+      ? `nobody has what was committed at offset ${acked}`
+      : other === undefined
+        ? `the log ends at offset ${log.records.length}`
+        : `the log has record ${other} at offset ${acked}`;
   const where = offset === undefined ? "" : `, and this append at offset ${offset}`;
   return found("lost-write", describeCall(call), instead + where);
 }

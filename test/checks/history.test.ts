@@ -1,6 +1,7 @@
 // Each way in which clients can be lied to is found, and named with the two facts.
 
 import { describe, expect, it } from "vitest";
+import { MISSING } from "../../sim/checks/client-log.ts";
 import { checkHistory } from "../../sim/checks/history.ts";
 import { describeFinding } from "../../sim/checks/violation.ts";
 import { acked, brought, logOf, refused, tail, unknown } from "./calls.ts";
@@ -37,6 +38,13 @@ describe("a history", () => {
     expect(finding === null ? "" : describeFinding(finding)).toMatch(
       /^lost-write: An acknowledged append is in the log.*\n {2}1\. call .*\n {2}2\. the log ends/,
     );
+  });
+
+  it("with an acknowledged append that nobody has any more is a lost write, and no phantom", () => {
+    const calls = [acked({ records: [1], start: 0, end: 3, offset: 0 })];
+    const finding = checkHistory(calls, logOf([MISSING], [MISSING]));
+    expect(finding?.property).toBe("lost-write");
+    expect(finding?.facts[1]).toBe("nobody has what was committed at offset 0");
   });
 
   it("with an acknowledged append at another offset is a lost write", () => {
