@@ -8,8 +8,10 @@ import {
   type AdminDisk,
   decodeChange,
   decodeDeparture,
+  decodeKeysRequest,
   decodeTransferRequest,
   decodeTrimRequest,
+  encodeKeysResponse,
   encodeStatusResponse,
   encodeTrimResponse,
 } from "../proto/cairn-admin.ts";
@@ -160,6 +162,11 @@ export function adminV1Methods({ admin }: LogService): ServedMethods {
       (bytes) => decodeDeparture("ForceLeaveRequest", bytes),
       (caller, { name, prune }) => admin.forceLeave(caller, name, prune),
       () => Buffer.alloc(0),
+    ),
+    "/cairn.v1.Admin/GossipKeys": unary(
+      decodeKeysRequest,
+      (caller, { act, key }) => admin.keys(caller, act, key),
+      ({ keys }) => encodeKeysResponse(keys),
     ),
     "/cairn.v1.Admin/Trim": unary(
       decodeTrimRequest,

@@ -32,10 +32,16 @@ export interface AgentDiscoveryPorts {
 
 export class AgentDiscovery {
   readonly membership: Membership;
+  readonly #keyring: GossipKeyring | null;
   readonly #timer: NodeJS.Timeout;
 
-  private constructor(membership: Membership, discovery: DiscoveryLoop) {
+  private constructor(
+    membership: Membership,
+    discovery: DiscoveryLoop,
+    keyring: GossipKeyring | null,
+  ) {
     this.membership = membership;
+    this.#keyring = keyring;
     this.#timer = setInterval(() => discovery.look(), LOOK_MS);
   }
 
@@ -67,7 +73,7 @@ export class AgentDiscovery {
       discovery = new DiscoveryLoop(options, { ...ports, membership });
       const facts = { address: membership.localAddr };
       ports.telemetry.notice({ level: "info", what: "gossiping", facts });
-      return new AgentDiscovery(membership, discovery);
+      return new AgentDiscovery(membership, discovery, keyring);
     } catch (error) {
       throw new CommandError(`bind-addr: ${describeError(error)}`);
     }
@@ -80,6 +86,14 @@ export class AgentDiscovery {
       throw new Error(`${name} is there, as far as gossip knows: use cairn leave ${name}`);
     }
     await this.membership.forceLeave(name, { prune });
+  }
+
+  keys(act: "list" | "install" | "use" | "remove", key: string): readonly string[] {
+    if (this.#keyring === null) {
+      throw new Error("gossip is not encrypted here: start the agent with gossip-keyring-file");
+    }
+    if (act !== "list") this.#keyring[act](key);
+    return this.#keyring.list();
   }
 
   async close(): Promise<void> {

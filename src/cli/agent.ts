@@ -174,6 +174,7 @@ class Agent {
           this.#askToStop("it has left");
         },
         forceLeave: (name, prune) => discovery.forceLeave(name, prune),
+        keys: (act, key) => discovery.keys(act, key),
       });
       // A stop that came while contacts were asked has found nothing to close.
       if (this.#isEnding) await discovery.close();

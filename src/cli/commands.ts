@@ -3,6 +3,7 @@
 
 import { Command, Option } from "commander";
 
+import { addKeys } from "./keys-commands.ts";
 import { addLog, addMirror } from "./log-commands.ts";
 import { SETTINGS } from "./settings.ts";
 
@@ -45,6 +46,7 @@ ${EXIT_CODES}`,
   addStatus(root);
   addTop(root);
   addLeave(root);
+  addKeys(root, withCluster);
   addAdmin(root);
   addCerts(root);
   addAcl(root);

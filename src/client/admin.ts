@@ -4,12 +4,15 @@ import {
   type AdminChange,
   type AdminStatus,
   type Departure,
+  decodeKeysResponse,
   decodeStatusResponse,
   decodeTrimResponse,
   encodeChange,
   encodeDeparture,
+  encodeKeysRequest,
   encodeTransferRequest,
   encodeTrimRequest,
+  type KeysRequest,
 } from "../proto/cairn-admin.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 import { type Call, callOf, nothing } from "./call.ts";
@@ -65,4 +68,13 @@ function adminCall(
 export function trimCall(before: number, signal: AbortSignal | undefined): Call<number> {
   const rest = { signal, leader: true, isRepeatable: true };
   return callOf(`${ADMIN}/Trim`, encodeTrimRequest(before), decodeTrimResponse, rest);
+}
+
+/** Asks whoever is asked for its own keys of gossip, or to change them. */
+export function gossipKeysCall(
+  request: KeysRequest,
+  signal: AbortSignal | undefined,
+): Call<readonly string[]> {
+  const rest = { signal, leader: false, isRepeatable: true };
+  return callOf(`${ADMIN}/GossipKeys`, encodeKeysRequest(request), decodeKeysResponse, rest);
 }

@@ -15,6 +15,7 @@ import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 import {
   changeCall,
   forceLeaveCall,
+  gossipKeysCall,
   leaveCall,
   statusCall,
   transferCall,
@@ -290,6 +291,18 @@ export class CairnClient {
     options: { readonly prune?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     return this.#call(forceLeaveCall({ name, prune: options.prune ?? false }, options.signal));
+  }
+
+  /**
+   * The keys by which one of the servers encrypts its gossip, after what was asked; of the given
+   * one, when the client has one address only. The first key is in use.
+   */
+  gossipKeys(
+    act: "list" | "install" | "use" | "remove",
+    key = "",
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<readonly string[]> {
+    return this.#call(gossipKeysCall({ act, key }, options.signal));
   }
 
   /** The state of one of the servers: of the given one, when the client has one address only. */

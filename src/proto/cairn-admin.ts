@@ -376,6 +376,44 @@ export function decodeDeparture(message: string, bytes: Uint8Array): Departure |
   return reader.malformed ?? { name, prune };
 }
 
+const KEY_ACTS = ["list", "install", "use", "remove"] as const;
+
+export interface KeysRequest {
+  readonly act: (typeof KEY_ACTS)[number];
+  /** Empty to list. */
+  readonly key: string;
+}
+
+export function encodeKeysRequest({ act, key }: KeysRequest): Buffer {
+  return encodeFields([
+    [1, act],
+    [2, key],
+  ]);
+}
+
+export function decodeKeysRequest(bytes: Uint8Array): KeysRequest | Malformed {
+  const reader = MessageReader.over("GossipKeysRequest", bytes, [0x0a, 0x12]);
+  let [named, key] = ["", ""];
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x0a) named = reader.string();
+    else key = reader.string();
+  }
+  const act = KEY_ACTS.find((each) => each === named);
+  if (act === undefined) reader.refuse(`the act is one of ${KEY_ACTS.join(", ")}`);
+  return reader.malformed ?? { act: act ?? "list", key };
+}
+
+export function encodeKeysResponse(keys: readonly string[]): Buffer {
+  return encodeFields(keys.map((key) => [1, key, true] as const));
+}
+
+export function decodeKeysResponse(bytes: Uint8Array): readonly string[] | Malformed {
+  const reader = MessageReader.over("GossipKeysResponse", bytes, [0x0a]);
+  const keys: string[] = [];
+  while (reader.next() !== 0) keys.push(reader.string());
+  return reader.malformed ?? keys;
+}
+
 export function encodeTrimRequest(before: number): Buffer {
   return encodeFields([[1, before]]);
 }

@@ -19,6 +19,8 @@ export interface StatusAnswer {
   readonly gossip: readonly Member[];
 }
 export type Trimmed = { readonly kind: "trimmed"; readonly startOffset: number };
+/** The keys of gossip after what was asked, the one in use first. */
+export type KeysAnswer = { readonly kind: "keys"; readonly keys: readonly string[] };
 export type Done = { readonly kind: "done" };
 type Faulted = { readonly kind: "fault"; readonly fault: Fault };
 
@@ -38,6 +40,8 @@ export interface GossipControls {
   /** Says good-bye to the others, and then lets the node stop. */
   leave(): Promise<void>;
   forceLeave(name: string, prune: boolean): Promise<void>;
+  /** The keys after what was asked; throws an Error in plain words. */
+  keys(act: "list" | "install" | "use" | "remove", key: string): readonly string[];
 }
 
 export class AdminRequests {
@@ -87,6 +91,19 @@ export class AdminRequests {
 
   forceLeave(caller: Caller, name: string, prune: boolean): Promise<Done | Faulted> {
     return this.#depart(caller, (gossip) => gossip.forceLeave(name, prune));
+  }
+
+  /** Of this node alone: every other is asked for itself. */
+  async keys(
+    caller: Caller,
+    act: Parameters<GossipControls["keys"]>[0],
+    key: string,
+  ): Promise<KeysAnswer | Faulted> {
+    let keys: readonly string[] = [];
+    const answer = await this.#depart(caller, async (gossip) => {
+      keys = gossip.keys(act, key);
+    });
+    return answer.kind === "done" ? { kind: "keys", keys } : answer;
   }
 
   async #depart(

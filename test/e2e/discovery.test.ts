@@ -1,7 +1,7 @@
 // Real agents that find each other by gossip alone: no list of members anywhere. The tests go on
 // where the one before stopped: one cluster, and what its operator does to it.
 
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
 
@@ -233,4 +233,28 @@ test("three voters are kept, however long one of them is gone", async () => {
   const forced = await cairn(["force-leave", next, "--prune", ...as("n1")]);
   expect(forced).toMatchObject({ code: 0, stdout: `${next} is declared gone and removed\n` });
   expect(await votersSeenBy("n1")).toHaveLength(2);
+}, 60_000);
+
+test("gossip that is encrypted from now on takes a new key while all run", async () => {
+  for (const name of [...agents.keys()]) await end(name, "SIGTERM");
+  const [first = "", second = ""] = [
+    (await cairn(["keys", "generate"])).stdout.trim(),
+    (await cairn(["keys", "generate"])).stdout.trim(),
+  ];
+  const voters = ["n1", "n4"];
+  for (const name of voters) {
+    const file = path.join(folder, `${name}-keys.json`);
+    writeFileSync(file, JSON.stringify([first]));
+    run(name, "--gossip-keyring-file", file);
+  }
+  await untilMembers("n1", (rows) => rows.filter(({ gossip }) => gossip === "alive").length === 2);
+  const keys = (...args: string[]) => cairn(["keys", ...args, ...as("n1")]);
+  expect(await keys("remove", first)).toMatchObject({ code: 1 });
+  expect(await keys("install", second)).toMatchObject({ code: 0 });
+  expect(await keys("use", second)).toMatchObject({ code: 0 });
+  expect(await keys("remove", first)).toMatchObject({ code: 0 });
+  const listed = await keys("list");
+  expect(listed.stdout.split("\n")[1]).toBe(`${second}  2/2        2/2`);
+  const rows = await membersSeenBy("n4");
+  expect(rows.filter(({ gossip }) => gossip === "alive").map(({ id }) => id)).toEqual(voters);
 }, 60_000);

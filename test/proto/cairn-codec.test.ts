@@ -10,12 +10,16 @@ import {
   type AdminStatus,
   decodeChange,
   decodeDeparture,
+  decodeKeysRequest,
+  decodeKeysResponse,
   decodeStatusResponse,
   decodeTransferRequest,
   decodeTrimRequest,
   decodeTrimResponse,
   encodeChange,
   encodeDeparture,
+  encodeKeysRequest,
+  encodeKeysResponse,
   encodeStatusResponse,
   encodeTransferRequest,
   encodeTrimRequest,
@@ -329,6 +333,21 @@ describe("cairn.v1.Admin", () => {
     );
   });
 
+  test("keys of gossip read the same on both sides", () => {
+    const acts = fc.constantFrom("list", "install", "use", "remove");
+    fc.assert(
+      fc.property(acts, texts, fc.array(texts, { maxLength: 4 }), (act, key, keys) => {
+        const read = theirReading("cairn.v1.GossipKeysRequest", encodeKeysRequest({ act, key }));
+        expect([read["act"], read["key"] ?? ""]).toEqual([act, key]);
+        const theirs = theirBytes("cairn.v1.GossipKeysRequest", { act, key });
+        expect(decodeKeysRequest(theirs)).toEqual({ act, key });
+        const told = theirBytes("cairn.v1.GossipKeysResponse", { keys });
+        expect(decodeKeysResponse(told)).toEqual(keys);
+        expect(decodeKeysResponse(encodeKeysResponse(keys))).toEqual(keys);
+      }),
+    );
+  });
+
   test("a change of membership reads the same on both sides", () => {
     const changes = fc.oneof(
       fc.record({
@@ -422,6 +441,8 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeCursors,
   decodeFenceRequest,
   decodeStatusResponse,
+  decodeKeysRequest,
+  decodeKeysResponse,
   decodeTrimRequest,
   decodeTrimResponse,
   decodeChange,

@@ -94,6 +94,7 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Admin/TransferLeadership": [{ to: "n1" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/Leave": [{ name: "n1" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/ForceLeave": [{ name: "nobody" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/GossipKeys": [{ act: "list" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
   "/grpc.health.v1.Health/Check": [{}, TO_PROBE],
   "/grpc.health.v1.Health/Watch": [{}, TO_PROBE],
@@ -175,7 +176,12 @@ beforeEach(async () => {
     grpc: { tls: server, telemetry },
   });
   const gone = () => Promise.resolve();
-  node.service.admin.attachGossip({ members: () => [], leave: gone, forceLeave: gone });
+  node.service.admin.attachGossip({
+    members: () => [],
+    leave: gone,
+    forceLeave: gone,
+    keys: () => [],
+  });
   await callGrpc("writer", "/log.v1.Log/Produce", node.address);
   links = new PeerLinks({
     certificates: server,

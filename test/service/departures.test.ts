@@ -37,6 +37,11 @@ function withGossip(admin: AdminRequests): string[] {
   const departed: string[] = [];
   admin.attachGossip({
     members: () => [],
+    keys: (act, key) => {
+      if (act === "remove") throw new Error("this is the primary key: use another one first");
+      departed.push(`${act} ${key}`);
+      return ["first", key];
+    },
     leave: async () => void departed.push("itself"),
     forceLeave: async (name, prune) => {
       if (name === "n3") throw new Error("no member of that name is known here");
@@ -67,4 +72,16 @@ test("an operator is told why nobody leaves", async () => {
   const denied = await admin.leave(new Caller("nobody"), "n1");
   expect(denied).toMatchObject({ fault: { code: "permission-denied" } });
   expect(departed).toEqual([]);
+});
+
+test("an operator lists and changes the keys of gossip, and is told why they stay", async () => {
+  const admin = operators();
+  expect(await admin.keys(root(), "list", "")).toEqual(refused("this member does not gossip"));
+  const asked = withGossip(admin);
+  expect(await admin.keys(root(), "install", "k")).toEqual({ kind: "keys", keys: ["first", "k"] });
+  const kept = refused("this is the primary key: use another one first");
+  expect(await admin.keys(root(), "remove", "k")).toEqual(kept);
+  const denied = await admin.keys(new Caller("nobody"), "list", "");
+  expect(denied).toMatchObject({ fault: { code: "permission-denied" } });
+  expect(asked).toEqual(["install k"]);
 });
