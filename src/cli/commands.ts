@@ -335,7 +335,7 @@ function addMembers(root: Command): void {
 function addCerts(root: Command): void {
   const certs = root
     .command("certs")
-    .summary("make certificates, and show how long they are valid")
+    .summary("make certificates, show how long they are valid")
     .description("Make certificates (authority, nodes, clients), show how long they are valid.");
   const common = (command: Command, json = "the file names as one JSON object") =>
     command.option("--dir <DIR>", "where the PEM files are", "certs").option("--json", json);
