@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { FileDisk } from "../src/adapters/file-disk.ts";
 import { chooseIndex } from "../src/adapters/index-maps.ts";
+import { freeze } from "../src/base/bytes.ts";
 import { crc32c } from "../src/base/crc32c.ts";
 import {
   type Entry,
@@ -18,6 +19,7 @@ import {
   pointAfter,
 } from "../src/base/entry.ts";
 import type { Instant, LogIndex, NodeId, Offset, Term, WallMs, WriteId } from "../src/base/ids.ts";
+import { Prng } from "../src/base/prng.ts";
 import { FRAME_HEADER_BYTES, sealFrame } from "../src/log/frame.ts";
 import { Log } from "../src/log/log.ts";
 import type { LogEvent, LogOpened, LogOptions, LogRead } from "../src/log/protocol.ts";
@@ -26,6 +28,8 @@ import { type Row, row } from "./row.ts";
 const MIB = 1024 * 1024;
 const NOW = 0 as Instant;
 const ROUNDS = 5;
+/** Zeros ahead of the end, for the log and the raw file alike. */
+const AHEAD_BYTES = 16 * MIB;
 
 function optionsWith(preallocateBytes: number): LogOptions {
   return {
@@ -119,6 +123,11 @@ class BenchLog {
     return this.#write(null, entries);
   }
 
+  /** As of the end; nothing is told of it, and a close waits for it. */
+  checkpoint(): void {
+    this.#step({ kind: "checkpoint", at: this.#end, state: freeze(new Uint8Array(64)) });
+  }
+
   read(index: number, bytesMax: number): Promise<LogRead> {
     const readId = ++this.#readId;
     return new Promise((resolve) => {
@@ -158,10 +167,12 @@ function entryAfter(before: LogPoint, bytes: Uint8Array, bodyCrc: number): Entry
 /** A file of our own, written and synced as plainly as Node can, off the main thread. */
 class RawFile {
   readonly #file: Awaited<ReturnType<typeof open>>;
+  readonly #bytes: number;
   #position = 0;
 
-  private constructor(file: Awaited<ReturnType<typeof open>>) {
+  private constructor(file: Awaited<ReturnType<typeof open>>, bytes: number) {
     this.#file = file;
+    this.#bytes = bytes;
   }
 
   static async make(name: string, preallocateBytes: number): Promise<RawFile> {
@@ -169,10 +180,13 @@ class RawFile {
     for (let at = 0; at < preallocateBytes; at += MIB)
       await file.write(new Uint8Array(MIB), 0, MIB, at);
     await file.datasync();
-    return new RawFile(file);
+    return new RawFile(file, preallocateBytes);
   }
 
+  /** Over and over what was written ahead, so that no sync has to grow the file. */
   async append(parts: readonly Uint8Array[]): Promise<void> {
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    if (this.#position + bytes > this.#bytes) this.#position = 0;
     const { bytesWritten } = await this.#file.writev(parts, this.#position);
     this.#position += bytesWritten;
     await this.#file.datasync();
@@ -205,53 +219,36 @@ async function rate(
   return { perSecond: (each.length * 1000) / (now - started), p50: median(each) };
 }
 
-interface Group {
-  readonly name: string;
-  readonly entries: number;
-  readonly bodyBytes: number;
-  readonly preallocateBytes: number;
+interface Batch {
+  readonly records: number;
+  readonly recordBytes: number;
 }
 
-const GROUPS: readonly Group[] = [
-  { name: "1 x 1 KiB", entries: 1, bodyBytes: 1024, preallocateBytes: 0 },
-  { name: "1 x 1 KiB, preallocated", entries: 1, bodyBytes: 1024, preallocateBytes: 16 * MIB },
-  { name: "64 x 1 KiB", entries: 64, bodyBytes: 1024, preallocateBytes: 0 },
-  { name: "64 x 1 KiB, preallocated", entries: 64, bodyBytes: 1024, preallocateBytes: 16 * MIB },
-  { name: "16 x 64 KiB", entries: 16, bodyBytes: 64 * 1024, preallocateBytes: 0 },
-];
+const BATCHES: readonly Batch[] = [1, 64, 1024].flatMap((records) =>
+  [256, 1024].map((recordBytes) => ({ records, recordBytes })),
+);
 
-/** One group after another, each waited for: the log and the raw file take turns. */
-async function benchGroup(group: Group, folder: string, ms: number): Promise<Row[]> {
-  const directory = mkdtempSync(path.join(folder, "group-"));
-  const log = new BenchLog(directory, group.preallocateBytes);
+/** One batch after another, each an entry and waited for: the log and the raw file take turns. */
+async function benchBatch(batch: Batch, folder: string, ms: number): Promise<Row> {
+  const { records, recordBytes } = batch;
+  const directory = mkdtempSync(path.join(folder, "batch-"));
+  const log = new BenchLog(directory, AHEAD_BYTES);
   await log.open();
-  const raw = await RawFile.make(path.join(folder, "raw"), 8 * group.preallocateBytes);
-  const body = new Uint8Array(group.bodyBytes).fill(7);
+  const raw = await RawFile.make(path.join(folder, "raw"), 4 * AHEAD_BYTES);
+  const body = new Uint8Array(records * recordBytes).fill(7);
   const bodyCrc = crc32c(body);
-  const bodies = () => Array.from({ length: group.entries }, () => withRoom(body));
-  const logs: { perSecond: number; p50: number }[] = [];
-  const raws: { perSecond: number; p50: number }[] = [];
+  const logs: number[] = [];
+  const raws: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    logs.push(await rate(ms, () => log.append(bodies(), bodyCrc)));
-    raws.push(await rate(ms, () => raw.append(bodies())));
+    logs.push((await rate(ms, () => log.append([withRoom(body)], bodyCrc))).perSecond);
+    raws.push((await rate(ms, () => raw.append([withRoom(body)]))).perSecond);
   }
   await raw.close();
   await log.close();
   rmSync(directory, { recursive: true });
-  const perSecond = (rates: typeof logs) =>
-    group.entries * median(rates.map((one) => one.perSecond));
-  const p50 = (rates: typeof logs) => median(rates.map((one) => one.p50));
-  return [
-    row(
-      "log",
-      `append ${group.name}`,
-      perSecond(logs),
-      "entries/s",
-      "writev + fdatasync",
-      perSecond(raws),
-    ),
-    row("log", `append ${group.name}, p50`, p50(logs), "ms", "writev + fdatasync", p50(raws)),
-  ];
+  const perSecond = (rates: readonly number[]) => records * median(rates);
+  const name = `append ${records} x ${recordBytes} B a sync`;
+  return row("log", name, perSecond(logs), "records/s", "raw", perSecond(raws));
 }
 
 function withRoom(body: Uint8Array): Uint8Array {
@@ -315,9 +312,11 @@ async function benchReads(folder: string, mebibytes: number): Promise<Row[]> {
     await current.open();
     recoveries.push((1000 * mebibytes) / (performance.now() - before));
   }
+  const randomReads = await benchRandom(current, directory, 1024 * mebibytes);
   await current.close();
   rmSync(directory, { recursive: true });
   return [
+    randomReads,
     row("log", "read 1 KiB entries, verified", median(reads), "MiB/s", "plain read", median(raws)),
     row(
       "log",
@@ -328,6 +327,47 @@ async function benchReads(folder: string, mebibytes: number): Promise<Row[]> {
       median(raws),
     ),
   ];
+}
+
+/** After a clean stop, with a checkpoint at its end: how long until the log can be used. */
+async function benchOpening(folder: string, mebibytes: number): Promise<Row> {
+  const directory = mkdtempSync(path.join(folder, "opening-"));
+  const log = new BenchLog(directory, AHEAD_BYTES);
+  await log.open();
+  const body = new Uint8Array(MIB - FRAME_HEADER_BYTES).fill(7);
+  const bodyCrc = crc32c(body);
+  for (let n = 0; n < mebibytes; n++) await log.append([withRoom(body)], bodyCrc);
+  log.checkpoint();
+  await log.close();
+  const openings: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const again = new BenchLog(directory, AHEAD_BYTES);
+    const started = performance.now();
+    await again.open();
+    openings.push(performance.now() - started);
+    await again.close();
+  }
+  rmSync(directory, { recursive: true });
+  return row("log", `open ${mebibytes} MiB`, median(openings), "ms");
+}
+
+/** Entries anywhere, one at a time, and as many bytes anywhere in the file. */
+async function benchRandom(log: BenchLog, directory: string, entries: number): Promise<Row> {
+  const random = new Prng("bench log");
+  const file = await open(path.join(directory, "00000000000000000001.store"), "r");
+  const bytes = 1024 + FRAME_HEADER_BYTES;
+  const logs: number[] = [];
+  const raws: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const one = async () => void (await log.read(1 + random.below(entries), 1));
+    logs.push((await rate(200, one)).perSecond);
+    const plain = async () =>
+      void (await file.read(new Uint8Array(bytes), 0, bytes, random.below(48 * MIB)));
+    raws.push((await rate(200, plain)).perSecond);
+  }
+  await file.close();
+  const name = "random reads of 1 KiB entries, verified";
+  return row("log", name, median(logs), "1/s", "plain reads", median(raws));
 }
 
 async function readAll(log: BenchLog): Promise<void> {
@@ -358,9 +398,12 @@ export async function runLogBench(quick: boolean): Promise<readonly Row[]> {
   const ms = quick ? 60 : 400;
   try {
     const rows: Row[] = [];
-    for (const group of GROUPS) rows.push(...(await benchGroup(group, folder, ms)));
+    for (const batch of BATCHES) rows.push(await benchBatch(batch, folder, ms));
     for (const writers of [16, 256]) rows.push(await benchWriters(writers, folder, ms));
     rows.push(...(await benchReads(folder, quick ? 64 : 256)));
+    for (const mebibytes of quick ? [64, 128] : [64, 256, 1024]) {
+      rows.push(await benchOpening(folder, mebibytes));
+    }
     return rows;
   } finally {
     rmSync(folder, { recursive: true, force: true });

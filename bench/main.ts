@@ -42,6 +42,7 @@ const BENCHES: Readonly<Record<string, Listed>> = {
   log: {
     what: "the log engine on real files, beside raw writes and syncs of the same bytes",
     load: async () => sized((await import("./log.ts")).runLogBench),
+    page: "log.md",
   },
   sim: {
     what: "the simulator: simulated time and events per second, what seeds take, memory",

@@ -26,7 +26,7 @@ export interface RepairFlags extends VerifyFlags, ConfirmFlags {}
 const NO_WAY =
   "what is damaged cannot be mended from this directory alone: keep it, and give the node an " +
   "empty one, so that it gets the log from its peers (docs/formats.md); without peers, see " +
-  "cairn recover and cairn restore";
+  "cairn recover";
 
 export async function runVerify(directory: string, { json }: VerifyFlags): Promise<void> {
   const checked = await withLogFiles(directory, "verified", checkLog);
