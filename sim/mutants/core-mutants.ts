@@ -125,7 +125,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   {
     name: "restarts-with-the-old",
     breaks: "A restarted server does not look for memberships behind its checkpoint.",
-    properties: ["core-safety", "core-keeps-running"],
+    properties: ["core-recovers"],
     file: "src/raft/server.ts",
     find: "for (const head of restored.tail) this.configuration.appended(head);",
     replace: "",
@@ -205,7 +205,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   {
     name: "asks-what-is-trimmed",
     breaks: "A lost pipeline whose end is trimmed away is asked for ever.",
-    properties: ["core-safety", "core-keeps-running"],
+    properties: ["core-recovers"],
     file: "src/raft/progress.ts",
     find: 'if (!this.needsSnapshot(startIndex)) return "pipeline";',
     replace: 'if (this.#nextIndex > 0) return "pipeline";',
@@ -258,7 +258,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     name: "probes-what-is-trimmed",
     breaks: "A peer that needs what is trimmed is probed for ever, and never sent a snapshot.",
     source: "R32: databendlabs/openraft#1828",
-    properties: ["core-recovers"],
+    properties: ["core-recovers", "core-safety"],
     hunt: LARGE,
     file: "src/raft/replication.ts",
     find: "if (peer.needsSnapshot(tail.startIndex)) {",
@@ -291,6 +291,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     replace: `      if (this.#role.kind === "leader" && message.kind === "append-reply") {
         this.#server.enterTerm(message.term, null);
       } else this.#becomeFollower(message.term, message.kind === "append-request" ? from : null);`,
+    knownSeed: 2,
   },
   {
     name: "catch-up-acknowledged",
@@ -312,16 +313,18 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       this.#server.outbox.send({ kind: "message", to: from, message });
       return null;
     }`,
+    knownSeed: 250,
   },
   {
     name: "prev-term-unchecked",
     breaks: "Only the index of the entry before an append is compared, not its term.",
     source: "R08: paper, 5.3",
-    properties: ["core-safety"],
+    properties: ["core-recovers"],
     hunt: SMALL,
     file: "src/raft/follower.ts",
     find: "return term === prevTerm;",
     replace: "return term >= 0 || prevTerm >= 0;",
+    knownSeed: 262,
   },
   {
     name: "held-until-the-write-before",
@@ -332,6 +335,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     file: "src/raft/outbox.ts",
     find: "const due = this.#held.filter(({ after }) => after <= confirmed);",
     replace: "const due = this.#held.filter(({ after }) => after <= confirmed + 1);",
+    knownSeed: 1,
   },
   {
     name: "read-of-the-round-before",
@@ -342,15 +346,17 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     file: "src/raft/reads.ts",
     find: "this.#batches.push({ round, readIndex, askers: this.#fresh });",
     replace: "this.#batches.push({ round: round - 1, readIndex, askers: this.#fresh });",
+    knownSeed: 350,
   },
   {
     name: "verdict-lost",
     breaks: "Of several appends that are committed at once the next one is never answered.",
-    properties: ["core-safety"],
+    properties: ["core-recovers"],
     hunt: SMALL,
     file: "src/raft/leader.ts",
     find: "this.#pending.splice(0, answered);",
     replace: "this.#pending.splice(0, answered + 1);",
+    knownSeed: 1,
   },
   {
     name: "later-term-in-refusal-ignored",
@@ -361,6 +367,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     file: "src/raft/raft.ts",
     find: "return !(message.preVote && message.granted);",
     replace: "return !message.preVote;",
+    knownSeed: 216,
   },
   {
     name: "proposals-during-transfer",

@@ -309,6 +309,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     find: "if (term > this.term) this.#server.enterTerm(term, null);",
     replace: `if (term > this.term) this.#server.enterTerm(term, null);
     else this.#server.journal.setHardState({ term, votedFor: null });`,
+    knownSeed: 1,
   },
   {
     name: "match-indexes-unsorted",
@@ -328,6 +329,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/server.ts",
     find: "return lastIndex >= tail.lastIndex;",
     replace: "return lastIndex > tail.lastIndex;",
+    knownSeed: 2,
   },
   {
     name: "missing-entry-matches",
@@ -337,6 +339,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "if (term === null) return prevIndex <= this.#server.commitIndex;",
     replace: "if (term === null) return true;",
+    knownSeed: 1,
   },
   {
     name: "no-pre-vote",
@@ -355,6 +358,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: 'this.#pending.push({ kind: "committed", proposalId, index, term, offset });',
     replace: 'this.#server.outbox.verdict({ kind: "committed", proposalId, index, term, offset });',
+    knownSeed: 1,
   },
   {
     name: "truncation-keeps-durable",
@@ -365,6 +369,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/journal.ts",
     find: "if (this.#durableIndex > lastKept) this.#durableIndex = lastKept;",
     replace: "",
+    knownSeed: 1,
   },
   {
     name: "learner-stands",
@@ -374,6 +379,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "return this.#server.configuration.mayStand ? this.#deadline : NEVER;",
     replace: "return this.#deadline;",
+    knownSeed: 1,
   },
   {
     name: "no-truncation",
@@ -383,6 +389,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: "if (first !== undefined && first.index <= server.tail.lastIndex) server.truncate(first.index);",
     replace: "",
+    knownSeed: 1,
   },
   {
     name: "rejection-hint-matches",
@@ -396,5 +403,6 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     replace: `    this.#matchIndex = Math.max(this.#matchIndex, Math.min(joins, prevIndex - 1)) as LogIndex;
     this.#becomeProbe();
     // Below what was refused`,
+    knownSeed: 1,
   },
 ];
