@@ -32,6 +32,10 @@ class Dangers implements Observer {
   termAtCut = 0;
   /** Reads answered with the place of the damage. */
   damagedReads = 0;
+  /** Turns of a leader whose disk had no room left. */
+  fullLeaders = 0;
+  /** Appends refused because a disk is full. */
+  refusedForRoom = 0;
   /** Leaders that gave up because their disk failed. */
   poisonedLeaders = 0;
   readonly #ledLast = new Set<string>();
@@ -59,6 +63,7 @@ class Dangers implements Observer {
     if (this.#cuts > 0) this.maxTermWhileCut = Math.max(this.maxTermWhileCut, raft.term);
     if (raft.role !== "leader") return;
     if (raft.commitIndex > raft.durableIndex) this.commitsAheadOfDisk++;
+    if (node.host?.log().room === "full") this.fullLeaders++;
     const hasNewer = this.#stage.nodes.some(
       (other) => other.raft?.role === "leader" && other.raft.term > raft.term,
     );
@@ -106,6 +111,7 @@ class Dangers implements Observer {
 
   returned(call: Call): void {
     if (call.facts?.kind === "fault" && call.facts.code === "damaged") this.damagedReads++;
+    if (call.facts?.kind === "fault" && call.facts.code === "disk-full") this.refusedForRoom++;
     if (this.#cuts > 0 && call.question.kind === "append" && call.outcome === "ok")
       this.ackedWhileCut++;
   }
@@ -258,6 +264,16 @@ const OCCURRED: Readonly<
     // The first read of what rotted in a sealed segment ends the node: it serves nothing wrong.
     expect(dangers.damagedReads).toBeGreaterThan(0);
     expect(counts.disksLost).toBe(1);
+  },
+  "scrub-finds-rot-before-a-reader": (dangers, { counts }) => {
+    expect(counts.rottenBits).toBe(40);
+    expect(dangers.damagedReads).toBe(0);
+    expect(counts.disksLost).toBe(1);
+  },
+  "full-leader-hands-over": (dangers, { counts }) => {
+    expect(dangers.fullLeaders).toBeGreaterThan(0);
+    expect(dangers.refusedForRoom).toBe(0);
+    expect(counts.leaders).toBe(2);
   },
   "slow-leader-commits-by-others": (dangers, { counts }) => {
     expect(dangers.commitsAheadOfDisk).toBeGreaterThan(10);
