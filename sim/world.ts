@@ -210,7 +210,16 @@ export class World implements Stage {
     );
     this.#workload.audit(end);
     const unread = () => (this.#workload.hasRead(end) ? null : `not every reader reached ${end}`);
-    this.#await("readable-after-healing", unread, () => this.#rest());
+    this.#await("readable-after-healing", unread, () => this.#recoverAgain());
+  }
+
+  /** Reading everything may have found rot, and that of the leader: then another has to lead. */
+  #recoverAgain(): void {
+    this.#await(
+      "recovers-after-healing",
+      () => this.#unrecovered(),
+      () => this.#rest(),
+    );
   }
 
   /** Nobody asks anything any more: whatever still goes on, goes on by itself. */
