@@ -264,8 +264,11 @@ export class World implements Stage {
     const outside = this.#computers.filter(({ isLost, isOutside }) => isOutside && !isLost);
     const isLeft = ({ isLost, isOutside }: SimComputer) => !isLost && !isOutside;
     const left = this.#computers.filter(isLeft);
-    if (this.#isUnfounded && left.length < this.#computers.length)
+    if (this.#isUnfounded) {
+      // All are there: whatever keeps them from founding is no excuse.
+      if (left.length === this.#computers.length) return null;
       return "not all founders are left, and they had not met before";
+    }
     // Where disks are bounded nobody has failed without whom the others cannot do.
     const quorum = Math.floor((this.plan.founders ?? this.plan.nodes) / 2) + 1;
     if (left.length >= quorum || this.#electorates.bears(isLeft))
