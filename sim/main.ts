@@ -254,7 +254,7 @@ async function runSeeds(count: number, options: Options, print: Print): Promise<
   return tamenessOf(timed, options) === null ? 0 : EXIT_CODES.unknown;
 }
 
-/** Why the batch shows too little; where hardly anything goes wrong, or before there is a leader. */
+/** Why the batch shows too little; calm runs and foundings are not there to be dangerous. */
 function tamenessOf(timed: readonly TimedReport[], { profile }: Options): string | null {
   if (profile === "calm" || profile === "discovery") return null;
   const reports = timed.map(({ report }) => report);
