@@ -78,19 +78,21 @@ export function checkPlan(
   surroundings: readonly Surroundings[],
   print: Print,
 ): boolean {
-  const here = tapedHere(planOf(checked));
+  const again = tapedHere(planOf(checked));
+  const first = again(null);
+  const here: TapedRun = (window) => (window === null ? first : again(window));
   const others = [
-    { name: "again", run: here },
+    { name: "again", run: again },
     ...surroundings.map((elsewhere) => {
       return { name: elsewhere.name, run: tapedElsewhere(checked, elsewhere) };
     }),
   ];
   for (const other of others) {
     const compared = compareRuns(here, other.run);
-    const [first, ...rest] = describeCompared(compared, ["here", other.name]);
+    const [line, ...rest] = describeCompared(compared, ["here", other.name]);
     const isSame = compared.kind === "same";
-    print(`${isSame ? "SAME" : "DIFFERENT"} ${name}, here and ${other.name}: ${first}`);
-    for (const line of rest) print(line);
+    print(`${isSame ? "SAME" : "DIFFERENT"} ${name}, here and ${other.name}: ${line}`);
+    for (const more of rest) print(more);
     if (!isSame) return false;
   }
   return true;

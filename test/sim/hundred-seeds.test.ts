@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 
 const SIM = fileURLToPath(new URL("../../dist/sim/main.js", import.meta.url));
 
-test("a hundred seeds pass, and show enough to mean it", { timeout: 240_000 }, () => {
+test("a hundred seeds pass, and show enough to mean it", { timeout: 360_000 }, () => {
   const flags = ["--seeds", "100", "--from", "1", "--jobs", "2", "--check"];
   const { status, stdout } = spawnSync(process.execPath, [SIM, ...flags], { encoding: "utf8" });
   process.stdout.write(stdout);
