@@ -7,7 +7,7 @@ export const LOG_MUTANTS: readonly Mutant[] = [
   {
     name: "base-thrown-away",
     breaks: "The checkpoint that a log begins at goes when its segment has an earlier one.",
-    properties: ["trim-agreed", "keeps-running"],
+    properties: ["trim-agreed", "lost-write", "trimmed-read"],
     file: "src/log/upkeep.ts",
     find: "const surplus = checkpoints.takeSurplus(starts);",
     replace: "const surplus = checkpoints.takeSurplus(segments.startIndexes);",

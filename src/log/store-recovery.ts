@@ -37,7 +37,7 @@ import {
   type WholeBytes,
   wholeFrames,
 } from "./recovery.ts";
-import { damaged, type FileSizes, newerFormat } from "./refusal.ts";
+import { damaged, type FileSizes, newerFormat, Refused } from "./refusal.ts";
 import { decodeSeal, isSealable, SEAL_BYTES_MAX, type Seal, writeSeal } from "./seal.ts";
 import { Segment } from "./segment.ts";
 import { createIndex, mapIndex, writeIndex } from "./segment-files.ts";
@@ -121,6 +121,12 @@ function findStart(facts: RecoveryFacts, kept: readonly LogIndex[]): LogPoint {
   const first = kept[0] ?? 1;
   if (first === 1) return LOG_START;
   const base = facts.checkpoints.points.find(({ index }) => index >= first - 1);
+  // One that cannot be read may be where the log begins: to begin at a later one would lose records
+  // that nobody let go of.
+  const unread = facts.checkpoints.skipped.find(({ index }) => {
+    return index !== null && index >= first - 1 && index < (base?.index ?? index + 1);
+  });
+  if (unread !== undefined) throw new Refused({ kind: "damaged", damage: unread });
   if (base !== undefined) return base;
   const what = "entries before it are gone, and no checkpoint stands for them";
   throw damaged(storeFile(first as LogIndex), 0, what, 1 as LogIndex);

@@ -131,7 +131,15 @@ describe("a trim", () => {
     while (driver.boundaries.length < 3) write(entries[next++] as Entry);
     // Whoever is brought a later one would lack records that nobody let go of.
     expect(driver.readBase()).toMatchObject({ kind: "base", base: { at: base } });
-    expect(reopened(driver.disk.killImage(), SMALL).opened?.base).toEqual(base);
+    const image = driver.disk.killImage();
+    expect(reopened(image, SMALL).opened?.base).toEqual(base);
+    // Nor may the log begin later because that one cannot be read.
+    const file = checkpointFile(base.index);
+    const bytes = (image.get(file) as Uint8Array).slice();
+    bytes[0] = 0;
+    const { opened, refused } = reopened(new Map(image).set(file, bytes), SMALL);
+    expect(opened).toBeNull();
+    expect(refused).toMatchObject({ kind: "damaged", damage: { index: base.index } });
   });
 
   test("drops the segments before a checkpoint, and says where the log begins", () => {
