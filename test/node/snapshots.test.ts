@@ -200,4 +200,18 @@ describe("a checkpoint", () => {
     exchange();
     expect(leader.snapshots.takeReads()).toHaveLength(WINDOW_BYTES / PART_BYTES_MAX);
   });
+
+  test("of the same size as the one before is begun anew by its receiver", () => {
+    const here = { commitIndex: 5 as LogIndex, membership: MEMBERSHIP };
+    const partOf = (whole: Uint8Array, position: number) => {
+      const name = { at: AT, length: whole.length, crc: crc32c(whole) };
+      const bytes = whole.subarray(position, position + PART_BYTES_MAX) as FrozenBytes;
+      return { kind: "snapshot-part", term: 3 as Term, round: 1, name, position, bytes } as const;
+    };
+    const other = Uint8Array.from(state, (byte) => byte ^ 0xff);
+    follower.snapshots.partReceived(now as Instant, A, partOf(state, 0), here);
+    follower.snapshots.partReceived(now as Instant, A, partOf(other, PART_BYTES_MAX), here);
+    const replies = follower.takeSent().map((sent) => "position" in sent && sent.position);
+    expect(replies).toEqual([PART_BYTES_MAX, 0]);
+  });
 });
