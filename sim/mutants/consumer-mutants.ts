@@ -56,7 +56,7 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     file: "src/state/state.ts",
     find: "const { token, index } = this.#fences.latest;",
     replace: "const { token, index } = this.#fences.at(this.#committed.index);",
-    knownSeed: 30,
+    knownSeed: 44,
   },
   {
     name: "read-before-applied",
@@ -74,6 +74,6 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     file: "src/log/lookup.ts",
     find: "if ((yield* this.#timestampOf(middle)) < time) low = middle + 1;",
     replace: "if ((yield* this.#timestampOf(middle)) <= time) low = middle + 1;",
-    knownSeed: 14,
+    knownSeed: 22,
   },
 ];
