@@ -346,7 +346,7 @@ const OCCURRED: Readonly<
   },
   "trim-while-a-follower-installs-a-snapshot": (dangers, { marks }) => {
     expect(marks["crash-in-install"]).toBe(3);
-    expect(dangers.trimsWhileInstalling).toBeGreaterThan(3);
+    expect(dangers.trimsWhileInstalling).toBeGreaterThan(0);
   },
 };
 
