@@ -119,7 +119,7 @@ function describeBaseline(ledger: Ledger): string[] {
   const alarms = falseAlarms(ledger);
   const said = alarms.length === 0 ? "no alarm" : `FALSE ALARMS: ${alarms.join("; ")}`;
   return [
-    `- The sources as they are, on every seed and file that any mutant met, ${said}: ${runs.join(", ")}.`,
+    `- The sources as they are, on the seeds and files that mutants met since these last changed, ${said}: ${runs.join(", ")}.`,
   ];
 }
 
