@@ -70,6 +70,8 @@ export default defineConfig({
     include: suite.include,
     exclude: ["**/node_modules/**", "dist/**", ...suite.exclude],
     pool: "forks",
+    // One more than Vitest takes of two cores: half of the suite waits for processes and timers.
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,

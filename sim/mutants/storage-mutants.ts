@@ -9,18 +9,9 @@ const FULL = "test/log/full-disk.test.ts";
 const RETENTION = "test/log/retention.test.ts";
 const SAFEKEEPING = "test/sim/safekeeping.test.ts";
 const SCRUB = "test/log/scrub.test.ts";
-const SEALS = "test/log/seals.test.ts";
 const UPKEEP = "test/log/upkeep.test.ts";
 
 export const STORAGE_MUTANTS: readonly Mutant[] = [
-  {
-    name: "seal-checksum-ignored",
-    breaks: "A seal is believed without a checksum.",
-    ...foundBy(SEALS),
-    file: "src/log/seal.ts",
-    find: "if (view.getUint32(8) !== SEAL_VERSION || view.getUint32(100) !== sealCrc(bytes)) return null;",
-    replace: "if (view.getUint32(8) !== SEAL_VERSION) return null;",
-  },
   {
     name: "difference-forgotten",
     breaks:
