@@ -47,8 +47,6 @@ const mayImportToo: Readonly<Record<string, readonly string[]>> = {
   "sim/checks/": ["log", "state"],
   // Messages in the words of Raft's transcripts.
   "sim/narrator.ts": ["raft"],
-  // Its timing is a profile of production's.
-  "sim/sim-discovery.ts": ["gossip"],
 };
 
 /** Folders whose code may name neither Node nor a package; the exceptions are named here. */
