@@ -55,6 +55,8 @@ interface Errand {
   readonly make: (computer: SimComputer) => RequestMaker;
   readonly attemptMicros: number;
   readonly ended: () => void;
+  /** Once nothing new may begin, it is not tried again. */
+  readonly mayGiveUp?: boolean;
 }
 
 export class Operator {
@@ -111,7 +113,9 @@ export class Operator {
     } else if (planned.kind === "transfer") {
       const to = planned.to === null ? null : this.#nameOf(planned.to);
       const make: RequestMaker = (requestId) => ({ kind: "transfer-leadership", requestId, to });
-      this.#try({ make: () => make, attemptMicros, ended: then });
+      // To whom is down for good nobody hands over: each try keeps everybody else waiting.
+      const mayGiveUp = true;
+      this.#try({ make: () => make, attemptMicros, ended: then, mayGiveUp });
     } else this.#change(this.#changeOf(planned), then);
   }
 
@@ -213,7 +217,8 @@ export class Operator {
     const once = (answer: Answer | null) => {
       if (isOver) return;
       isOver = true;
-      if (this.#isFinal(answer)) errand.ended();
+      const isGivenUp = errand.mayGiveUp === true && this.#room.isClosing;
+      if (isGivenUp || this.#isFinal(answer)) errand.ended();
       else this.#room.timeline.after(this.#drawBackoff(), () => this.#try(errand));
     };
     this.#room.timeline.after(errand.attemptMicros, () => once(null));

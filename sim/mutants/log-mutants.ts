@@ -223,4 +223,17 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     find: "for (const slot of BOTH_SLOTS) yield* perform(",
     replace: "for (const slot of BOTH_SLOTS.slice(1)) yield* perform(",
   },
+  {
+    name: "later-base-brought",
+    breaks: "A base that cannot be read is passed over, and a peer is brought a later one.",
+    properties: [],
+    hunt: { by: "tests", files: ["test/log/upkeep.test.ts"] },
+    file: "src/log/upkeep.ts",
+    find: "if (base === null) throw new DiskTrouble(unreadable(file));",
+    replace: `if (base === null && point !== null) {
+        checkpoints.drop(point);
+        continue;
+      }
+      if (base === null) throw new DiskTrouble(unreadable(file));`,
+  },
 ];

@@ -12,6 +12,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { LogPoint } from "../base/entry.ts";
+import type { Fault } from "../base/faults.ts";
 import type { LogIndex, Offset } from "../base/ids.ts";
 import { takeAll } from "../base/taking.ts";
 import { replaceFile } from "./aside.ts";
@@ -255,15 +256,16 @@ export class Upkeep {
         if (thrown instanceof DiskTrouble && this.#start !== start) continue;
         throw thrown;
       }
-      if (base !== null) {
-        this.#bases.push({ kind: "base", readId, base });
-        return;
-      }
-      // A later one does as well: the peer then begins there.
-      if (point !== null) checkpoints.drop(point);
-      else throw new DiskTrouble({ code: "damaged", file, position: 0, what: "no base is left" });
+      // A later one would not do: whoever began there would lack records that nobody trimmed.
+      if (base === null) throw new DiskTrouble(unreadable(file));
+      this.#bases.push({ kind: "base", readId, base });
+      return;
     }
   }
+}
+
+function unreadable(file: string): Fault {
+  return { code: "damaged", file, position: 0, what: "the base is unreadable" };
 }
 
 function later(one: LogIndex, other: LogIndex): LogIndex {
