@@ -11,6 +11,9 @@ import { type ClientLog, MISSING } from "./client-log.ts";
 import type { CommittedLog } from "./committed-log.ts";
 import type { DiskWatch } from "./disk-watch.ts";
 
+/** What is asked of a disk at the end. */
+export type KeptLog = Pick<DiskWatch, "entries">;
+
 export class Archive {
   readonly #committed: CommittedLog;
   readonly #values: RecordValues;
@@ -28,10 +31,13 @@ export class Archive {
     if (this.#committed.at(index)?.term === term) this.#records.set(index, this.#read(frame));
   }
 
-  /** The committed log: what was noted, and what `disk` has, which has all that is left. */
-  clientLog(disk: DiskWatch | null): ClientLog {
+  /**
+   * The committed log: what was noted, and what `disks` have, each of which goes on to its end. One
+   * that a snapshot was installed on begins later than others, and lacks what they still have.
+   */
+  clientLog(disks: readonly KeptLog[]): ClientLog {
     const kept = new Map<LogIndex, Uint8Array>();
-    for (const { head, frame } of disk?.entries() ?? []) kept.set(head.index, frame);
+    for (const { head, frame } of longest(disks)?.entries() ?? []) kept.set(head.index, frame);
     const records: RecordId[] = [];
     const batchEnds: number[] = [];
     for (let at = 1; at <= this.#committed.lastIndex; at++) {
@@ -50,6 +56,18 @@ export class Archive {
     const batch = decodeBatch(frame.subarray(FRAME_HEADER_BYTES)) ?? [];
     return batch.map(({ value }) => this.#values.decode(value) ?? UNREADABLE);
   }
+}
+
+/** The log whose entries begin first: its base tells only from where on they are needed. */
+function longest(disks: readonly KeptLog[]): KeptLog | null {
+  let [first, beginning]: [KeptLog | null, number] = [null, Number.POSITIVE_INFINITY];
+  for (const disk of disks) {
+    for (const { head } of disk.entries()) {
+      if (head.index < beginning) [first, beginning] = [disk, head.index];
+      break;
+    }
+  }
+  return first;
 }
 
 /** Stands for a record whose bytes are nobody's. */

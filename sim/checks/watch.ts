@@ -231,7 +231,7 @@ export class Watch implements Observer {
     safety.auditCommitted();
     if (!this.#isExcused) this.#checkLogs();
     this.#checkStates();
-    const log = this.#archive?.clientLog(this.#wholeDisk()) ?? { records: [], batchEnds: [] };
+    const log = this.#archive?.clientLog(this.#wholeDisks()) ?? { records: [], batchEnds: [] };
     const { calls } = stage.history;
     const { heads } = safety.committed;
     const finding =
@@ -310,13 +310,13 @@ export class Watch implements Observer {
     }
   }
 
-  /** A disk that has all that is committed, but for what is trimmed. */
-  #wholeDisk(): DiskWatch | null {
+  /** The disks that have all that is committed, each from where it begins. */
+  #wholeDisks(): DiskWatch[] {
     const { committed } = this.#parts().safety;
     const last = committed.at(committed.lastIndex);
-    if (last === null) return null;
+    if (last === null) return [];
     const watches = [...this.#disks.values()].map(({ watch }) => watch);
-    return watches.find((watch) => watch.certainTermAt(last.index) === last.term) ?? null;
+    return watches.filter((watch) => watch.certainTermAt(last.index) === last.term);
   }
 
   #disk(node: NodeId): DiskWatch {
