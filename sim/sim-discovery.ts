@@ -113,6 +113,7 @@ export class SimDiscovery {
         incarnation: kept.incarnation as Incarnation,
         profile: profileOf("local"),
         compress: true,
+        coordinates: true,
         membersMax: 64,
         rumorsMax: 256,
         streamsMax: 32,

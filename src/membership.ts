@@ -23,6 +23,7 @@ import {
 
 export { GossipKeyring, generateGossipKey, KeyringError } from "./adapters/gossip-keyring.ts";
 export type { Notice } from "./base/notice.ts";
+export type { Coordinate } from "./gossip/coordinate.ts";
 export type { EncryptionStage } from "./service/gossip-sealing.ts";
 export type {
   Member,

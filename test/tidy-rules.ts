@@ -233,7 +233,7 @@ export const checkPurity: Rule = (source) => {
     return [];
   }
   const exactMath =
-    /\bMath\b(?!\s*\.\s*(?:abs|ceil|clz32|floor|imul|max|min|random|round|sign|trunc)\b)/;
+    /\bMath\b(?!\s*\.\s*(?:abs|ceil|clz32|floor|imul|max|min|random|round|sign|sqrt|trunc)\b)/;
   return [
     ...checkNames(source, coreNames),
     ...checkChance(source),

@@ -107,9 +107,9 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
       ],
     },
     file: "src/gossip/prober.ts",
-    find: `    if (probe === null || probe.sequence !== sequence) return false;
+    find: `    if (probe === null || probe.sequence !== sequence) return null;
     this.#probe = null;`,
-    replace: `    if (probe === null) return false;
+    replace: `    if (probe === null) return null;
     this.#probe = null;`,
   },
   {

@@ -9,9 +9,11 @@ import {
   decodeChange,
   decodeDeparture,
   decodeKeysRequest,
+  decodeRoundTripRequest,
   decodeTransferRequest,
   decodeTrimRequest,
   encodeKeysResponse,
+  encodeRoundTrip,
   encodeStatusResponse,
   encodeTrimResponse,
 } from "../proto/cairn-admin.ts";
@@ -167,6 +169,11 @@ export function adminV1Methods({ admin }: LogService): ServedMethods {
       decodeKeysRequest,
       (caller, { act, key }) => admin.keys(caller, act, key),
       ({ keys }) => encodeKeysResponse(keys),
+    ),
+    "/cairn.v1.Admin/RoundTrip": unary(
+      decodeRoundTripRequest,
+      (caller, { from, to }) => admin.roundTrip(caller, from, to),
+      encodeRoundTrip,
     ),
     "/cairn.v1.Admin/Trim": unary(
       decodeTrimRequest,

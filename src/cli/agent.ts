@@ -175,6 +175,7 @@ class Agent {
         },
         forceLeave: (name, prune) => discovery.forceLeave(name, prune),
         keys: (act, key) => discovery.keys(act, key),
+        rtt: (from, to) => discovery.membership.rtt(from, to),
       });
       // A stop that came while contacts were asked has found nothing to close.
       if (this.#isEnding) await discovery.close();

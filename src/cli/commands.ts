@@ -46,6 +46,7 @@ ${EXIT_CODES}`,
   addStatus(root);
   addTop(root);
   addLeave(root);
+  addRtt(root);
   addKeys(root, withCluster);
   addAdmin(root);
   addCerts(root);
@@ -258,6 +259,21 @@ function addLeave(root: Command): void {
   )
     .addHelpText("after", "\nExample:\n  npx cairn force-leave n4")
     .action(async (name, flags) => (await import("./leave.ts")).runForceLeave(name, flags));
+}
+
+function addRtt(root: Command): void {
+  withCluster(
+    root
+      .command("rtt <NODE> [NODE]")
+      .summary("estimate the round trip between two members")
+      .description(
+        "Estimate the round trip between two members, or to one from the member that is asked," +
+          " by the network coordinates that gossip keeps.",
+      )
+      .option("--json", "one JSON object"),
+  )
+    .addHelpText("after", "\nExample:\n  npx cairn rtt n1 n3")
+    .action(async (one, other, flags) => (await import("./rtt.ts")).runRtt(one, other, flags));
 }
 
 function addAdmin(root: Command): void {

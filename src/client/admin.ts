@@ -5,14 +5,18 @@ import {
   type AdminStatus,
   type Departure,
   decodeKeysResponse,
+  decodeRoundTrip,
   decodeStatusResponse,
   decodeTrimResponse,
   encodeChange,
   encodeDeparture,
   encodeKeysRequest,
+  encodeRoundTripRequest,
   encodeTransferRequest,
   encodeTrimRequest,
   type KeysRequest,
+  type RoundTrip,
+  type RoundTripRequest,
 } from "../proto/cairn-admin.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 import { type Call, callOf, nothing } from "./call.ts";
@@ -77,4 +81,13 @@ export function gossipKeysCall(
 ): Call<readonly string[]> {
   const rest = { signal, leader: false, isRepeatable: true };
   return callOf(`${ADMIN}/GossipKeys`, encodeKeysRequest(request), decodeKeysResponse, rest);
+}
+
+/** Asks whoever is asked what it knows of the way between two members. */
+export function roundTripCall(
+  request: RoundTripRequest,
+  signal: AbortSignal | undefined,
+): Call<RoundTrip> {
+  const rest = { signal, leader: false, isRepeatable: true };
+  return callOf(`${ADMIN}/RoundTrip`, encodeRoundTripRequest(request), decodeRoundTrip, rest);
 }

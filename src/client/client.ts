@@ -17,6 +17,7 @@ import {
   forceLeaveCall,
   gossipKeysCall,
   leaveCall,
+  roundTripCall,
   statusCall,
   transferCall,
   trimCall,
@@ -303,6 +304,19 @@ export class CairnClient {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<readonly string[]> {
     return this.#call(gossipKeysCall({ act, key }, options.signal));
+  }
+
+  /**
+   * The round trip between two members as one of the servers estimates it from their network
+   * coordinates; `from` empty is the server that is asked. Rejects with "change-refused" when it
+   * does not gossip, or does not know where one of them is.
+   */
+  roundTrip(
+    from: string,
+    to: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly from: string; readonly to: string; readonly micros: number }> {
+    return this.#call(roundTripCall({ from, to }, options.signal));
   }
 
   /** The state of one of the servers: of the given one, when the client has one address only. */

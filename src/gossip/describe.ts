@@ -29,7 +29,7 @@ export function describeMessage(message: PacketMessage): string {
     }
     case "ack": {
       const { length } = message.payload;
-      return `ack #${message.sequence}${length === 0 ? "" : ` with ${length} bytes`}`;
+      return `ack #${message.sequence}${length === 0 ? "" : " with its coordinate"}`;
     }
     case "nack":
       return `nack #${message.sequence}`;

@@ -18,17 +18,19 @@
 import { type Address, sameAddress } from "../base/address.ts";
 import { assert, unreachable } from "../base/assert.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
-import { earlier, type Instant, NEVER, type NodeId } from "../base/ids.ts";
+import { earlier, type Instant, type Micros, NEVER, type NodeId } from "../base/ids.ts";
 import type { Machine } from "../base/machine.ts";
 import { AntiEntropy } from "./anti-entropy.ts";
 import { Awareness } from "./awareness.ts";
+import type { Coordinate } from "./coordinate.ts";
+import { Coordinates } from "./coordinates.ts";
 import { Departure } from "./departure.ts";
 import { Disseminator } from "./disseminator.ts";
 import { Exchanges } from "./exchanges.ts";
 import { LocalMember } from "./local-member.ts";
 import { Membership } from "./membership.ts";
 import { encodeMessage } from "./message-codec.ts";
-import type { Alive, Incarnation, MemberState, SerfMessage } from "./messages.ts";
+import type { Ack, Alive, Incarnation, MemberState, SerfMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { type PacketPart, readPacket } from "./packet-codec.ts";
 import { Passing } from "./passing.ts";
@@ -72,6 +74,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   readonly #antiEntropy: AntiEntropy;
   readonly #departure: Departure;
   readonly #passing: Passing;
+  readonly #coordinates: Coordinates;
   #now: Instant;
   #isStepping = false;
 
@@ -101,7 +104,9 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#disseminator = disseminator;
     this.#sequence = sequence;
     this.#prober = prober;
-    this.#responder = new Responder(profile, self, membership, disseminator, sequence);
+    const coordinates = new Coordinates(options.coordinates, self, roster, prng);
+    this.#coordinates = coordinates;
+    this.#responder = new Responder(profile, self, membership, disseminator, sequence, coordinates);
     this.#exchanges = new Exchanges({ ...shared, prober, streamsMax, compress });
     this.#antiEntropy = new AntiEntropy(profile, roster, this.#exchanges, prng, now);
     this.#departure = new Departure(shared);
@@ -160,6 +165,16 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       dropped: this.#outbox.dropped,
       at: this.#now,
     };
+  }
+
+  /** Where `node` is, as far as we were told; ourselves once we have measured. */
+  coordinateOf(node: NodeId): Coordinate | null {
+    return this.#coordinates.of(node);
+  }
+
+  /** The estimated round trip between two members; null where one's place is unknown. */
+  roundTrip(from: NodeId, to: NodeId): Micros | null {
+    return this.#coordinates.roundTrip(from, to);
   }
 
   #members(): readonly GossipMember[] {
@@ -238,7 +253,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       case "indirect-ping":
         return this.#responder.askedToPing(now, message, from, budget);
       case "ack":
-        return this.#acked(message.sequence);
+        return this.#acked(message);
       case "nack": {
         const { sequence } = message;
         const isKnown = this.#prober.maybeNacked(sequence) || this.#sequence.isRecent(sequence);
@@ -260,11 +275,14 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   }
 
   /** One count for all pings: an answer is the probe's or a relay's. */
-  #acked(sequence: number): DropReason | null {
+  #acked({ sequence, payload }: Ack): DropReason | null {
+    const answer = this.#prober.maybeAcked(this.#now, sequence);
+    if (answer !== null) {
+      const { target, roundTrip } = answer;
+      return roundTrip === null ? null : this.#coordinates.answered(target, roundTrip, payload);
+    }
     const isKnown =
-      this.#prober.maybeAcked(sequence) ||
-      this.#responder.maybeAcked(this.#now, sequence) ||
-      this.#sequence.isRecent(sequence);
+      this.#responder.maybeAcked(this.#now, sequence) || this.#sequence.isRecent(sequence);
     return isKnown ? null : "no-such-ping";
   }
 

@@ -3,7 +3,7 @@
 // the probe that runs. Who answers others' probes is responder.ts.
 
 import type { FrozenBytes } from "../base/bytes.ts";
-import { after, earlier, type Instant, millis, NEVER } from "../base/ids.ts";
+import { after, earlier, type Instant, type Micros, millis, NEVER } from "../base/ids.ts";
 import type { Prng } from "../base/prng.ts";
 import type { Awareness } from "./awareness.ts";
 import type { Disseminator } from "./disseminator.ts";
@@ -27,6 +27,7 @@ const QUIET_SPAN = millis(60_000);
 interface Probe {
   readonly target: Member;
   readonly sequence: number;
+  readonly askedAt: Instant;
   /** When others are asked to try; null once they have been. */
   indirectAt: Instant | null;
   readonly deadline: Instant;
@@ -39,6 +40,12 @@ interface Probe {
 export interface StreamPing {
   readonly target: Member;
   readonly ping: Ping;
+}
+
+export interface ProbeAnswer {
+  readonly target: Member;
+  /** Null when it may not have come straight. */
+  readonly roundTrip: Micros | null;
 }
 
 export class Prober {
@@ -109,13 +116,16 @@ export class Prober {
     return null;
   }
 
-  /** False when nobody was asked with that number. */
-  maybeAcked(sequence: number): boolean {
+  /** Null when nobody was asked with that number. */
+  maybeAcked(now: Instant, sequence: number): ProbeAnswer | null {
     const probe = this.#probe;
-    if (probe === null || probe.sequence !== sequence) return false;
+    if (probe === null || probe.sequence !== sequence) return null;
     this.#probe = null;
     this.#awareness.probeSucceeded();
-    return true;
+    const { target, askedAt } = probe;
+    // Once others were asked, it may have come by one of them.
+    const isDirect = probe.indirectAt !== null;
+    return { target, roundTrip: isDirect ? ((now - askedAt) as Micros) : null };
   }
 
   maybeNacked(sequence: number): boolean {
@@ -145,6 +155,7 @@ export class Prober {
     this.#probe = {
       target,
       sequence,
+      askedAt: now,
       indirectAt: after(now, this.#awareness.scale(probeTimeout)),
       deadline: after(now, this.#awareness.scale(probeInterval)),
       nacksExpected: 0,

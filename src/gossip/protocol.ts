@@ -135,6 +135,7 @@ export type DropReason =
   | "not-for-streams"
   | "not-for-us"
   | "no-such-ping"
+  | "bad-coordinate"
   | "incompatible"
   | "incarnation-jump"
   | "time-jump"
@@ -180,6 +181,8 @@ export interface GossipOptions {
   readonly profile: GossipProfile;
   /** Sends LZW where it is shorter; what comes compressed is always read. */
   readonly compress: boolean;
+  /** Tells a network coordinate in acks, and keeps those of others; as agents do. */
+  readonly coordinates: boolean;
   /** Members in the table, whatever their state; more are not taken in. */
   readonly membersMax: number;
   /** Rumors waiting to be passed on; beyond it the most-sent is dropped. */

@@ -6,6 +6,7 @@ import type { Address } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
 import { EMPTY_BYTES } from "../base/bytes.ts";
 import { after, type Instant, NEVER } from "../base/ids.ts";
+import type { Coordinates } from "./coordinates.ts";
 import { compoundBytes, type Disseminator } from "./disseminator.ts";
 import { nackTimeout } from "./formulas.ts";
 import type { LocalMember } from "./local-member.ts";
@@ -35,6 +36,7 @@ export class Responder {
   readonly #membership: Membership;
   readonly #disseminator: Disseminator;
   readonly #sequence: Sequence;
+  readonly #coordinates: Coordinates;
   /** By the number of our ping; in the order of endsAt. */
   readonly #relays = new Map<number, Relay>();
 
@@ -44,12 +46,14 @@ export class Responder {
     membership: Membership,
     disseminator: Disseminator,
     sequence: Sequence,
+    coordinates: Coordinates,
   ) {
     this.#profile = profile;
     this.#self = self;
     this.#membership = membership;
     this.#disseminator = disseminator;
     this.#sequence = sequence;
+    this.#coordinates = coordinates;
   }
 
   get deadline(): Instant {
@@ -67,13 +71,20 @@ export class Responder {
    */
   pinged(now: Instant, ping: Ping, from: Address, budget: ReplyBudget): DropReason | null {
     if (ping.node !== null && ping.node !== this.#self.node) return "not-for-us";
-    const ack = encodeMessage(ackOf(ping.sequence));
     const accusation =
       ping.sourceNode === null ? null : this.#membership.accusationOf(ping.sourceNode);
-    const parts = accusation === null ? [ack] : [ack, encodeMessage(accusation)];
+    const told = accusation === null ? [] : [encodeMessage(accusation)];
+    const { payload } = this.#coordinates;
     const to = ping.source ?? from;
-    if (this.#maybeReply(now, to, parts, budget)) return null;
-    return this.#maybeReply(now, to, [ack], budget) ? null : "answer-too-large";
+    // What does not fit is left out: first our coordinate, then the accusation.
+    const acks = payload.length > 0 ? [payload, EMPTY_BYTES] : [EMPTY_BYTES];
+    for (const rest of told.length > 0 ? [told, []] : [told]) {
+      for (const carried of acks) {
+        const ack = encodeMessage(ackOf(ping.sequence, carried));
+        if (this.#maybeReply(now, to, [ack, ...rest], budget)) return null;
+      }
+    }
+    return "answer-too-large";
   }
 
   /** Pings on behalf of another; both his answers, should they come, are in the budget. */
@@ -88,7 +99,9 @@ export class Responder {
     const sequence = this.#sequence.take();
     const { node, target } = asked;
     const ping = encodeMessage({ kind: "ping", sequence, node, source, sourceNode });
-    const answers = [ackOf(asked.sequence), nackOf(asked.sequence)].map(encodeMessage);
+    const answers = [ackOf(asked.sequence), nackOf(asked.sequence)].map((each) =>
+      encodeMessage(each),
+    );
     if (!budget.maybeSpend(lengthOf(answers))) return "answer-too-large";
     if (!this.#maybeReply(now, target, [ping], budget)) return "answer-too-large";
     const { probeTimeout, probeInterval } = this.#profile;
@@ -142,8 +155,8 @@ export class Responder {
   }
 }
 
-function ackOf(sequence: number): Ack {
-  return { kind: "ack", sequence, payload: EMPTY_BYTES };
+function ackOf(sequence: number, payload: FrozenBytes = EMPTY_BYTES): Ack {
+  return { kind: "ack", sequence, payload };
 }
 
 function nackOf(sequence: number): Nack {

@@ -6,6 +6,7 @@ import { assert } from "../base/assert.ts";
 import { after, type Instant, type Micros, type NodeId } from "../base/ids.ts";
 import type { Prng } from "../base/prng.ts";
 import type { Announcement, Belief, Standing } from "./claims.ts";
+import type { Coordinate } from "./coordinate.ts";
 import type { LamportTime, MemberState } from "./messages.ts";
 import { ProbeOrder } from "./probe-order.ts";
 import type { MemberStatus } from "./protocol.ts";
@@ -28,6 +29,9 @@ export class Member {
   status: MemberStatus = "alive";
   mark: IntentMark = { time: 0 as LamportTime, kind: "join-intent" };
   pruneAt: Instant | null = null;
+  /** Where it says it is, and the round trips that were last measured: coordinates.ts. */
+  coordinate: Coordinate | null = null;
+  readonly latencies: Micros[] = [];
 
   constructor(node: NodeId, belief: Belief, now: Instant) {
     this.node = node;

@@ -414,6 +414,54 @@ export function decodeKeysResponse(bytes: Uint8Array): readonly string[] | Malfo
   return reader.malformed ?? keys;
 }
 
+export interface RoundTripRequest {
+  /** Empty for the member that is asked. */
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface RoundTrip extends RoundTripRequest {
+  /** There and back again. */
+  readonly micros: number;
+}
+
+export function encodeRoundTripRequest({ from, to }: RoundTripRequest): Buffer {
+  return encodeFields([
+    [1, from],
+    [2, to],
+  ]);
+}
+
+export function decodeRoundTripRequest(bytes: Uint8Array): RoundTripRequest | Malformed {
+  const reader = MessageReader.over("RoundTripRequest", bytes, [0x0a, 0x12]);
+  let [from, to] = ["", ""];
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x0a) from = reader.string();
+    else to = reader.string();
+  }
+  if (to === "") reader.refuse("a member is named in `to`");
+  return reader.malformed ?? { from, to };
+}
+
+export function encodeRoundTrip({ from, to, micros }: RoundTrip): Buffer {
+  return encodeFields([
+    [1, from],
+    [2, to],
+    [3, micros],
+  ]);
+}
+
+export function decodeRoundTrip(bytes: Uint8Array): RoundTrip | Malformed {
+  const reader = MessageReader.over("RoundTripResponse", bytes, [0x0a, 0x12, 0x18]);
+  let [from, to, micros] = ["", "", 0];
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x0a) from = reader.string();
+    else if (tag === 0x12) to = reader.string();
+    else micros = reader.uint();
+  }
+  return reader.malformed ?? { from, to, micros };
+}
+
 export function encodeTrimRequest(before: number): Buffer {
   return encodeFields([[1, before]]);
 }

@@ -63,6 +63,7 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Admin/Leave": ADMIN,
   "/cairn.v1.Admin/ForceLeave": ADMIN,
   "/cairn.v1.Admin/GossipKeys": ADMIN,
+  "/cairn.v1.Admin/RoundTrip": DESCRIBE,
   "/cairn.v1.Admin/Trim": ADMIN,
   "/grpc.health.v1.Health/Check": ANYBODY,
   "/grpc.health.v1.Health/Watch": ANYBODY,

@@ -21,6 +21,13 @@ export interface StatusAnswer {
 export type Trimmed = { readonly kind: "trimmed"; readonly startOffset: number };
 /** The keys of gossip after what was asked, the one in use first. */
 export type KeysAnswer = { readonly kind: "keys"; readonly keys: readonly string[] };
+/** What two coordinates foretell. */
+export interface RoundTripAnswer {
+  readonly kind: "round-trip";
+  readonly from: string;
+  readonly to: string;
+  readonly micros: number;
+}
 export type Done = { readonly kind: "done" };
 type Faulted = { readonly kind: "fault"; readonly fault: Fault };
 
@@ -40,6 +47,8 @@ export interface GossipControls {
   /** Says good-bye to the others, and then lets the node stop. */
   leave(): Promise<void>;
   forceLeave(name: string, prune: boolean): Promise<void>;
+  /** Estimated, in milliseconds; null where the coordinate of one of the two is not known. */
+  rtt(from: string, to: string): number | null;
   /** The keys after what was asked; throws an Error in plain words. */
   keys(act: "list" | "install" | "use" | "remove", key: string): readonly string[];
 }
@@ -106,11 +115,27 @@ export class AdminRequests {
     return answer.kind === "done" ? { kind: "keys", keys } : answer;
   }
 
+  /** `from` empty: from this node. */
+  async roundTrip(caller: Caller, from: string, to: string): Promise<RoundTripAnswer | Faulted> {
+    const own = this.#ask.status()?.name ?? "";
+    const between = [from === "" ? own : from, to] as const;
+    let micros = 0;
+    const ask = async (gossip: GossipControls) => {
+      const ms = gossip.rtt(...between);
+      if (ms === null) throw new Error(whyUnknown(gossip, between, own));
+      micros = Math.round(ms * 1000);
+    };
+    const answer = await this.#depart(caller, ask, DESCRIBE);
+    if (answer.kind === "fault") return answer;
+    return { kind: "round-trip", from: between[0], to, micros };
+  }
+
   async #depart(
     caller: Caller,
     depart: (gossip: GossipControls) => Promise<void>,
+    need: Need = ADMIN,
   ): Promise<Done | Faulted> {
-    const refused = this.#ask.refusal(caller, ADMIN);
+    const refused = this.#ask.refusal(caller, need);
     if (refused !== null) return { kind: "fault", fault: refused };
     try {
       if (this.#gossip === null) throw new Error("this member does not gossip");
@@ -143,4 +168,12 @@ export class AdminRequests {
     if (answer.kind === "fault") return answer;
     return { kind: "trimmed", startOffset: this.#ask.status()?.startOffset ?? before };
   }
+}
+
+function whyUnknown(gossip: GossipControls, names: readonly string[], own: string): string {
+  const known = gossip.members().map(({ name }) => name);
+  const stranger = names.find((name) => !known.includes(name));
+  if (stranger !== undefined) return `no member is named ${stranger}`;
+  const lost = names.find((name) => gossip.rtt(name, name) === null) ?? own;
+  return `${own} does not know yet where ${lost} is: it learns so by pings, one a second`;
 }

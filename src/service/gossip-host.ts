@@ -4,8 +4,17 @@
 
 import { type Address, describeAddress } from "../base/address.ts";
 import type { FrozenBytes } from "../base/bytes.ts";
-import { after, earlier, type Instant, type Micros, NEVER, type StreamId } from "../base/ids.ts";
+import {
+  after,
+  earlier,
+  type Instant,
+  type Micros,
+  NEVER,
+  type NodeId,
+  type StreamId,
+} from "../base/ids.ts";
 import type { Prng } from "../base/prng.ts";
+import type { Coordinate } from "../gossip/coordinate.ts";
 import { DropLedger } from "../gossip/drops.ts";
 import { Gossip } from "../gossip/gossip.ts";
 import type { Incarnation } from "../gossip/messages.ts";
@@ -109,6 +118,16 @@ export class GossipHost implements ClockInbox, GossipInbox {
       dropped[key] = (dropped[key] ?? 0) + count;
     }
     return { ...status, dropped };
+  }
+
+  /** Where `node` is, as far as it is known here. */
+  coordinateOf(node: NodeId): Coordinate | null {
+    return this.#gossip.coordinateOf(node);
+  }
+
+  /** The estimated round trip between two members; null where one's place is unknown. */
+  roundTrip(from: NodeId, to: NodeId): Micros | null {
+    return this.#gossip.roundTrip(from, to);
   }
 
   /** Hears and says nothing more; the ports are their owner's to close. */

@@ -5,6 +5,7 @@
 import { type Address, describeAddress, sameAddress } from "../base/address.ts";
 import { millis, type NodeId } from "../base/ids.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
+import type { Coordinate } from "../gossip/coordinate.ts";
 import { asName } from "../gossip/fields.ts";
 import { type Incarnation, META_BYTES_MAX } from "../gossip/messages.ts";
 import { PROFILES, type ProfileName } from "../gossip/profiles.ts";
@@ -66,6 +67,8 @@ export interface MembershipOptions {
   readonly timing?: Partial<GossipProfile>;
   /** Compress what is sent where that makes it shorter; true. */
   readonly compress?: boolean;
+  /** Tell where this member is in the network, and keep where others are; true, as agents do. */
+  readonly coordinates?: boolean;
 }
 
 export interface MembershipPorts extends GossipPorts {
@@ -146,6 +149,7 @@ export async function openMembership(
 export class Membership {
   /** `host:port` under which others reach this member. */
   readonly localAddr: string;
+  readonly #name: string;
   readonly #host: GossipHost;
   readonly #ports: MembershipPorts;
   readonly #handler: MembershipHandler;
@@ -155,7 +159,9 @@ export class Membership {
 
   /** Throws a MembershipError "bad-options" that says which and why. Use openMembership. */
   constructor(options: MembershipOptions, ports: MembershipPorts) {
-    const { nodeName, profile = "lan", timing = {}, compress = true, handler = {} } = options;
+    const { nodeName, profile = "lan", timing = {}, handler = {} } = options;
+    const { compress = true, coordinates = true } = options;
+    this.#name = nodeName;
     this.#ports = ports;
     this.#handler = handler;
     this.localAddr = describeAddress(ports.advertise);
@@ -167,6 +173,7 @@ export class Membership {
       incarnation: ((ports.memory?.remembered?.incarnation ?? 0) + 1) as Incarnation,
       profile: profileOf(profile, timing),
       compress,
+      coordinates,
       membersMax: MEMBERS_MAX,
       rumorsMax: RUMORS_MAX,
       streamsMax: STREAMS_MAX,
@@ -187,6 +194,23 @@ export class Membership {
   /** Counters and clocks, for people and for dashboards. */
   status(): GossipStatus {
     return this.#host.status();
+  }
+
+  /**
+   * Where a member is in the network, this one where none is named; null as long as that is not
+   * known: a member learns it of itself and of another by a ping that comes back.
+   */
+  coordinate(name = this.#name): Coordinate | null {
+    return this.#host.coordinateOf(name as NodeId);
+  }
+
+  /**
+   * The round trip between two members as their coordinates foretell it, in milliseconds; between
+   * this one and another where one is named. Null as long as the place of one is not known.
+   */
+  rtt(name: string, other = this.#name): number | null {
+    const roundTrip = this.#host.roundTrip(name as NodeId, other as NodeId);
+    return roundTrip === null ? null : roundTrip / 1000;
   }
 
   /**

@@ -143,6 +143,20 @@ test("three agents found a cluster, a fourth joins it as a voter", async () => {
   expect(consumed.stdout).toBe("one\ntwo\n");
 }, 60_000);
 
+test("an operator is told how far members are from each other, or that none is named so", async () => {
+  const rtt = (...args: string[]) => cairn(["rtt", ...args, ...as("n1")]);
+  // Known once n1 has pinged them.
+  while ((await rtt("n2", "n4")).code !== 0) await new Promise((soon) => setTimeout(soon, 200));
+  const { from, to, ms } = JSON.parse((await rtt("n2", "n4", "--json")).stdout);
+  expect([from, to]).toEqual(["n2", "n4"]);
+  expect(ms).toBeGreaterThan(0);
+  const told = await rtt("n2");
+  expect(told.stdout).toMatch(/^n1 <-> n2: [\d.]+ ms, estimated\n$/);
+  const stranger = await rtt("n9");
+  expect(stranger).toMatchObject({ code: 1, stdout: "" });
+  expect(stranger.stderr).toContain("no member is named n9");
+}, 60_000);
+
 test("a member that leaves is removed and stops, and joins again when it is started again", async () => {
   const left = await cairn(["leave", "n4", ...as("n2")]);
   expect(left).toMatchObject({ code: 0, stdout: "n4 has left and stops\n" });

@@ -44,6 +44,7 @@ export function optionsOf(name: string, host: number, more: Partial<GossipOption
     incarnation: 1 as Incarnation,
     profile: LAN_PROFILE,
     compress: false,
+    coordinates: true,
     membersMax: 1024,
     rumorsMax: 1024,
     streamsMax: 128,
@@ -125,6 +126,8 @@ export class Fleet {
   /** True where a packet or a stream from one host to another gets through. */
   isOpen: (from: string, to: string) => boolean = () => true;
   latencyMax: Micros = millis(2);
+  /** How long the way from one member to another takes besides. */
+  distance: (from: string, to: string) => Micros = () => 0 as Micros;
   /** Set to a list, it takes down every event and every decision, a line each. */
   tale: string[] | null = null;
   readonly #prng: Prng;
@@ -298,7 +301,8 @@ export class Fleet {
     if (target === null || !this.isOpen(node.name, target.name)) return;
     if (this.#prng.below(100) < this.lossPercent) return;
     const from = node.options.address;
-    this.#later(target, { kind: "packet", from, bytes });
+    const way = this.distance(node.name, target.name);
+    this.#later(target, { kind: "packet", from, bytes }, way);
   }
 
   #dial(node: FleetNode, streamId: StreamId, to: Address): void {
@@ -327,9 +331,9 @@ export class Fleet {
     return this.nodes.find(({ isUp, key }) => isUp && key === wanted) ?? null;
   }
 
-  #later(to: FleetNode | End, event: GossipEvent): void {
-    const latency = this.#prng.between(100, this.latencyMax) as Micros;
-    this.#put(to, event, latency);
+  #later(to: FleetNode | End, event: GossipEvent, more = 0): void {
+    const latency = this.#prng.between(100, this.latencyMax) + more;
+    this.#put(to, event, latency as Micros);
   }
 
   /** What belongs to a stream comes in the order in which it was sent. */

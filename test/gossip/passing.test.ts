@@ -34,6 +34,7 @@ class Bench {
       incarnation: 1 as Incarnation,
       profile: LAN_PROFILE,
       compress: false,
+      coordinates: false,
       membersMax: 100,
       rumorsMax: 1000,
       streamsMax: 16,

@@ -29,6 +29,7 @@ function makeMember(): Gossip {
       incarnation: 1 as Incarnation,
       profile: LAN_PROFILE,
       compress: true,
+      coordinates: true,
       membersMax: 100,
       rumorsMax: 100,
       streamsMax: 16,

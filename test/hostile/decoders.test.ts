@@ -106,6 +106,8 @@ const MESSAGES: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   "cairn.v1.ForceLeaveRequest": (bytes) => admin.decodeDeparture("ForceLeaveRequest", bytes),
   "cairn.v1.GossipKeysRequest": admin.decodeKeysRequest,
   "cairn.v1.GossipKeysResponse": admin.decodeKeysResponse,
+  "cairn.v1.RoundTripRequest": admin.decodeRoundTripRequest,
+  "cairn.v1.RoundTripResponse": admin.decodeRoundTrip,
   "cairn.v1.StatusRequest": (bytes) => book.decodeEmptyRequest("StatusRequest", bytes),
   "cairn.v1.CheckTailRequest": (bytes) => book.decodeEmptyRequest("CheckTailRequest", bytes),
   "cairn.v1.TrimRequest": admin.decodeTrimRequest,

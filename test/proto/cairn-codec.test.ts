@@ -12,6 +12,8 @@ import {
   decodeDeparture,
   decodeKeysRequest,
   decodeKeysResponse,
+  decodeRoundTrip,
+  decodeRoundTripRequest,
   decodeStatusResponse,
   decodeTransferRequest,
   decodeTrimRequest,
@@ -20,6 +22,8 @@ import {
   encodeDeparture,
   encodeKeysRequest,
   encodeKeysResponse,
+  encodeRoundTrip,
+  encodeRoundTripRequest,
   encodeStatusResponse,
   encodeTransferRequest,
   encodeTrimRequest,
@@ -348,6 +352,28 @@ describe("cairn.v1.Admin", () => {
     );
   });
 
+  test("round trips read the same on both sides", () => {
+    const names = texts.filter((name) => name !== "");
+    fc.assert(
+      fc.property(texts, names, fc.nat(), (from, to, micros) => {
+        const read = theirReading(
+          "cairn.v1.RoundTripRequest",
+          encodeRoundTripRequest({ from, to }),
+        );
+        expect([read["from"] ?? "", read["to"]]).toEqual([from, to]);
+        const asked = theirBytes("cairn.v1.RoundTripRequest", { from, to });
+        expect(decodeRoundTripRequest(asked)).toEqual({ from, to });
+        const told = theirBytes("cairn.v1.RoundTripResponse", { from, to, micros });
+        expect(decodeRoundTrip(told)).toEqual({ from, to, micros });
+        expect(decodeRoundTrip(encodeRoundTrip({ from, to, micros }))).toEqual({
+          from,
+          to,
+          micros,
+        });
+      }),
+    );
+  });
+
   test("a change of membership reads the same on both sides", () => {
     const changes = fc.oneof(
       fc.record({
@@ -443,6 +469,8 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeStatusResponse,
   decodeKeysRequest,
   decodeKeysResponse,
+  decodeRoundTrip,
+  decodeRoundTripRequest,
   decodeTrimRequest,
   decodeTrimResponse,
   decodeChange,

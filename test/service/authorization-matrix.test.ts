@@ -95,6 +95,7 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Admin/Leave": [{ name: "n1" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/ForceLeave": [{ name: "nobody" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/GossipKeys": [{ act: "list" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/RoundTrip": [{ from: "n1", to: "n1" }, TO_DESCRIBE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
   "/grpc.health.v1.Health/Check": [{}, TO_PROBE],
   "/grpc.health.v1.Health/Watch": [{}, TO_PROBE],
@@ -181,6 +182,7 @@ beforeEach(async () => {
     leave: gone,
     forceLeave: gone,
     keys: () => [],
+    rtt: () => 1,
   });
   await callGrpc("writer", "/log.v1.Log/Produce", node.address);
   links = new PeerLinks({

@@ -36,7 +36,11 @@ function operators(): AdminRequests {
 function withGossip(admin: AdminRequests): string[] {
   const departed: string[] = [];
   admin.attachGossip({
-    members: () => [],
+    members: () =>
+      ["n1", "n2", "n3"].map((name) => {
+        return { name, addr: "10.0.0.1:7946", tags: {}, status: "alive" };
+      }),
+    rtt: (from, to) => ([from, to].every((name) => ["n1", "n3"].includes(name)) ? 0.5 : null),
     keys: (act, key) => {
       if (act === "remove") throw new Error("this is the primary key: use another one first");
       departed.push(`${act} ${key}`);
@@ -84,4 +88,19 @@ test("an operator lists and changes the keys of gossip, and is told why they sta
   const denied = await admin.keys(new Caller("nobody"), "list", "");
   expect(denied).toMatchObject({ fault: { code: "permission-denied" } });
   expect(asked).toEqual(["install k"]);
+});
+
+test("whoever may describe the cluster is told a round trip, or why none is known", async () => {
+  const admin = operators();
+  const silent = refused("this member does not gossip");
+  expect(await admin.roundTrip(root(), "", "n3")).toEqual(silent);
+  withGossip(admin);
+  const told = { kind: "round-trip", from: "n1", to: "n3", micros: 500 };
+  expect(await admin.roundTrip(root(), "", "n3")).toEqual(told);
+  const why = "n1 does not know yet where n2 is: it learns so by pings, one a second";
+  expect(await admin.roundTrip(root(), "n2", "n3")).toEqual(refused(why));
+  const stranger = refused("no member is named n9");
+  expect(await admin.roundTrip(root(), "n3", "n9")).toEqual(stranger);
+  const denied = await admin.roundTrip(new Caller("nobody"), "", "n3");
+  expect(denied).toMatchObject({ fault: { code: "permission-denied" } });
 });

@@ -27,6 +27,7 @@ function makeHost() {
       incarnation: 1 as Incarnation,
       profile: LAN_PROFILE,
       compress: true,
+      coordinates: true,
       membersMax: 10,
       rumorsMax: 10,
       streamsMax: 10,
