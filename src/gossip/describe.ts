@@ -13,6 +13,7 @@ import type {
   GossipMember,
   GossipOutput,
   Happening,
+  Heard,
 } from "./protocol.ts";
 import { StreamReader } from "./stream-codec.ts";
 import { decodeTags } from "./tags.ts";
@@ -118,6 +119,16 @@ export function describeEvent(event: GossipEvent): string {
       return `asked #${event.requestId} to force out ${event.node}${event.prune ? " and prune" : ""}`;
     case "set-tags":
       return `asked #${event.requestId} to set tags${pairsOf(event.tags)}`;
+    case "user-event": {
+      const { requestId, name, payload } = event;
+      return `asked #${requestId} to tell of ${name}, ${payload.length} bytes`;
+    }
+    case "query": {
+      const { name, payload } = event.question;
+      return `asked #${event.requestId} to ask ${name}, ${payload.length} bytes`;
+    }
+    case "answer-query":
+      return `asked #${event.requestId} to answer query ${event.queryId}`;
     default:
       return unreachable(event);
   }
@@ -125,7 +136,8 @@ export function describeEvent(event: GossipEvent): string {
 
 /** One line for each decision, in the order of the output. */
 export function describeOutput(output: GossipOutput): string[] {
-  const { packets, dials, streamWrites, streamCloses, happenings, answers, notices } = output;
+  const { packets, dials, streamWrites, streamCloses, happenings, answers, heard, notices } =
+    output;
   return [
     ...packets.map(({ to, bytes }) => `to ${describeAddress(to)}: ${describePacket(bytes)}`),
     ...dials.map(({ streamId, to }) => `dial stream ${streamId} to ${describeAddress(to)}`),
@@ -133,6 +145,7 @@ export function describeOutput(output: GossipOutput): string[] {
     ...streamCloses.map(({ streamId, why }) => `close stream ${streamId}: ${why}`),
     ...happenings.map(describeHappening),
     ...answers.map(describeAnswer),
+    ...heard.map(describeHeard),
     ...notices.map(describeNotice),
   ];
 }
@@ -158,6 +171,8 @@ function describeAnswer(answer: GossipAnswer): string {
   switch (kind) {
     case "done":
       return `answer #${requestId}: done`;
+    case "asked":
+      return `answer #${requestId}: asked, for ${answer.timeout} microseconds`;
     case "refused":
       return `answer #${requestId}: refused, ${answer.why}`;
     case "joined": {
@@ -168,6 +183,28 @@ function describeAnswer(answer: GossipAnswer): string {
     }
     default:
       return unreachable(answer);
+  }
+}
+
+function describeHeard(heard: Heard): string {
+  switch (heard.kind) {
+    case "user-event":
+      return `event ${heard.name} t${heard.time}, ${heard.payload.length} bytes`;
+    case "query": {
+      const { queryId, name, time, from, payload } = heard;
+      return `query ${queryId} of ${from ?? "?"}: ${name} t${time}, ${payload.length} bytes`;
+    }
+    case "query-ack":
+      return `query #${heard.requestId} has come to ${heard.from}`;
+    case "query-answer":
+      return `query #${heard.requestId}: ${heard.from} answers ${heard.payload.length} bytes`;
+    case "query-ended": {
+      const { acks, answers, duplicates } = heard.tally;
+      const counts = `${acks} acks, ${answers} answers, ${duplicates} duplicates`;
+      return `query #${heard.requestId} has ended: ${counts}`;
+    }
+    default:
+      return unreachable(heard);
   }
 }
 

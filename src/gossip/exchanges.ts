@@ -8,7 +8,7 @@ import type { Instant, Micros, StreamId } from "../base/ids.ts";
 import { claimOf } from "./claims.ts";
 import type { LocalMember } from "./local-member.ts";
 import type { Membership } from "./membership.ts";
-import type { MemberState, NodeRecord, PushPull, StreamMessage } from "./messages.ts";
+import type { MemberState, NodeRecord, PushPull, SerfState, StreamMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Prober, StreamPing } from "./prober.ts";
 import type { DropReason, GossipProfile, GossipRequestId } from "./protocol.ts";
@@ -16,8 +16,10 @@ import type { Member, Roster } from "./roster.ts";
 import type { SerfMembers } from "./serf-members.ts";
 import { encodeStream } from "./stream-codec.ts";
 import { type Stream, Streams } from "./streams.ts";
+import type { Talk } from "./talk.ts";
 
 interface JoinRequest {
+  readonly replay: boolean;
   waiting: number;
   reached: number;
   readonly failures: { readonly address: Address; readonly why: string }[];
@@ -29,6 +31,7 @@ export interface ExchangeParts {
   readonly roster: Roster;
   readonly membership: Membership;
   readonly serf: SerfMembers;
+  readonly talk: Talk;
   readonly prober: Prober;
   readonly outbox: Outbox;
   readonly streamsMax: number;
@@ -41,6 +44,7 @@ export class Exchanges {
   readonly #roster: Roster;
   readonly #membership: Membership;
   readonly #serf: SerfMembers;
+  readonly #talk: Talk;
   readonly #prober: Prober;
   readonly #outbox: Outbox;
   readonly #compress: boolean;
@@ -53,6 +57,7 @@ export class Exchanges {
     this.#roster = parts.roster;
     this.#membership = parts.membership;
     this.#serf = parts.serf;
+    this.#talk = parts.talk;
     this.#prober = parts.prober;
     this.#outbox = parts.outbox;
     this.#compress = parts.compress;
@@ -68,8 +73,13 @@ export class Exchanges {
   }
 
   /** A push/pull with each; answered when each has succeeded or failed. */
-  join(now: Instant, requestId: GossipRequestId, addresses: readonly Address[]): void {
-    const request: JoinRequest = { waiting: 0, reached: 0, failures: [] };
+  join(
+    now: Instant,
+    requestId: GossipRequestId,
+    addresses: readonly Address[],
+    replay: boolean,
+  ): void {
+    const request: JoinRequest = { replay, waiting: 0, reached: 0, failures: [] };
     this.#requests.set(requestId, request);
     for (const address of addresses) {
       const why = this.#maybeDialToJoin(now, address, requestId);
@@ -210,7 +220,8 @@ export class Exchanges {
     const nodes = [recordOfSelf(this.#self, this.#serf.status === "left")];
     for (const member of this.#roster.members) nodes.push(recordOf(member));
     nodes.sort((a, b) => (a.node < b.node ? -1 : 1));
-    return { kind: "push-pull", join, nodes, nodesDropped: 0, serf: this.#serf.state };
+    const serf = this.#serf.stateWith(this.#talk.slots);
+    return { kind: "push-pull", join, nodes, nodesDropped: 0, serf };
   }
 
   /** The members first, so that Serf's layer knows of whom it is told. */
@@ -222,9 +233,18 @@ export class Exchanges {
       if (reason === null) taken += 1;
       else this.#drop(now, stream, reason);
     }
-    const reason = serf === null ? null : this.#serf.merge(now, serf);
-    if (reason !== null) this.#drop(now, stream, reason);
+    if (serf !== null) this.#mergeSerf(now, stream, serf);
     return taken > 0 ? null : "none of its members is one for us";
+  }
+
+  /** Whoever joins hears of no user event of before, unless he asked for them. */
+  #mergeSerf(now: Instant, stream: Stream, serf: SerfState): void {
+    const { purpose } = stream;
+    const request = purpose.kind === "join" ? purpose.requestId : null;
+    const replays = request === null || this.#requests.get(request)?.replay === true;
+    const reason = this.#serf.merge(now, serf);
+    const reasons = reason === null ? this.#talk.merge(now, serf, replays) : [reason];
+    for (const each of reasons) this.#drop(now, stream, each);
   }
 
   /** What waited for the stream is told; `why` is null when it did what it was for. */

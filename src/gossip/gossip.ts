@@ -3,14 +3,14 @@
 // decisions come out by `takeOutput`; nothing else happens. This file is the door: it makes the
 // parts, sends each event to the one that owns it, and lets time pass.
 //
-//      packet, stream-*, join, leave, force-leave, set-tags, deadline
+//      packet, stream-*, deadline, join, leave, set-tags, user-event, query ...
 //                                  |
 //                              gossip.ts
-//        +-----------+-------------+------------+---------------+
-//   prober.ts   responder.ts  exchanges.ts  departure.ts   disseminator.ts
-//   who is      for others'   push/pull,    going in       rumors on
-//   there       probes        streams       good order     their way
-//        +-----------+-------------+------------+---------------+
+//        +-----------+-------------+------------+------------+---------------+
+//   prober.ts   responder.ts  exchanges.ts  departure.ts  talk.ts     disseminator.ts
+//   who is      for others'   push/pull,    going in      events,     rumors on
+//   there       probes        streams       good order    queries     their way
+//        +-----------+-------------+------------+------------+---------------+
 //                              membership.ts       what is believed (claims.ts)
 //                             serf-members.ts      what operators see
 //                     roster.ts, rumors.ts, outbox.ts
@@ -33,7 +33,6 @@ import { encodeMessage } from "./message-codec.ts";
 import type { Ack, Alive, Incarnation, MemberState, SerfMessage } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { type PacketPart, readPacket } from "./packet-codec.ts";
-import { Passing } from "./passing.ts";
 import { Prober } from "./prober.ts";
 import type {
   DropReason,
@@ -49,6 +48,7 @@ import { Roster } from "./roster.ts";
 import { Rumors } from "./rumors.ts";
 import { Sequence } from "./sequence.ts";
 import { SerfMembers, showMember } from "./serf-members.ts";
+import { Talk } from "./talk.ts";
 
 type Request = Extract<GossipEvent, { requestId: unknown }>;
 
@@ -73,8 +73,8 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   readonly #exchanges: Exchanges;
   readonly #antiEntropy: AntiEntropy;
   readonly #departure: Departure;
-  readonly #passing: Passing;
   readonly #coordinates: Coordinates;
+  readonly #talk: Talk;
   #now: Instant;
   #isStepping = false;
 
@@ -88,11 +88,12 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     const roster = new Roster(membersMax, profile.gossipToTheDead, prng);
     const rumors = new Rumors(rumorsMax, profile.retransmitMult, roster);
     const awareness = new Awareness(profile.awarenessMax);
-    const serf = new SerfMembers(profile, self, roster, rumors, outbox);
+    const talk = new Talk({ profile, self, roster, rumors, outbox, prng });
+    const serf = new SerfMembers(profile, self, roster, rumors, outbox, talk.clocks);
     const membership = new Membership(profile, self, roster, rumors, serf, awareness);
     const disseminator = new Disseminator(profile, roster, rumors, outbox, prng, now);
     const sequence = new Sequence();
-    const shared = { profile, self, roster, rumors, outbox, awareness, serf, membership };
+    const shared = { profile, self, roster, rumors, outbox, awareness, serf, talk, membership };
     const prober = new Prober({ ...shared, disseminator, sequence }, prng, now);
     this.#self = self;
     this.#outbox = outbox;
@@ -110,7 +111,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#exchanges = new Exchanges({ ...shared, prober, streamsMax, compress });
     this.#antiEntropy = new AntiEntropy(profile, roster, this.#exchanges, prng, now);
     this.#departure = new Departure(shared);
-    this.#passing = new Passing(rumors);
+    this.#talk = talk;
     membership.announce();
   }
 
@@ -124,6 +125,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       this.#serf.deadline,
       this.#exchanges.deadline,
       this.#antiEntropy.deadline,
+      this.#talk.deadline,
       this.#departure.deadline,
     ].reduce(earlier);
   }
@@ -159,6 +161,8 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       incarnation: this.incarnation,
       healthScore: this.#awareness.score,
       time: this.#serf.time,
+      eventTime: this.#talk.eventTime,
+      queryTime: this.#talk.queryTime,
       rumors: this.#rumors.size,
       rumorsEvicted: this.#rumors.evicted,
       streams: this.#exchanges.streamCount,
@@ -208,6 +212,9 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       case "leave":
       case "force-leave":
       case "set-tags":
+      case "user-event":
+      case "query":
+      case "answer-query":
         this.#requested(event);
         break;
       default:
@@ -227,6 +234,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#exchanges.timePassed(now);
     this.#membership.timePassed(now);
     this.#serf.timePassed(now);
+    this.#talk.timePassed(now);
     this.#antiEntropy.timePassed(now);
     this.#disseminator.timePassed(now);
   }
@@ -268,7 +276,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       case "dead":
         return this.#membership.heard(now, message);
       case "user":
-        return this.#heardSerf(message.message, bytes);
+        return this.#heardSerf(from, message.message, bytes, budget);
       default:
         return unreachable(message);
     }
@@ -298,24 +306,20 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     if (budget.maybeSpend(packed.length)) this.#outbox.packet(from, [packed], false);
   }
 
-  /** Events and queries of others are passed on; nobody here reads or answers them. */
-  #heardSerf(message: SerfMessage, bytes: FrozenBytes): DropReason | null {
+  #heardSerf(
+    from: Address,
+    message: SerfMessage,
+    bytes: FrozenBytes,
+    budget: ReplyBudget,
+  ): DropReason | null {
     switch (message.kind) {
       case "join-intent":
       case "leave-intent":
         return this.#serf.heard(this.#now, message);
-      case "user-event":
-      case "query": {
-        const clock = this.#serf.maybeWitnessOther(message.kind, message.time);
-        return clock === null ? "time-jump" : this.#passing.heard(clock, message, bytes);
-      }
       case "state":
         return "not-for-packets";
-      case "query-response":
-      case "relay":
-        return null;
       default:
-        return unreachable(message);
+        return this.#talk.heard(this.#now, { from, message, bytes, budget });
     }
   }
 
@@ -337,9 +341,10 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       this.#departure.request(this.#now, requestId);
     } else if (state !== "running") this.#outbox.answer({ kind: "refused", requestId, why: state });
     else if (event.kind === "join") {
-      this.#exchanges.join(this.#now, requestId, event.addresses);
+      this.#exchanges.join(this.#now, requestId, event.addresses, event.replay === true);
     } else if (event.kind === "set-tags") this.#setTags(event);
-    else this.#forceLeave(event);
+    else if (event.kind === "force-leave") this.#forceLeave(event);
+    else this.#talk.requested(this.#now, event);
   }
 
   #setTags({ requestId, tags }: Extract<Request, { kind: "set-tags" }>): void {
@@ -366,6 +371,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     if (state !== "leaving" || !this.#departure.maybeEnd(this.#now)) return;
     this.#responder.stop();
     this.#exchanges.stop();
+    this.#talk.stop();
   }
 
   #drop(from: Address, reason: DropReason): void {

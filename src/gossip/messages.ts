@@ -192,6 +192,13 @@ export interface UserEvent {
 export const QUERY_ACK = 1;
 export const QUERY_NO_BROADCAST = 2;
 
+/** Whom a query is for; all of its filters must match. */
+export type QueryFilter =
+  /** One of these names. */
+  | { readonly kind: "nodes"; readonly nodes: readonly NodeId[] }
+  /** `expression` (RE2) is found in the tag's value; a tag that is not there is empty. */
+  | { readonly kind: "tag"; readonly tag: string; readonly expression: string };
+
 export interface Query {
   readonly kind: "query";
   readonly time: LamportTime;

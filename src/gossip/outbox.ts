@@ -14,6 +14,7 @@ import type {
   GossipAnswer,
   GossipOutput,
   Happening,
+  Heard,
   OutgoingPacket,
   StreamClose,
   StreamWrite,
@@ -27,6 +28,7 @@ export class Outbox {
   #streamWrites: StreamWrite[] = [];
   #streamCloses: StreamClose[] = [];
   #happenings: Happening[] = [];
+  #heard: Heard[] = [];
   #answers: GossipAnswer[] = [];
   #notices: Notice[] = [];
 
@@ -62,6 +64,10 @@ export class Outbox {
     this.#happenings.push(happening);
   }
 
+  heard(heard: Heard): void {
+    this.#heard.push(heard);
+  }
+
   answer(answer: GossipAnswer): void {
     this.#answers.push(answer);
   }
@@ -85,6 +91,7 @@ export class Outbox {
       streamCloses: this.#streamCloses,
       happenings: this.#happenings,
       answers: this.#answers,
+      heard: this.#heard,
       notices: this.#notices,
     };
     if (Object.values(output).every((decided) => decided.length === 0)) return null;
@@ -93,6 +100,7 @@ export class Outbox {
     this.#streamWrites = [];
     this.#streamCloses = [];
     this.#happenings = [];
+    this.#heard = [];
     this.#answers = [];
     this.#notices = [];
     return output;

@@ -26,6 +26,9 @@ export const LAN_PROFILE: GossipProfile = {
   reconnectTimeout: millis(86_400_000),
   tombstoneTimeout: millis(86_400_000),
   recentIntentTimeout: millis(300_000),
+  userCoalescePeriod: millis(3000),
+  userQuiescentPeriod: millis(1000),
+  queryTimeoutMult: 16,
 };
 
 /** Long distances. */

@@ -7,10 +7,13 @@ import type { FrozenBytes } from "../base/bytes.ts";
 import type { Brand, Instant, Micros, NodeId, StreamId } from "../base/ids.ts";
 import type { Notice } from "../base/notice.ts";
 import type { Prng } from "../base/prng.ts";
-import type { Incarnation, LamportTime, Versions } from "./messages.ts";
+import type { Incarnation, LamportTime, QueryFilter, Versions } from "./messages.ts";
 
 /** Names one request to the machine; given by whoever asks, answered exactly once. */
 export type GossipRequestId = Brand<number, "GossipRequestId">;
+
+/** Names one query of somebody's that waits for our answer. */
+export type QueryId = Brand<number, "QueryId">;
 
 /** A member's tags; at most META_BYTES_MAX bytes when encoded. */
 export type Tags = ReadonlyMap<string, string>;
@@ -29,11 +32,15 @@ export type GossipEvent =
   | { readonly kind: "stream-bytes"; readonly streamId: StreamId; readonly bytes: FrozenBytes }
   /** The other end is done, the connection broke or the dial failed: nothing more comes. */
   | { readonly kind: "stream-closed"; readonly streamId: StreamId; readonly why: string }
-  /** A push/pull with each of `addresses`; answered `joined` when each succeeded or failed. */
+  /**
+   * A push/pull with each of `addresses`; answered `joined` when each succeeded or failed. User
+   * events of before are told of only with `replay`.
+   */
   | {
       readonly kind: "join";
       readonly requestId: GossipRequestId;
       readonly addresses: readonly Address[];
+      readonly replay?: boolean;
     }
   /** Says good-bye; answered `done` when it has been said and the machine is silent. */
   | { readonly kind: "leave"; readonly requestId: GossipRequestId }
@@ -45,7 +52,44 @@ export type GossipEvent =
       readonly prune: boolean;
     }
   /** Replaces all of our own tags. */
-  | { readonly kind: "set-tags"; readonly requestId: GossipRequestId; readonly tags: Tags };
+  | { readonly kind: "set-tags"; readonly requestId: GossipRequestId; readonly tags: Tags }
+  /** Tells everybody, ourselves too, that something happened. Answered `done` at once. */
+  | {
+      readonly kind: "user-event";
+      readonly requestId: GossipRequestId;
+      readonly name: string;
+      readonly payload: FrozenBytes;
+      readonly coalesce: boolean;
+    }
+  /**
+   * Asks everybody whom the filters match, ourselves too. Answered `asked` at once; acks and
+   * answers are heard of until it has ended.
+   */
+  | {
+      readonly kind: "query";
+      readonly requestId: GossipRequestId;
+      readonly question: Question;
+    }
+  /** Answers a query that was heard. */
+  | {
+      readonly kind: "answer-query";
+      readonly requestId: GossipRequestId;
+      readonly queryId: QueryId;
+      readonly payload: FrozenBytes;
+    };
+
+/** What a query asks, of whom and for how long. */
+export interface Question {
+  readonly name: string;
+  readonly payload: FrozenBytes;
+  readonly filters: readonly QueryFilter[];
+  /** Null: as the number of members makes it. */
+  readonly timeout: Micros | null;
+  /** Each that the query is for says that it got it. */
+  readonly requestAck: boolean;
+  /** Each answer is sent through so many others besides. */
+  readonly relayFactor: number;
+}
 
 /** All that gossip decided since the last take. Performed in this order: all may leave at once. */
 export interface GossipOutput {
@@ -56,6 +100,7 @@ export interface GossipOutput {
   readonly streamCloses: readonly StreamClose[];
   readonly happenings: readonly Happening[];
   readonly answers: readonly GossipAnswer[];
+  readonly heard: readonly Heard[];
   readonly notices: readonly Notice[];
 }
 
@@ -87,6 +132,53 @@ export interface Happening {
   readonly member: GossipMember;
 }
 
+/** What members said beside membership, in the order it was heard. */
+export type Heard =
+  | {
+      readonly kind: "user-event";
+      readonly time: LamportTime;
+      readonly name: string;
+      readonly payload: FrozenBytes;
+      readonly coalesce: boolean;
+    }
+  /** May be answered once, until then. */
+  | {
+      readonly kind: "query";
+      readonly queryId: QueryId;
+      readonly time: LamportTime;
+      readonly name: string;
+      readonly payload: FrozenBytes;
+      /** Who asks, as it says. */
+      readonly from: NodeId | null;
+      readonly endsAt: Instant;
+    }
+  /** Of our own query, once for each name. */
+  | {
+      readonly kind: "query-ack";
+      readonly requestId: GossipRequestId;
+      readonly from: NodeId;
+    }
+  | {
+      readonly kind: "query-answer";
+      readonly requestId: GossipRequestId;
+      readonly from: NodeId;
+      readonly payload: FrozenBytes;
+    }
+  /** Nothing more is heard of it. */
+  | {
+      readonly kind: "query-ended";
+      readonly requestId: GossipRequestId;
+      readonly tally: QueryTally;
+    };
+
+/** What became of a query of ours. */
+export interface QueryTally {
+  readonly acks: number;
+  readonly answers: number;
+  /** Acks and answers of a name that had given one. */
+  readonly duplicates: number;
+}
+
 export type GossipAnswer =
   | {
       readonly kind: "joined";
@@ -97,9 +189,22 @@ export type GossipAnswer =
     }
   | { readonly kind: "done"; readonly requestId: GossipRequestId }
   | {
+      readonly kind: "asked";
+      readonly requestId: GossipRequestId;
+      /** How long answers are waited for. */
+      readonly timeout: Micros;
+    }
+  | {
       readonly kind: "refused";
       readonly requestId: GossipRequestId;
-      readonly why: "leaving" | "left" | "unknown-member" | "tags-too-large" | "overloaded";
+      readonly why:
+        | "leaving"
+        | "left"
+        | "unknown-member"
+        | "tags-too-large"
+        | "too-large"
+        | "unknown-query"
+        | "overloaded";
     };
 
 /** As operators know it from `serf members`. */
@@ -139,6 +244,10 @@ export type DropReason =
   | "incompatible"
   | "incarnation-jump"
   | "time-jump"
+  | "too-old"
+  | "unreadable-filter"
+  | "unknown-query"
+  | "no-such-query"
   | "name-conflict"
   | "table-full"
   | "answer-too-large"
@@ -169,6 +278,11 @@ export interface GossipProfile {
   readonly reconnectTimeout: Micros;
   readonly tombstoneTimeout: Micros;
   readonly recentIntentTimeout: Micros;
+  /** User events that may coalesce are told of so long after the first at the latest. */
+  readonly userCoalescePeriod: Micros;
+  /** And so long after the last. */
+  readonly userQuiescentPeriod: Micros;
+  readonly queryTimeoutMult: number;
 }
 
 export interface GossipOptions {
@@ -202,6 +316,8 @@ export interface GossipStatus {
   /** Lifeguard's local health: 0 is well, awarenessMax - 1 the worst. */
   readonly healthScore: number;
   readonly time: LamportTime;
+  readonly eventTime: LamportTime;
+  readonly queryTime: LamportTime;
   readonly rumors: number;
   /** Rumors that made room for newer ones before they had been told as often as they should. */
   readonly rumorsEvicted: number;

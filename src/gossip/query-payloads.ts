@@ -7,6 +7,7 @@ import type { FrozenBytes } from "../base/bytes.ts";
 import type { NodeId } from "../base/ids.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
 import { asName, readOnlyFields } from "./fields.ts";
+import type { QueryFilter } from "./messages.ts";
 import { type MsgpackValue, MsgpackWriter, readMsgpack } from "./msgpack.ts";
 import type { Tags } from "./protocol.ts";
 
@@ -15,12 +16,6 @@ const TAG_FILTER = 1;
 const CONFLICT_RESPONSE = 6;
 const KEY_REQUEST = 7;
 const KEY_RESPONSE = 8;
-
-export type QueryFilter =
-  /** One of these names. */
-  | { readonly kind: "nodes"; readonly nodes: readonly NodeId[] }
-  /** `expression` (RE2) is found in the tag's value; a tag that is not there is empty. */
-  | { readonly kind: "tag"; readonly tag: string; readonly expression: string };
 
 export function encodeFilter(filter: QueryFilter): FrozenBytes {
   const to = new MsgpackWriter();

@@ -1,5 +1,5 @@
-// What we pass on: claims about members, intents of Serf's, and events and queries of others, each
-// in a queue of its own, packed in that order. Owns what replaces what; the queue itself is
+// What we pass on: claims about members, intents of Serf's, queries and user events, each in a
+// queue of its own, packed in that order. Owns what replaces what; the queue itself is
 // broadcasts.ts.
 
 import { type FrozenBytes, freeze } from "../base/bytes.ts";
@@ -15,25 +15,30 @@ import type { Roster } from "./roster.ts";
 export class Rumors {
   readonly #claims: BroadcastQueue;
   readonly #intents: BroadcastQueue;
-  readonly #passed: BroadcastQueue;
+  readonly #queries: BroadcastQueue;
+  readonly #events: BroadcastQueue;
+  /** In the order of packing. */
+  readonly #queues: readonly BroadcastQueue[];
   readonly #roster: Roster;
   readonly #retransmitMult: number;
 
   constructor(countMax: number, retransmitMult: number, roster: Roster) {
     this.#claims = new BroadcastQueue(countMax);
     this.#intents = new BroadcastQueue(countMax);
-    this.#passed = new BroadcastQueue(countMax);
+    this.#queries = new BroadcastQueue(countMax);
+    this.#events = new BroadcastQueue(countMax);
+    this.#queues = [this.#claims, this.#intents, this.#queries, this.#events];
     this.#retransmitMult = retransmitMult;
     this.#roster = roster;
   }
 
   get size(): number {
-    return this.#claims.size + this.#intents.size + this.#passed.size;
+    return this.#queues.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Lost to the bound. */
   get evicted(): number {
-    return this.#claims.evicted + this.#intents.evicted + this.#passed.evicted;
+    return this.#queues.reduce((sum, { evicted }) => sum + evicted, 0);
   }
 
   /** Instead of whatever we told about that member's standing before. */
@@ -53,9 +58,13 @@ export class Rumors {
     this.#intents.add(intent.node, encodeMessage({ kind: "user", message: intent }));
   }
 
-  /** A whole message of somebody else's, as it came; a copy is kept. Each stands alone. */
-  passOn(bytes: Uint8Array): void {
-    this.#passed.add(null, freeze(bytes.slice()));
+  /** A whole message, of somebody else's as it came; a copy is kept. Each stands alone. */
+  tellQuery(bytes: Uint8Array): void {
+    this.#queries.add(null, freeze(bytes.slice()));
+  }
+
+  tellEvent(bytes: Uint8Array): void {
+    this.#events.add(null, freeze(bytes.slice()));
   }
 
   isTelling(node: NodeId): boolean {
@@ -73,7 +82,7 @@ export class Rumors {
     const overhead = COMPOUND_BYTES_PER_PART;
     let room = bytesMax;
     let taken: FrozenBytes[] = [];
-    for (const queue of [this.#claims, this.#intents, this.#passed]) {
+    for (const queue of this.#queues) {
       const some = queue.take(overhead, room, countMax - taken.length, limit);
       room = some.reduce((left, { length }) => left - length - overhead, room);
       taken = [...taken, ...some];

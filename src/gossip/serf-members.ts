@@ -24,6 +24,12 @@ export const EARLY_INTENTS_MAX = 1024;
 
 export type Intent = JoinIntent | LeaveIntent;
 
+/** Clocks that are told with ours: user events and queries have one each. */
+export interface SerfClocks {
+  readonly events: LamportClock;
+  readonly queries: LamportClock;
+}
+
 interface EarlyIntent {
   readonly intent: Intent;
   readonly heardAt: Instant;
@@ -42,9 +48,7 @@ export class SerfMembers {
   readonly #rumors: Rumors;
   readonly #outbox: Outbox;
   readonly #clock = new LamportClock();
-  /** Events and queries have clocks of their own; we keep up with them, so as to tell the time. */
-  readonly #eventClock = new LamportClock();
-  readonly #queryClock = new LamportClock();
+  readonly #others: SerfClocks;
   readonly #early = new Map<NodeId, EarlyIntent>();
   #mark: IntentMark = { time: 0 as LamportTime, kind: "join-intent" };
   #status: MemberStatus = "alive";
@@ -55,12 +59,14 @@ export class SerfMembers {
     roster: Roster,
     rumors: Rumors,
     outbox: Outbox,
+    others: SerfClocks,
   ) {
     this.#profile = profile;
     this.#self = self;
     this.#roster = roster;
     this.#rumors = rumors;
     this.#outbox = outbox;
+    this.#others = others;
   }
 
   get time(): LamportTime {
@@ -134,11 +140,11 @@ export class SerfMembers {
   }
 
   /**
-   * Our part of a push/pull; equal tables give equal states. Whoever is leaving is told of among
-   * those who left: a leave is what the time beside his name belongs to, and if he is not leaving,
-   * this is how he learns that somebody said so.
+   * Our part of a push/pull, with recent user events; equal tables give equal states. Whoever is
+   * leaving is told of among those who left: a leave is what the time beside his name belongs to,
+   * and if he is not leaving, this is how he learns that somebody said so.
    */
-  get state(): SerfState {
+  stateWith(slots: SerfState["events"]): SerfState {
     const marks = new Map<NodeId, LamportTime>([[this.#self.node, this.#mark.time]]);
     const left: NodeId[] = this.#status === "alive" ? [] : [this.#self.node];
     for (const { node, mark, status } of this.#roster.members) {
@@ -151,9 +157,9 @@ export class SerfMembers {
       time: this.time,
       statusTimes: new Map(names.map((node) => [node, marks.get(node) as LamportTime])),
       left: left.sort(),
-      eventTime: this.#eventClock.time as LamportTime,
-      events: [],
-      queryTime: this.#queryClock.time as LamportTime,
+      eventTime: this.#others.events.time as LamportTime,
+      events: slots,
+      queryTime: this.#others.queries.time as LamportTime,
     };
   }
 
@@ -173,12 +179,6 @@ export class SerfMembers {
       if (time > 0) this.heard(now, intent);
     }
     return null;
-  }
-
-  /** Keeps up with the times of events and queries; the clock after, or null for a jump. */
-  maybeWitnessOther(kind: "user-event" | "query", time: LamportTime): LamportTime | null {
-    const clock = kind === "query" ? this.#queryClock : this.#eventClock;
-    return clock.maybeWitness(time) ? (clock.time as LamportTime) : null;
   }
 
   // What time does.
@@ -297,9 +297,8 @@ export class SerfMembers {
     const witness = (clock: LamportClock, next: LamportTime) =>
       next <= 1 || clock.maybeWitness(next - 1);
     const isCredible = witness(this.#clock, time);
-    return (
-      witness(this.#eventClock, eventTime) && witness(this.#queryClock, queryTime) && isCredible
-    );
+    const { events, queries } = this.#others;
+    return witness(events, eventTime) && witness(queries, queryTime) && isCredible;
   }
 
   #happened(kind: Happening["kind"], member: Member): void {

@@ -26,6 +26,7 @@ import type {
   GossipOutput,
   GossipStatus,
   Happening,
+  Heard,
 } from "../gossip/protocol.ts";
 import type { Clock, ClockInbox } from "../ports/clock.ts";
 import type { GossipInbox, GossipNetwork } from "../ports/gossip.ts";
@@ -45,6 +46,8 @@ export interface GossipPorts {
 export interface GossipListener {
   happened(happening: Happening): void;
   answered(answer: GossipAnswer): void;
+  /** What members said beside membership; after the answer to the request it belongs to. */
+  heard?(heard: Heard): void;
   /** Somebody came, went or changed, or this member raised its incarnation or left. */
   changed?(): void;
 }
@@ -251,6 +254,9 @@ export class GossipHost implements ClockInbox, GossipInbox {
     }
     for (const answer of output.answers) {
       if (!this.#isHalted) this.#listener.answered(answer);
+    }
+    for (const heard of output.heard) {
+      if (!this.#isHalted) this.#listener.heard?.(heard);
     }
     const hasRaised = this.#gossip.incarnation !== this.#incarnation;
     this.#incarnation = this.#gossip.incarnation;

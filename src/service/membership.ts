@@ -87,6 +87,8 @@ export type MembershipErrorCode =
   | "unreachable"
   | "unknown-member"
   | "tags-too-large"
+  | "too-large"
+  | "unknown-query"
   | "left"
   | "stopped"
   | "overloaded";
@@ -379,6 +381,10 @@ function whyRefused(answer: GossipAnswer): MembershipError {
       return new MembershipError(why, "no member of that name is known here");
     case "tags-too-large":
       return new MembershipError(why, `tags take more than ${META_BYTES_MAX} bytes`);
+    case "too-large":
+      return new MembershipError(why, "name, payload and filters are too long: shorten them");
+    case "unknown-query":
+      return new MembershipError(why, "nobody waits for this answer any more, or it was given");
     case "overloaded":
       return new MembershipError(why, "too many requests wait: try again in a moment");
   }

@@ -25,6 +25,7 @@ import type {
   GossipOutput,
   GossipRequestId,
   Happening,
+  Heard,
   MemberStatus,
 } from "../../src/gossip/protocol.ts";
 import { StreamReader } from "../../src/gossip/stream-codec.ts";
@@ -92,6 +93,8 @@ export class FleetNode {
   /** How long it takes to hear what has reached it: it is overloaded. */
   lag = 0 as Micros;
   readonly happenings: Happening[] = [];
+  /** User events and queries, and what became of its own. */
+  readonly heard: Heard[] = [];
   readonly answers = new Map<GossipRequestId, GossipAnswer>();
   /** Set to a list, it takes down what the machine was told and what it decided. */
   turns: Turn[] | null = null;
@@ -285,6 +288,7 @@ export class Fleet {
       this.#laterInOrder(end, { kind: "stream-closed", streamId: end.id, why });
     }
     node.happenings.push(...output.happenings);
+    node.heard.push(...output.heard);
     for (const answer of output.answers) {
       if (node.answers.has(answer.requestId)) throw new Error("one answer for each request");
       node.answers.set(answer.requestId, answer);

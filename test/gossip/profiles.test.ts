@@ -22,6 +22,9 @@ const TABLE: readonly (readonly [keyof typeof PROFILES.lan, number, number, numb
   ["reconnectTimeout", 86_400_000, 86_400_000, 86_400_000],
   ["tombstoneTimeout", 86_400_000, 86_400_000, 86_400_000],
   ["recentIntentTimeout", 300_000, 300_000, 300_000],
+  ["userCoalescePeriod", 3000, 3000, 3000],
+  ["userQuiescentPeriod", 1000, 1000, 1000],
+  ["queryTimeoutMult", 16, 16, 16],
 ];
 const COUNTS = /Mult$|Checks$|Max$|Nodes$/;
 

@@ -36,6 +36,7 @@ const NOTHING: GossipOutput = {
   streamWrites: [],
   streamCloses: [],
   happenings: [],
+  heard: [],
   answers: [],
   notices: [],
 };
