@@ -14,12 +14,8 @@ import { type Address, parseIp, splitHostPort } from "./base/address.ts";
 import type { Notice } from "./base/notice.ts";
 import { Prng } from "./base/prng.ts";
 import type { EncryptionStage } from "./service/gossip-sealing.ts";
-import {
-  type Membership,
-  MembershipError,
-  type MembershipOptions,
-  openMembership,
-} from "./service/membership.ts";
+import { type Membership, type MembershipOptions, openMembership } from "./service/membership.ts";
+import { MembershipError } from "./service/membership-error.ts";
 
 export { GossipKeyring, generateGossipKey, KeyringError } from "./adapters/gossip-keyring.ts";
 export type { Notice } from "./base/notice.ts";
@@ -28,12 +24,21 @@ export type { EncryptionStage } from "./service/gossip-sealing.ts";
 export type {
   Member,
   Membership,
-  MembershipErrorCode,
   MembershipHandler,
   MembershipOptions,
   MembershipPorts,
 } from "./service/membership.ts";
-export { MembershipError, openMembership } from "./service/membership.ts";
+export { openMembership } from "./service/membership.ts";
+export type { MembershipErrorCode } from "./service/membership-error.ts";
+export { MembershipError } from "./service/membership-error.ts";
+export type {
+  IncomingQuery,
+  QueryOptions,
+  QueryReply,
+  QuerySummary,
+  RunningQuery,
+  UserEvent,
+} from "./service/membership-talk.ts";
 
 /** Where Serf agents are, where nothing else is said. */
 const PORT_USUAL = 7946;

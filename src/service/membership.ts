@@ -16,12 +16,24 @@ import type {
   GossipRequestId,
   GossipStatus,
   Happening,
+  Heard,
   MemberStatus,
+  QueryTally,
   Tags,
 } from "../gossip/protocol.ts";
 import { encodeTags } from "../gossip/tags.ts";
 import { GossipHost, type GossipPorts, type GossipRequest } from "./gossip-host.ts";
 import type { GossipMemory } from "./gossip-memory.ts";
+import { MembershipError, whyRefused } from "./membership-error.ts";
+import {
+  checkTalkName,
+  type IncomingQuery,
+  payloadOf,
+  type QueryOptions,
+  questionOf,
+  RunningQuery,
+  type UserEvent,
+} from "./membership-talk.ts";
 
 /** One member as this one knows it. */
 export interface Member {
@@ -47,6 +59,10 @@ export interface MembershipHandler {
   update?(member: Member): void;
   /** It is forgotten: left or failed a day ago, or pruned. */
   reap?(member: Member): void;
+  /** Somebody tells everybody that something happened; this member's own too. */
+  event?(event: UserEvent): void;
+  /** Somebody asks everybody, this member too; `respond` of it answers. */
+  query?(query: IncomingQuery): void;
 }
 
 export interface MembershipOptions {
@@ -80,28 +96,6 @@ export interface MembershipPorts extends GossipPorts {
   shut(): Promise<void>;
   /** What this member keeps for its next life; absent: it begins anew each time. */
   readonly memory?: GossipMemory;
-}
-
-export type MembershipErrorCode =
-  | "bad-options"
-  | "unreachable"
-  | "unknown-member"
-  | "tags-too-large"
-  | "too-large"
-  | "unknown-query"
-  | "left"
-  | "stopped"
-  | "overloaded";
-
-/** What a person or program that asked for something is told. */
-export class MembershipError extends Error {
-  override readonly name = "MembershipError";
-  readonly code: MembershipErrorCode;
-
-  constructor(code: MembershipErrorCode, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 /** How patient members of that profile are, one value changed here and there. */
@@ -155,6 +149,7 @@ export class Membership {
   readonly #host: GossipHost;
   readonly #ports: MembershipPorts;
   readonly #handler: MembershipHandler;
+  readonly #queries = new Map<GossipRequestId, RunningQuery>();
   readonly #waiting = new Map<GossipRequestId, (answer: GossipAnswer | null) => void>();
   #nextRequest = 1;
   #stopping: Promise<void> | null = null;
@@ -183,6 +178,7 @@ export class Membership {
     this.#host = new GossipHost(gossip, ports, {
       happened: (happening) => this.#happened(happening),
       answered: (answer) => this.#answered(answer),
+      heard: (heard) => this.#heard(heard),
       changed: () => this.#remember(),
     });
     this.#remember();
@@ -218,9 +214,9 @@ export class Membership {
   /**
    * Joins the cluster of these members; resolves with how many of their addresses answered, rejects
    * with "unreachable" when none did. Its own address may be among them, and counts for nothing:
-   * alone, it is a cluster of one.
+   * alone, it is a cluster of one. With `replay` it hears of the user events that they remember.
    */
-  async join(addresses: readonly string[]): Promise<number> {
+  async join(addresses: readonly string[], { replay = false } = {}): Promise<number> {
     const troubles: string[] = [];
     const resolved: Address[] = [];
     for (const hostPort of addresses) {
@@ -236,7 +232,7 @@ export class Membership {
     const others = resolved.filter((address) => !sameAddress(address, advertise));
     if (others.length === 0 && troubles.length === 0) return 0;
     if (others.length > 0) {
-      const answer = await this.#ask({ kind: "join", addresses: others });
+      const answer = await this.#ask({ kind: "join", addresses: others, replay });
       if (answer.kind !== "joined") throw whyRefused(answer);
       if (answer.reached > 0) return answer.reached;
       for (const { address, why } of answer.failures) {
@@ -277,6 +273,43 @@ export class Membership {
     await this.#done({ kind: "set-tags", tags: checkTags(tags, "tags-too-large") });
   }
 
+  /**
+   * Tells everybody, this member too, that something happened: about 500 bytes of name and payload.
+   * Unless `coalesce` is false, of those of one name within a few seconds only the last is told.
+   * Resolves when it is under way; rejects with "too-large".
+   */
+  async userEvent(
+    name: string,
+    payload: Uint8Array | string = "",
+    { coalesce = true } = {},
+  ): Promise<void> {
+    checkTalkName("event", name);
+    await this.#done({ kind: "user-event", name, payload: payloadOf(payload), coalesce });
+  }
+
+  /**
+   * Asks everybody whom the filters match, this member too: about 1000 bytes of name, payload and
+   * filters. Resolves when the question is under way; rejects with "too-large" or "bad-options".
+   */
+  async query(
+    name: string,
+    payload: Uint8Array | string = "",
+    options: QueryOptions = {},
+  ): Promise<RunningQuery> {
+    const question = questionOf(name, payload, options);
+    const running = new RunningQuery();
+    // It may be answered before its promise is settled.
+    const answer = await this.#ask({ kind: "query", question }, (requestId) => {
+      this.#queries.set(requestId, running);
+    });
+    if (answer.kind !== "asked") {
+      this.#queries.delete(answer.requestId);
+      throw whyRefused(answer);
+    }
+    running.asked(answer.timeout);
+    return running;
+  }
+
   /** Ends without a word: to others it fails, unless it left before. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -287,6 +320,8 @@ export class Membership {
     this.#host.halt();
     for (const settle of this.#waiting.values()) settle(null);
     this.#waiting.clear();
+    for (const running of this.#queries.values()) running.close(NOTHING_CAME);
+    this.#queries.clear();
     await this.#ports.shut();
   }
 
@@ -295,8 +330,12 @@ export class Membership {
     if (answer.kind === "refused") throw whyRefused(answer);
   }
 
-  async #ask(request: Unnumbered<GossipRequest>): Promise<GossipAnswer> {
+  async #ask(
+    request: Unnumbered<GossipRequest>,
+    numbered: (requestId: GossipRequestId) => void = () => undefined,
+  ): Promise<GossipAnswer> {
     const requestId = this.#nextRequest++ as GossipRequestId;
+    numbered(requestId);
     const answer = await new Promise<GossipAnswer | null>((resolve) => {
       this.#waiting.set(requestId, resolve);
       if (this.#stopping === null && this.#host.offer({ ...request, requestId })) return;
@@ -329,8 +368,27 @@ export class Membership {
   }
 
   #happened({ kind, member }: Happening): void {
+    this.#call(() => this.#handler[kind]?.(toldMember(member)));
+  }
+
+  #heard(heard: Heard): void {
+    if (heard.kind === "user-event") {
+      const { name, payload, coalesce: coalesced, time } = heard;
+      this.#call(() => this.#handler.event?.({ name, payload, coalesced, time }));
+    } else if (heard.kind === "query") {
+      const { queryId, name, payload, from } = heard;
+      const respond = (answer: Uint8Array | string) =>
+        this.#done({ kind: "answer-query", queryId, payload: payloadOf(answer) });
+      this.#call(() => this.#handler.query?.({ name, payload, from, respond }));
+    } else {
+      this.#queries.get(heard.requestId)?.heard(heard);
+      if (heard.kind === "query-ended") this.#queries.delete(heard.requestId);
+    }
+  }
+
+  #call(handler: () => void): void {
     try {
-      this.#handler[kind]?.(toldMember(member));
+      handler();
     } catch (error) {
       this.#tell("gossip-handler-threw", error);
     }
@@ -341,6 +399,8 @@ export class Membership {
     this.#ports.telemetry.notice({ level: "warn", what, facts: { error: message } });
   }
 }
+
+const NOTHING_CAME: QueryTally = { acks: 0, answers: 0, duplicates: 0 };
 
 type Unnumbered<Request> = Request extends unknown ? Omit<Request, "requestId"> : never;
 
@@ -369,23 +429,4 @@ function checkTags(
   if (length <= META_BYTES_MAX) return checked;
   const message = `tags take ${length} bytes, ${META_BYTES_MAX} at most: shorten or drop some`;
   throw new MembershipError(code, message);
-}
-
-function whyRefused(answer: GossipAnswer): MembershipError {
-  const why = answer.kind === "refused" ? answer.why : "overloaded";
-  switch (why) {
-    case "leaving":
-    case "left":
-      return new MembershipError("left", "this member has left: make a new one to join again");
-    case "unknown-member":
-      return new MembershipError(why, "no member of that name is known here");
-    case "tags-too-large":
-      return new MembershipError(why, `tags take more than ${META_BYTES_MAX} bytes`);
-    case "too-large":
-      return new MembershipError(why, "name, payload and filters are too long: shorten them");
-    case "unknown-query":
-      return new MembershipError(why, "nobody waits for this answer any more, or it was given");
-    case "overloaded":
-      return new MembershipError(why, "too many requests wait: try again in a moment");
-  }
 }

@@ -4,12 +4,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { millis } from "../../src/base/ids.ts";
 import type { Member, Membership, MembershipOptions } from "../../src/service/membership.ts";
+import type { QueryOptions, UserEvent } from "../../src/service/membership-talk.ts";
 import { inTheSimulator, type MembershipBench, onSockets } from "./bench.ts";
 
 const benches: readonly (readonly [string, () => MembershipBench])[] = [
   ["on sockets", onSockets],
   ["in the simulator", () => inTheSimulator("membership")],
 ];
+
+const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 /** Impatient, so that failures take a second or two of real time. */
 const timing = {
@@ -84,6 +87,100 @@ for (const [title, make] of benches) {
       expect(first.members()).toHaveLength(3);
       expect(first.members()[2]).toMatchObject({ name: "2", status: "left" });
       await bench.until(() => statusOf(second, "2") === "left", 3000);
+    });
+
+    test("an event comes to all, and of a burst that may coalesce the last", async () => {
+      const heard: string[] = [];
+      const hear = (at: string) => ({
+        handler: {
+          event: ({ name, payload, coalesced, time }: UserEvent) => {
+            heard.push(`${at}: ${name} ${textOf(payload)} t${time}${coalesced ? " last" : ""}`);
+          },
+        },
+      });
+      const windows = {
+        userCoalescePeriod: millis(400),
+        userQuiescentPeriod: millis(200),
+      };
+      const more = { timing: { ...timing, ...windows } };
+      const first = await open("0", [], { ...hear("0"), ...more });
+      const second = await open("1", [first], { ...hear("1"), ...more });
+      await bench.until(() => second.members().length === 2, 3000);
+      await bench.settle(first.userEvent("deploy", "v1", { coalesce: false }));
+      await bench.until(() => heard.length === 2, 3000);
+      for (const version of ["v2", "v3"]) await bench.settle(second.userEvent("deploy", version));
+      await bench.until(() => heard.length === 4, 3000);
+      expect(heard.toSorted()).toEqual([
+        "0: deploy v1 t1",
+        "0: deploy v3 t3 last",
+        "1: deploy v1 t1",
+        "1: deploy v3 t3 last",
+      ]);
+      await expect(bench.settle(first.userEvent("big", new Uint8Array(600)))).rejects.toMatchObject(
+        {
+          code: "too-large",
+        },
+      );
+      await expect(bench.settle(first.userEvent("bad\nname"))).rejects.toThrow(
+        "control characters",
+      );
+    });
+
+    test("a query comes to whom it is for, and its answers to who asks", async () => {
+      const answers = (name: string): Partial<MembershipOptions> => ({
+        tags: { role: name === "0" ? "web" : "db" },
+        handler: {
+          query: ({ name: asked, from, respond }) => {
+            if (asked === "who") void respond(`${name} to ${from}`);
+          },
+        },
+      });
+      const first = await open("0", [], answers("0"));
+      const second = await open("1", [first], answers("1"));
+      const third = await open("2", [first], answers("2"));
+      await bench.until(() => [second, third].every((one) => one.members().length === 3), 3000);
+      const repliesTo = async (options: QueryOptions, name = "who") => {
+        const running = await first.query(name, "", { timeoutMs: 400, ...options });
+        expect(running.timeoutMs).toBe(options.timeoutMs ?? 400);
+        const replies: string[] = [];
+        for await (const reply of running) {
+          replies.push(reply.kind === "ack" ? `ack ${reply.from}` : textOf(reply.payload));
+        }
+        const { acks, answers: answered, unread } = await running.ended;
+        expect([acks + answered, unread]).toEqual([replies.length, 0]);
+        return replies.sort();
+      };
+      const all = ["0 to 0", "1 to 0", "2 to 0"];
+      expect(await bench.settle(repliesTo({}))).toEqual(all);
+      const acks = ["ack 0", "ack 1", "ack 2"];
+      expect(await bench.settle(repliesTo({ requestAck: true }))).toEqual([...all, ...acks]);
+      expect(await bench.settle(repliesTo({ filterTags: { role: "^d" } }))).toEqual(all.slice(1));
+      expect(await bench.settle(repliesTo({ filterNodes: ["2", "9"] }))).toEqual(all.slice(2));
+      const relayed = { requestAck: true, relayFactor: 2 };
+      expect(await bench.settle(repliesTo(relayed, "_serf_ping"))).toEqual(acks);
+    });
+
+    test("who asks what cannot be asked is told why", async () => {
+      const only = await open("0", []);
+      const asked = (name: string, options: QueryOptions = {}) =>
+        bench.settle(only.query(name, "", options));
+      await expect(asked("_serf_conflict")).rejects.toThrow("are Serf's own");
+      await expect(asked("")).rejects.toThrow("1 to 255 bytes");
+      await expect(asked("a", { filterTags: { role: "(" } })).rejects.toThrow('"(" for role');
+      await expect(asked("a", { relayFactor: 256 })).rejects.toThrow("0 to 255");
+      await expect(asked("a", { timeoutMs: 0 })).rejects.toThrow("timeoutMs 0");
+      await expect(asked("a", { filterNodes: [""] })).rejects.toThrow("no member's name");
+      const long = "x".repeat(900);
+      await expect(
+        asked("a", { filterNodes: [long.slice(0, 250), long.slice(1, 251)] }),
+      ).resolves.toBeDefined();
+      await expect(bench.settle(only.query(long))).rejects.toThrow("1 to 255 bytes");
+      await expect(bench.settle(only.query("a", `${long}${long}`))).rejects.toMatchObject({
+        code: "too-large",
+      });
+      const running = await asked("a");
+      await bench.kill(only);
+      expect(await running.ended).toMatchObject({ acks: 0, answers: 0 });
     });
 
     test("a member that says nothing more has failed, and is back when it is", async () => {
