@@ -8,6 +8,7 @@ import { DISCOVERY_MUTANTS } from "./discovery-mutants.ts";
 import { GOSSIP_MUTANTS } from "./gossip-mutants.ts";
 import { INPUT_MUTANTS } from "./input-mutants.ts";
 import { LOG_MUTANTS } from "./log-mutants.ts";
+import { MENDING_MUTANTS } from "./mending-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
 import { RAFT_MUTANTS } from "./raft-mutants.ts";
@@ -16,6 +17,7 @@ import { STORAGE_MUTANTS } from "./storage-mutants.ts";
 export const MUTANTS: readonly Mutant[] = [
   ...RAFT_MUTANTS,
   ...CORE_MUTANTS,
+  ...MENDING_MUTANTS,
   ...INPUT_MUTANTS,
   ...LOG_MUTANTS,
   ...NODE_MUTANTS,
@@ -55,6 +57,7 @@ export const EVERYDAY_CORE_MUTANTS = named(
   "keeps-the-conflicting",
   "any-read-reply",
   "removed-never-stands",
+  "whole-with-less",
 );
 
 function named(...names: readonly string[]): readonly Mutant[] {

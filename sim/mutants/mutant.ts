@@ -19,6 +19,8 @@ export interface CoreSetting {
   readonly joiners: number;
   /** Messages come that no correct peer sends. */
   readonly badInput?: boolean;
+  /** Disks of a minority at a time lose the end of their log. */
+  readonly losses?: boolean;
 }
 
 export interface Mutant {

@@ -113,6 +113,11 @@ export type Seal = (head: EntryHead, bytes: Uint8Array) => FrozenBytes;
 export interface HardState {
   readonly term: Term;
   readonly votedFor: MemberId | null;
+  /**
+   * The log has lost entries that were durable: which of its directory's losses is being mended, a
+   * number that grows with each. Absent when nothing lacks.
+   */
+  readonly loss?: number;
 }
 
 /**

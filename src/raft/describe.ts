@@ -28,17 +28,19 @@ export function describeMessage(message: RaftMessage): string {
       return `${preVote ? "pre-vote" : "vote"}-reply t${term} ${granted ? "granted" : "refused"}`;
     }
     case "append-request": {
-      const { term, prevIndex, prevTerm, commitIndex, round, entries } = message;
+      const { term, prevIndex, prevTerm, commitIndex, round, entries, mend } = message;
       const range = rangeOf(prevIndex + 1, prevIndex + entries.length);
       const rest = `commit ${commitIndex} round ${round}`;
-      return `append-request t${term} after ${prevIndex}/t${prevTerm} ${range} ${rest}`;
+      const end = mend === undefined ? "" : ` whole of loss ${mend.loss} with ${mend.index}`;
+      return `append-request t${term} after ${prevIndex}/t${prevTerm} ${range} ${rest}${end}`;
     }
     case "append-reply": {
-      const { term, round, matchIndex, conflict } = message;
+      const { term, round, matchIndex, conflict, loss } = message;
       const { prevIndex, hintIndex, hintTerm } = conflict ?? {};
       const refusal = `refused ${prevIndex} hint ${hintIndex}/t${hintTerm}`;
       const what = conflict === null ? `match ${matchIndex}` : refusal;
-      return `append-reply t${term} ${what} round ${round}`;
+      const end = loss === undefined ? "" : ` mending loss ${loss}`;
+      return `append-reply t${term} ${what} round ${round}${end}`;
     }
     case "timeout-now":
       return `timeout-now t${message.term} last ${message.lastIndex}`;
@@ -120,7 +122,8 @@ export function describeSend(send: Send): string {
 export function describeStatus(status: RaftStatus): string {
   const { self, role, term, leader, lastIndex, lastTerm, commitIndex, durableIndex } = status;
   const log = `last ${lastIndex}/t${lastTerm} durable ${durableIndex} commit ${commitIndex}`;
-  return `${self} ${role} t${term} leader ${leader ?? "-"} ${log}`;
+  const mending = status.isMending ? " mending" : "";
+  return `${self} ${role} t${term} leader ${leader ?? "-"} ${log}${mending}`;
 }
 
 /** "voters a b", with " outgoing a c" when it is joint, and its learners. */
@@ -147,7 +150,11 @@ function idsOf(members: readonly Member[]): string {
 
 function describeWrite({ writeId, hardState, install, truncateFrom, entries }: LogWrite): string {
   const parts = [`write w${writeId}`];
-  if (hardState !== null) parts.push(`t${hardState.term} vote ${hardState.votedFor ?? "-"}`);
+  if (hardState !== null) {
+    const { term, votedFor, loss } = hardState;
+    const mending = loss === undefined ? "" : ` mending loss ${loss}`;
+    parts.push(`t${term} vote ${votedFor ?? "-"}${mending}`);
+  }
   if (install !== undefined) parts.push(`install ${describeSnapshot(install)}`);
   if (truncateFrom !== null) parts.push(`truncate from ${truncateFrom}`);
   const first = entries[0];

@@ -11,6 +11,7 @@ import {
   NEVER,
   NO_INDEX,
 } from "../base/ids.ts";
+import type { Mend } from "./mending.ts";
 import type { Conflict, RaftMessage } from "./protocol.ts";
 import type { Server } from "./server.ts";
 
@@ -50,7 +51,7 @@ export class Follower {
 
   /** When to call an election; who cannot stand never does. */
   get deadline(): Instant {
-    return this.#server.configuration.mayStand ? this.#deadline : NEVER;
+    return this.#server.mayStand ? this.#deadline : NEVER;
   }
 
   /**
@@ -82,6 +83,7 @@ export class Follower {
     this.#hear(now, from, request.round);
     if (!matches) this.#refuse(from, request);
     else this.#accept(request, fresh);
+    if (request.mend !== undefined) this.#maybeMend(request.mend);
     return null;
   }
 
@@ -131,14 +133,25 @@ export class Follower {
     if (!this.#ackIsDue) return;
     this.#ackIsDue = false;
     this.#ackedIndex = this.#matchIndex();
-    const message: RaftMessage = {
+    const message = this.#server.answer({
       kind: "append-reply",
       term,
       round: this.#round,
       matchIndex: this.#ackedIndex,
       conflict: null,
-    };
+    });
     outbox.send({ kind: "message", to: this.#leader, message });
+  }
+
+  /**
+   * The leader says what it takes to be whole again, by its own log. It says so of this very loss:
+   * of an earlier one less may have been enough. Until our note of it is durable no answer leaves.
+   */
+  #maybeMend({ loss, index }: Mend): void {
+    const { loss: ours, journal } = this.#server;
+    if (ours === 0 || loss !== ours || this.#matchIndex() < index) return;
+    journal.mended();
+    this.#ackIsDue = true;
   }
 
   #verify(index: LogIndex): void {
@@ -194,13 +207,8 @@ export class Follower {
     const { tail, term } = this.#server;
     const hint = tail.lastAtMost(prevIndex, prevTerm);
     const conflict: Conflict = { prevIndex, hintIndex: hint.index, hintTerm: hint.term };
-    this.#server.sendWhenDurable(from, {
-      kind: "append-reply",
-      term,
-      round,
-      matchIndex: NO_INDEX,
-      conflict,
-    });
+    const reply = { kind: "append-reply", term, round, matchIndex: NO_INDEX, conflict } as const;
+    this.#server.sendWhenDurable(from, this.#server.answer(reply));
   }
 
   /** What the leader may count on. */

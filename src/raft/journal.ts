@@ -79,6 +79,17 @@ export class Journal {
       hardState.term,
       votedFor,
     );
+    const { loss } = this.#hardState;
+    this.#write(loss === undefined ? hardState : { ...hardState, loss });
+  }
+
+  /** The log has everything again that it ever had. */
+  mended(): void {
+    const { term, votedFor } = this.#hardState;
+    this.#write({ term, votedFor });
+  }
+
+  #write(hardState: HardState): void {
     this.#hardState = hardState;
     this.#hardStateIsTaken = false;
     this.#hardStateWrite = this.#nextWrite();

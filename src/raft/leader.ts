@@ -155,7 +155,8 @@ export class Leader {
     else if (configuration.isChanging) refuse("change-in-progress");
     else {
       const change = changeTo(configuration.effective, target);
-      const behind = this.#peers.learnerBehind(now, target);
+      const behind =
+        this.#peers.learnerBehind(now, target) ?? this.#peers.menderNeeded(target.voters);
       if (change.kind === "invalid") refuse("invalid", change.what);
       else if (behind !== null) refuse("not-caught-up", behind);
       else this.#change(now, proposalId, change.membership);
@@ -215,10 +216,17 @@ export class Leader {
     const { tail, options } = this.#server;
     if (reply.round > this.#replication.round) return "a round that never began";
     if (reply.conflict === null && reply.matchIndex > tail.lastIndex) return "beyond the log";
+    const credit = peer.credit(
+      reply.loss ?? 0,
+      reply.round,
+      this.#replication.round,
+      tail.lastIndex,
+    );
+    if (credit === "late") return null;
     peer.answered(now, reply.round);
     const hasLost = reply.conflict !== null && peer.maybeLost(reply.conflict, reply.round);
     if (reply.conflict !== null) peer.refused(reply.conflict, tail);
-    else if (this.#acknowledged(now, peer, reply)) this.#maybeCommit(now);
+    else if (this.#acknowledged(now, peer, reply) || credit === "mended") this.#maybeCommit(now);
     if (peer.takeStuck(now, options.heartbeatInterval, tail.startIndex) === "pipeline") {
       this.#replication.askPipeline(peer);
     }
@@ -332,7 +340,7 @@ export class Leader {
    */
   #maybeCommit(now: Instant): void {
     const { tail, journal, outbox } = this.#server;
-    const held = this.#peers.reachedByQuorum(journal.durableIndex, matchIndexOf) as LogIndex;
+    const held = this.#peers.heldByQuorum(journal.durableIndex);
     if (tail.termAt(held) !== this.#term || !this.#server.maybeCommit(held)) return;
     let answered = 0;
     for (const verdict of this.#pending) {
@@ -365,13 +373,14 @@ export class Leader {
 
   /** The newest round that a quorum, with ourselves, has answered. */
   #confirmedRound(): number {
-    return this.#peers.reachedByQuorum(this.#replication.round, (peer) => peer.round);
+    return this.#peers.reachedByQuorum(this.#replication.round, roundOf);
   }
 
   #quorumDeadline(): Instant {
-    const contactAt = this.#peers.reachedByQuorum(NEVER, (peer) => peer.contactAt) as Instant;
+    const contactAt = this.#peers.reachedByQuorum(NEVER, contactAtOf) as Instant;
     return contactAt === NEVER ? NEVER : after(contactAt, this.#server.options.electionTimeoutMax);
   }
 }
 
-const matchIndexOf = (peer: Progress): LogIndex => peer.matchIndex;
+const roundOf = (peer: Progress): number => peer.round;
+const contactAtOf = (peer: Progress): Instant => peer.contactAt;

@@ -51,12 +51,13 @@ function malformedVoteRequest(
 function malformedAppendRequest(
   request: Extract<RaftMessage, { kind: "append-request" }>,
 ): string | null {
-  const { term, prevIndex, prevTerm, commitIndex, round, entries } = request;
+  const { term, prevIndex, prevTerm, commitIndex, round, entries, mend } = request;
   if (!isCount(prevIndex) || !isCount(prevTerm) || prevTerm > term) return "prev is absurd";
   if ((prevIndex === 0) !== (prevTerm === 0)) return "index and term disagree about an empty log";
   if (term === 0) return "nobody leads term 0";
   if (!isCount(commitIndex) || !isCount(round)) return "commitIndex or round is absurd";
   if (!isCount(prevIndex + entries.length)) return "entries beyond all numbers";
+  if (mend !== undefined && !(isCount(mend.loss) && isCount(mend.index))) return "mend is absurd";
   const first = entries[0];
   return first === undefined ? null : malformedEntries(request, first);
 }
@@ -102,6 +103,7 @@ function malformedAppendReply(
   reply: Extract<RaftMessage, { kind: "append-reply" }>,
 ): string | null {
   if (!isCount(reply.round) || !isCount(reply.matchIndex)) return "round or matchIndex is absurd";
+  if (!isCount(reply.loss ?? 0)) return "loss is absurd";
   return reply.conflict === null ? null : malformedConflict(reply.conflict);
 }
 

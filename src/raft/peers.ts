@@ -4,9 +4,11 @@
 
 import { assert } from "../base/assert.ts";
 import { after, type Instant, type LogIndex, type MemberId } from "../base/ids.ts";
+import type { Member } from "../base/membership.ts";
+import type { Mend } from "./mending.ts";
 import { Progress } from "./progress.ts";
 import type { MembershipTarget, PeerStatus } from "./protocol.ts";
-import { reachedByQuorum } from "./quorum.ts";
+import { majorityOf, reachedByQuorum } from "./quorum.ts";
 import type { Server } from "./server.ts";
 
 export class Peers {
@@ -80,7 +82,8 @@ export class Peers {
 
   /**
    * `own` and each other voter's value, as far as a quorum has come, in a joint configuration of
-   * each half. Learners and removed ones count for nothing; nor does a leader that is no voter.
+   * each half. Learners and removed ones count for nothing; nor does a leader that is no voter, nor
+   * who mends its log.
    */
   reachedByQuorum(own: number, reachedBy: (peer: Progress) => number): number {
     const { self, membership } = this.#server;
@@ -88,14 +91,32 @@ export class Peers {
       if (voter === self) return own;
       const peer = this.#progress.get(voter);
       assert(peer !== undefined, "a leader knows every voter", voter);
-      return reachedBy(peer);
+      return peer.isMending ? 0 : reachedBy(peer);
     });
+  }
+
+  /** The last index that a quorum holds durably, `own` being ours. */
+  heldByQuorum(own: LogIndex): LogIndex {
+    return this.reachedByQuorum(own, matchIndexOf) as LogIndex;
+  }
+
+  /** What `peer` is to be told to be whole again; null as long as it would be counted for it. */
+  mendOf(peer: Progress): Mend | null {
+    if (!peer.isMending) return null;
+    return this.heldByQuorum(this.#server.journal.durableIndex) >= peer.mend.index
+      ? peer.mend
+      : null;
   }
 
   /** Whether anybody else could lead; of a joint configuration, among those that stay. */
   get hasVoters(): boolean {
-    const { voters } = this.#server.membership;
-    return voters.length > 1 || voters[0] !== this.#server.self;
+    return this.#server.membership.voters.some((voter) => this.mayLead(voter));
+  }
+
+  /** Whether that other server, a voter, could lead: it does not mend its log. */
+  mayLead(voter: MemberId): boolean {
+    const peer = this.#progress.get(voter);
+    return peer !== undefined && !peer.isMending;
   }
 
   /**
@@ -106,7 +127,8 @@ export class Peers {
     let best: Progress | null = null;
     for (const voter of this.#server.membership.voters) {
       const peer = this.#progress.get(voter);
-      if (peer !== undefined && (best === null || peer.matchIndex > best.matchIndex)) best = peer;
+      if (peer === undefined || peer.isMending) continue;
+      if (best === null || peer.matchIndex > best.matchIndex) best = peer;
     }
     return best?.peer ?? null;
   }
@@ -123,13 +145,30 @@ export class Peers {
   }
 
   /**
+   * The first of these voters that mends its log, where they could decide nothing without it: the
+   * change could neither be committed nor taken back, and nobody would ever tell it that it is
+   * whole.
+   */
+  menderNeeded(voters: readonly Member[]): string | null {
+    const menders = voters.filter(({ id }) => this.#progress.get(id)?.isMending === true);
+    const first = menders[0];
+    if (first === undefined || voters.length - menders.length >= majorityOf(voters.length)) {
+      return null;
+    }
+    return `${first.id} mends its log, and nothing could be decided without it`;
+  }
+
+  /**
    * Thesis 4.2.1 counts rounds of replication; here a learner is caught up when it is alive and
    * what it lacks of the committed log fits into one append.
    */
   #isCaughtUp(now: Instant, peer: Progress): boolean {
     const { tail, commitIndex, options } = this.#server;
     if (now >= after(peer.contactAt, options.electionTimeoutMin)) return false;
-    if (peer.mode !== "replicate" || !tail.isRecent(peer.matchIndex)) return false;
+    if (peer.isMending || peer.mode !== "replicate" || !tail.isRecent(peer.matchIndex))
+      return false;
     return tail.bytesBetween(peer.matchIndex, commitIndex) <= options.appendBytesMax;
   }
 }
+
+const matchIndexOf = (peer: Progress): LogIndex => peer.matchIndex;

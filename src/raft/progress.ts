@@ -25,6 +25,7 @@ import {
   NO_INDEX,
 } from "../base/ids.ts";
 import type { LogTail } from "./log-tail.ts";
+import { type Credit, type Mend, PeerLosses } from "./mending.ts";
 import type { Conflict, PeerStatus, RaftOptions } from "./protocol.ts";
 
 export class Progress {
@@ -34,7 +35,8 @@ export class Progress {
   #mode: PeerStatus["mode"] = "probe";
   /**
    * Verified and durable at the peer. Only its acknowledgements raise it; nothing lowers it but its
-   * own word that it has lost what it had acknowledged. Invariant: matchIndex < nextIndex.
+   * own word that it has lost what it had acknowledged. Invariant: matchIndex < nextIndex. What a
+   * peer that mends has counts for nothing (peers.ts), but is true.
    */
   #matchIndex: LogIndex = NO_INDEX;
   /** The leader's round when matchIndex last rose. */
@@ -52,6 +54,7 @@ export class Progress {
   #toldCommit: LogIndex = NO_INDEX;
   #contactAt: Instant;
   #round = 0;
+  readonly #losses = new PeerLosses();
 
   /** `nextIndex` is the leader's first guess: just after its own log (paper, Figure 2). */
   constructor(peer: MemberId, nextIndex: LogIndex, now: Instant, options: RaftOptions) {
@@ -98,6 +101,7 @@ export class Progress {
       nextIndex: this.#nextIndex,
       inFlight: this.#onTheWay(),
       bytesInFlight: this.#bytesOnTheWay(tail),
+      isMending: this.isMending,
     };
   }
 
@@ -109,6 +113,7 @@ export class Progress {
       before.inFlight === this.#onTheWay() &&
       before.bytesInFlight === this.#bytesOnTheWay(tail) &&
       before.mode === this.#mode &&
+      before.isMending === this.isMending &&
       before.peer === this.peer
     );
   }
@@ -125,6 +130,31 @@ export class Progress {
   #bytesOnTheWay(tail: LogTail): number {
     if (this.#inFlight.length === 0) return 0;
     return tail.knownBytesBetween(this.#matchIndex, (this.#nextIndex - 1) as LogIndex);
+  }
+
+  /** It has lost entries and counts for nothing until it has them again. */
+  get isMending(): boolean {
+    return this.#losses.isMending;
+  }
+
+  get mend(): Mend {
+    return this.#losses.mend;
+  }
+
+  /** How an answer is to be taken, see PeerLosses; of a new loss nothing is left that it had. */
+  credit(loss: number, echoed: number, round: number, lastIndex: LogIndex): Credit {
+    const credit = this.#losses.credit(loss, echoed, round, lastIndex);
+    if (credit === "lost") this.#forgetMatch();
+    return credit;
+  }
+
+  /** Where its log ends now a probe will show: it is asked where it was last believed to be. */
+  #forgetMatch(): void {
+    this.#matchIndex = NO_INDEX;
+    if (this.#mode !== "replicate") return;
+    const nextIndex = this.#nextIndex;
+    this.#becomeProbe();
+    this.#nextIndex = nextIndex;
   }
 
   /** Any answer of this term: the peer was alive and followed us when `round` reached it. */

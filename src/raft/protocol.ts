@@ -15,6 +15,7 @@ import type {
 import type { Instant, LogIndex, MemberId, Micros, Offset, Term, WriteId } from "../base/ids.ts";
 import type { Member, Membership } from "../base/membership.ts";
 import type { Prng } from "../base/prng.ts";
+import type { Mend } from "./mending.ts";
 
 export type RaftMessage =
   /** RequestVote (paper 5.2); with preVote it asks without raising anyone's term (thesis 9.6). */
@@ -50,6 +51,8 @@ export type RaftMessage =
        */
       readonly round: number;
       readonly entries: readonly Entry[];
+      /** To a server that mends its log: what it takes to be whole again (mending.ts). */
+      readonly mend?: Mend;
     }
   | {
       readonly kind: "append-reply";
@@ -59,6 +62,8 @@ export type RaftMessage =
       readonly matchIndex: LogIndex;
       /** Null when prevIndex matched; else where to look instead (term-jump hint). */
       readonly conflict: Conflict | null;
+      /** The sender mends its log and counts for nothing: which of its losses (mending.ts). */
+      readonly loss?: number;
     }
   /**
    * TimeoutNow (thesis 3.10): stand for election at once. `lastIndex` is the end of the leader's
@@ -298,6 +303,8 @@ export interface PeerStatus {
   readonly inFlight: number;
   /** Frame bytes of a pipeline without an answer; 0 where the host cuts the appends. */
   readonly bytesInFlight: number;
+  /** It has lost entries and counts for nothing until it has them again. */
+  readonly isMending: boolean;
 }
 
 /** A readable snapshot. */
@@ -317,6 +324,8 @@ export interface RaftStatus {
   readonly committedMembership: Membership;
   /** Whether this server votes and may lead under `membership`. */
   readonly isVoter: boolean;
+  /** Its log has lost entries: until it has them again it neither votes nor stands. */
+  readonly isMending: boolean;
   /** Whom leadership is on its way to, as long as this server leads. */
   readonly transferTo: MemberId | null;
   /** Empty unless leading; with removed members that have not been told yet. */

@@ -352,13 +352,9 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
    *      round 7 of term 4, which may not have begun, and serve a read that somebody has outdated
    */
   #refuseFormerLeader(from: MemberId): null {
-    this.#server.sendWhenDurable(from, {
-      kind: "append-reply",
-      term: this.term,
-      round: 0,
-      matchIndex: NO_INDEX,
-      conflict: null,
-    });
+    const nothing = { round: 0, matchIndex: NO_INDEX, conflict: null } as const;
+    const reply = { kind: "append-reply", term: this.term, ...nothing } as const;
+    this.#server.sendWhenDurable(from, this.#server.answer(reply));
     return null;
   }
 
@@ -374,7 +370,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
   #toldToStand(from: MemberId, { term, lastIndex }: TimeoutNow): string | null {
     if (term !== this.term || from !== this.leader) return null;
     if (!this.#server.configuration.mayStand) return "a learner is told to stand";
-    const isFit = !this.#server.disk.isExhausted(this.#now);
+    const isFit = this.#server.loss === 0 && !this.#server.disk.isExhausted(this.#now);
     if (isFit && this.termAt(lastIndex) === term) this.#becomeCandidate(true);
     return null;
   }
@@ -402,7 +398,7 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
 
   /** Asks whether an election could be won, before anyone is disturbed by one (thesis 9.6). */
   #becomePreCandidate(): void {
-    assert(this.#server.configuration.mayStand, "only a voter stands for election");
+    assert(this.#server.mayStand, "only a voter with a whole log stands for election");
     this.#role = new PreCandidate(this.#server, this.#now);
     this.#countVotes();
   }

@@ -4,6 +4,7 @@
 
 import type { Instant } from "../base/ids.ts";
 import { type LogIndex, NO_INDEX, NO_TERM, type Term } from "../base/ids.ts";
+import type { Mend } from "./mending.ts";
 import type { Peers } from "./peers.ts";
 import type { Progress } from "./progress.ts";
 import type { RaftMessage } from "./protocol.ts";
@@ -48,7 +49,7 @@ export class Replication {
    */
   #sendHeartbeat(peer: Progress): void {
     const known = Math.min(peer.matchIndex, this.#server.commitIndex) as LogIndex;
-    this.#sendEmpty(peer, peer.matchIndex, known);
+    this.#sendEmpty(peer, peer.matchIndex, known, this.#peers.mendOf(peer));
     peer.commitTold(known);
   }
 
@@ -90,7 +91,12 @@ export class Replication {
     peer.snapshotSent(at);
   }
 
-  #sendEmpty({ peer }: Progress, prevIndex: LogIndex, commitIndex: LogIndex): void {
+  #sendEmpty(
+    { peer }: Progress,
+    prevIndex: LogIndex,
+    commitIndex: LogIndex,
+    mend: Mend | null = null,
+  ): void {
     const { tail, outbox } = this.#server;
     const prevTerm = tail.termAt(prevIndex);
     const message: RaftMessage = {
@@ -103,6 +109,7 @@ export class Replication {
       round: this.#round,
       entries: [],
     };
-    outbox.send({ kind: "message", to: peer, message });
+    const told = mend === null ? message : { ...message, mend };
+    outbox.send({ kind: "message", to: peer, message: told });
   }
 }

@@ -17,6 +17,7 @@ import { ReadQueue } from "./read-queue.ts";
 import { Transfers } from "./transfer.ts";
 
 type VoteRequest = Extract<RaftMessage, { kind: "vote-request" }>;
+type AppendReply = Extract<RaftMessage, { kind: "append-reply" }>;
 
 export class Server {
   readonly options: RaftOptions;
@@ -65,6 +66,16 @@ export class Server {
     return this.journal.hardState.votedFor;
   }
 
+  /** Which loss of entries the log is being mended of; 0 when it is whole. */
+  get loss(): number {
+    return this.journal.hardState.loss ?? 0;
+  }
+
+  /** Whether this server may be a candidate: it votes, and its log is whole. */
+  get mayStand(): boolean {
+    return this.configuration.mayStand && this.loss === 0;
+  }
+
   get commitIndex(): LogIndex {
     return this.#commitIndex;
   }
@@ -84,11 +95,12 @@ export class Server {
   /**
    * Whether `candidate` may have our vote in the term it asks for: once a term (paper, section
    * 5.2), and only with a log that is at least as up to date as ours (5.4.1, the election
-   * restriction).
+   * restriction). A log that has lost entries cannot tell (mending.ts): a vote given before stands,
+   * and is not given again.
    */
   wouldVoteFor(candidate: MemberId, { term, lastIndex, lastTerm }: VoteRequest): boolean {
     const { votedFor, tail } = this;
-    if (term < this.term) return false;
+    if (term < this.term || this.loss !== 0) return false;
     if (term === this.term && votedFor !== null && votedFor !== candidate) return false;
     if (lastTerm !== tail.lastTerm) return lastTerm > tail.lastTerm;
     return lastIndex >= tail.lastIndex;
@@ -136,6 +148,11 @@ export class Server {
     this.tail.committed(index);
     this.configuration.commitRose(index);
     return true;
+  }
+
+  /** An answer to a leader names the loss that is being mended. */
+  answer(reply: AppendReply): AppendReply {
+    return this.loss === 0 ? reply : { ...reply, loss: this.loss };
   }
 
   /** Sends what speaks for the present term and vote: once they are durable, and not before. */

@@ -21,6 +21,7 @@ export function statusOf(
   before: RaftStatus | null,
 ): RaftStatus {
   const { self, term, votedFor, tail, journal, commitIndex, configuration, transfers } = server;
+  const isMending = server.loss !== 0;
   const isLeader = role.kind === "leader";
   const peers = isLeader ? role.status(before?.peers ?? NONE) : NONE;
   const transferTo = isLeader ? (transfers.current?.to ?? null) : null;
@@ -38,6 +39,7 @@ export function statusOf(
     before.membership === configuration.effective &&
     before.committedMembership === configuration.committed &&
     before.isVoter === configuration.isVoter &&
+    before.isMending === isMending &&
     before.transferTo === transferTo &&
     before.peers === peers &&
     before.dropped === dropped &&
@@ -58,6 +60,7 @@ export function statusOf(
     membership: configuration.effective,
     committedMembership: configuration.committed,
     isVoter: configuration.isVoter,
+    isMending,
     transferTo,
     peers,
     dropped,

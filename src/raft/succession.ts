@@ -32,7 +32,7 @@ export class Succession {
     const to = wanted ?? this.#peers.mostCaughtUp();
     if (transfers.current !== null) {
       outbox.transferVerdict({ kind: "aborted", transferId, why: "transferring" });
-    } else if (to === null || !membership.voters.includes(to)) {
+    } else if (to === null || !membership.voters.includes(to) || !this.#mayLead(to)) {
       outbox.transferVerdict({ kind: "aborted", transferId, why: "not-a-voter" });
     } else {
       this.#begin(now, transferId, to);
@@ -62,6 +62,11 @@ export class Succession {
     this.#toldRound = round;
     const message: RaftMessage = { kind: "timeout-now", term: this.#term, lastIndex };
     outbox.send({ kind: "message", to, message });
+  }
+
+  /** Who mends its log would not obey. */
+  #mayLead(to: MemberId): boolean {
+    return to === this.#server.self || this.#peers.mayLead(to);
   }
 
   #begin(now: Instant, transferId: number | null, to: MemberId): void {

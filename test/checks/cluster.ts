@@ -64,6 +64,7 @@ export function status(self: NodeId, with_: StatusWords): RaftStatus {
     durableIndex: last[0] as LogIndex,
     membership: MEMBERSHIP,
     committedMembership: MEMBERSHIP,
+    isMending: false,
     isVoter: true,
     transferTo: null,
     peers: [],

@@ -51,6 +51,8 @@ const CHANGES: readonly (readonly [what: string, change: Change, isCounted?: boo
   ["an acknowledgement beyond any log", beyondAnyLog, false],
   ["a round that never began", beyondAnyRound, false],
   ["a hint above what was refused", hintAbove],
+  ["a loss that is none", absurdLoss],
+  ["a mend of nothing", absurdMend],
   ...["term", "prevIndex", "commitIndex", "lastIndex", "matchIndex", "sequence"].flatMap((key) =>
     ABSURD.map((value) => [`${key} ${value}`, changed(key, value)] as const),
   ),
@@ -71,6 +73,15 @@ function notAddingUp(message: RaftMessage): RaftMessage | null {
 function beyondAnyLog(message: RaftMessage): RaftMessage | null {
   if (message.kind !== "append-reply" || message.conflict !== null) return null;
   return { ...message, matchIndex: (2 ** 40) as typeof message.matchIndex };
+}
+
+function absurdLoss(message: RaftMessage): RaftMessage | null {
+  return message.kind === "append-reply" ? { ...message, loss: -1 } : null;
+}
+
+function absurdMend(message: RaftMessage): RaftMessage | null {
+  if (message.kind !== "append-request") return null;
+  return { ...message, mend: { loss: 0.5, index: message.prevIndex } };
 }
 
 function beyondAnyRound(message: RaftMessage): RaftMessage | null {

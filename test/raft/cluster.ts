@@ -53,6 +53,8 @@ export class ClusterNode {
   isHung = false;
   commitIndex = 0;
   starts = 1;
+  /** What its disk had before each loss of durable entries that is not mended yet. */
+  readonly lost: HostLog[] = [];
 
   constructor(name: MemberId, raft: Raft, disk: Disk) {
     this.name = name;
@@ -82,6 +84,9 @@ export class Cluster {
     dropped: 0,
     /** Leaders whose disk had hung for too long: they gave way, or tried to. */
     gaveWay: 0,
+    /** Logs that lost durable entries, and those that have them again. */
+    losses: 0,
+    mended: 0,
   };
   readonly #machine: typeof Raft;
   readonly #options: Partial<RaftOptions>;
@@ -125,6 +130,12 @@ export class Cluster {
     const found = this.nodes.find((node) => node.name === name);
     if (found === undefined) throw new Error(`no node ${name}`);
     return found;
+  }
+
+  /** Of the membership that everybody knows from the start. */
+  voters(): ClusterNode[] {
+    const { voters } = (this.nodes[0] as ClusterNode).disk.log.membership;
+    return this.nodes.filter(({ name }) => voters.includes(name));
   }
 
   /** Whoever believes to lead; several do while news is on its way. */
@@ -234,6 +245,9 @@ export class Cluster {
     const write = tell && node.isHung ? undefined : disk.pending.shift();
     if (write === undefined) return;
     if (write.hardState !== null) {
+      const isMended = disk.hardState.loss !== undefined && write.hardState.loss === undefined;
+      if (isMended) this.seen.mended += 1;
+      if (isMended) node.lost.length = 0;
       disk.hardState = write.hardState;
       this.oracle.hardStateIsDurable(node.name, write.hardState);
     }
@@ -292,6 +306,23 @@ export class Cluster {
       for (const [key, name] of open) if (name === node.name) open.delete(key);
     }
     for (const [key, read] of this.#reads) if (read.node === node.name) this.#reads.delete(key);
+  }
+
+  /**
+   * A crash, after which the disk's log ends after `kept` entries more than it must have; false
+   * where nothing would be lost.
+   */
+  loseEnd(node: ClusterNode, kept: number): boolean {
+    this.crash(node, 0);
+    const { disk } = node;
+    const end = disk.log.start.index + kept;
+    if (end >= disk.log.lastIndex) return false;
+    node.lost.push(disk.log.copy());
+    disk.log.entries.length = kept;
+    disk.checkpoint = Math.min(disk.checkpoint, end);
+    this.seen.losses += 1;
+    disk.hardState = { ...disk.hardState, loss: this.seen.losses };
+    return true;
   }
 
   restart(node: ClusterNode): void {
@@ -367,7 +398,8 @@ export class Cluster {
       isVoter &&
       membership.outgoing.length === 0 &&
       this.#open.size + this.#transfers.size + this.#reads.size === 0 &&
-      members.every(({ raft }) => raft.lastIndex === last && raft.commitIndex === last)
+      members.every(({ raft }) => raft.lastIndex === last && raft.commitIndex === last) &&
+      members.every(({ disk }) => disk.hardState.loss === undefined)
     );
   }
 

@@ -19,6 +19,8 @@ export interface Judged {
   readonly disk: { readonly hardState: HardState; readonly log: HostLog };
   readonly cached: HostLog;
   readonly commitIndex: number;
+  /** What the disk had before each loss that is not mended yet. */
+  readonly lost: readonly HostLog[];
 }
 
 /** More than half of each half. */
@@ -124,9 +126,10 @@ export class Oracle {
     if (last === undefined || this.committed.length === before) return;
     this.demand(last.term === term, `${name} commits by an entry of its own term`);
     const hasIt = (id: MemberId): boolean => {
-      const log = all.find((each) => each.name === id)?.disk.log;
-      return (
-        log !== undefined && (log.start.index > last.index || log.termAt(last.index) === last.term)
+      const holder = all.find((each) => each.name === id);
+      // What was acknowledged and is lost since may be counted: it is kept by who may not vote.
+      return (holder === undefined ? [] : [holder.disk.log, ...holder.lost]).some(
+        (log) => log.start.index > last.index || log.termAt(last.index) === last.term,
       );
     };
     const isHeld = isQuorum(inForce, hasIt);
@@ -180,11 +183,22 @@ export class Oracle {
     } else if (message.kind !== "vote-request" && message.kind !== "vote-reply") {
       this.demand(hardState.term >= message.term, `the term is durable: ${what}`);
     }
+    this.#checkMending(hardState, message, what);
     if (message.kind !== "append-reply" || message.conflict !== null) return;
     this.demand(message.matchIndex <= log.lastIndex, `the entries are durable: ${what}`);
     for (let index = log.start.index + 1; index <= message.matchIndex; index++) {
       const isSame = index <= cached.start.index || log.termAt(index) === cached.termAt(index);
       this.demand(isSame, `the durable entries are the log's: ${what}`);
+    }
+  }
+
+  /** Who has lost entries neither votes nor stands, and says so in its answers. */
+  #checkMending({ loss }: HardState, message: RaftMessage, what: string): void {
+    const isVote = message.kind === "vote-reply" && message.granted;
+    if (isVote || message.kind === "vote-request") {
+      this.demand(loss === undefined, `who mends its log stays out of elections: ${what}`);
+    } else if (message.kind === "append-reply") {
+      this.demand(message.loss === loss, `an answer names the loss: ${what}`);
     }
   }
 

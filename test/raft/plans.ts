@@ -20,6 +20,8 @@ export interface Setting {
   readonly badInput?: boolean;
   /** Disks hang for seconds. */
   readonly hungDisks?: boolean;
+  /** Disks of a minority at a time lose the end of their log. */
+  readonly losses?: boolean;
 }
 
 export type Seen = Cluster["seen"] & { leaders: number; committed: number };
@@ -56,12 +58,13 @@ function begin({ voters, learners = 0, joiners = 0 }: Setting, machine: typeof R
 
 function make(
   cluster: Cluster,
-  { joiners = 0, badInput, hungDisks }: Setting,
+  { joiners = 0, badInput, hungDisks, losses }: Setting,
   moves: readonly number[],
 ): void {
   for (const choice of moves) {
     if (badInput && choice % 5 === 0) strike(cluster, Math.floor(choice / 100));
     else if (hungDisks && choice % 11 === 0) hangOrThaw(cluster, Math.floor(choice / 100));
+    else if (losses && choice % 13 === 0) loseEndOrTrim(cluster, Math.floor(choice / 100));
     else move(cluster, choice, joiners > 0);
   }
 }
@@ -153,6 +156,23 @@ function hangOrThaw(cluster: Cluster, pick: number): void {
       cluster.seen.gaveWay++;
     }
   }
+}
+
+/** A log loses its end, as long as a minority mends; or it is cut at its beginning, or noted. */
+function loseEndOrTrim(cluster: Cluster, pick: number): void {
+  const { nodes } = cluster;
+  const node = nodes[pick % nodes.length] as ClusterNode;
+  const what = Math.floor(pick / 8) % 5;
+  if (what === 3) cluster.trim(node, pick % 4);
+  if (what === 4) cluster.checkpoint(node);
+  if (what >= 3) return;
+  const voters = cluster.voters();
+  const mending = voters.filter(({ disk }) => disk.hardState.loss !== undefined);
+  const isOne = !voters.includes(node) || mending.includes(node);
+  if (!isOne && mending.length + 1 > (voters.length - 1) / 2) return;
+  const entries = node.disk.log.lastIndex - node.disk.log.start.index;
+  const lost = Math.floor(pick / 64) % 2 ? Math.floor(pick / 128) % 3 : pick % 50;
+  if (cluster.loseEnd(node, Math.max(0, entries - 1 - lost)) && pick % 3) cluster.restart(node);
 }
 
 type Moves = readonly [weight: number, make: () => void][];

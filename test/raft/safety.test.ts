@@ -72,6 +72,20 @@ test.each([
   },
 );
 
+test.each([
+  [3, 0, 400],
+  [3, 1, 100],
+  [5, 0, 300],
+])(
+  "a cluster of %i voters and %i learners stays safe while logs lose their ends, and mends them",
+  (voters, learners, runs) => {
+    const seen = playMany({ voters, learners, losses: true }, 20_261_124 + voters, runs);
+    expect(seen.losses).toBeGreaterThan(runs);
+    expect(seen.mended).toBeGreaterThan(runs);
+    expect(seen.installs).toBeGreaterThan(runs / 20);
+  },
+);
+
 test("one trace fed twice to a cluster says the same twice, byte by byte", () => {
   const setting = { voters: 3, joiners: 2 };
   const property = fc.property(plans, (moves) => {

@@ -14,6 +14,7 @@
 //   lose [FROM] [TO] [KIND]
 //   cut NAMES / heal                    nothing passes between these and the others
 //   crash NODE [WRITES] / restart NODE  so many of its writes had reached the disk
+//   lose-end NODE LAST                  it crashes, and its disk ends after that entry; it knows
 //   trim NODE BACK                      so many entries before what is committed stay
 //   unreachable NODE PEER
 //   pass NODE / sleep MS                time passes up to its deadline / for so long, all told
@@ -85,6 +86,9 @@ class Player {
     heal: () => this.#cluster.cut([]),
     crash: (name, writes = "0") => this.#cluster.crash(this.#node(name), Number(writes)),
     restart: (name) => this.#cluster.restart(this.#node(name)),
+    "lose-end": (name, last) => {
+      this.#cluster.loseEnd(this.#node(name), Number(last));
+    },
     trim: (name, back = "0") => this.#cluster.trim(this.#node(name), Number(back)),
     unreachable: (name, peer) => {
       const event = { kind: "peer-unreachable", peer: peer as MemberId } as const;
@@ -98,8 +102,12 @@ class Player {
       throw new Error(`it does not converge:\n${this.#cluster.describe()}`);
     },
     peers: (name) => {
-      for (const { peer, mode, matchIndex, nextIndex } of this.#node(name).raft.status().peers) {
-        this.#cluster.story?.push(`${peer} ${mode} match ${matchIndex} next ${nextIndex}`);
+      for (const each of this.#node(name).raft.status().peers) {
+        const { peer, mode, matchIndex, nextIndex, isMending } = each;
+        const mending = isMending ? " mending" : "";
+        this.#cluster.story?.push(
+          `${peer} ${mode} match ${matchIndex} next ${nextIndex}${mending}`,
+        );
       }
     },
     status: () => {
