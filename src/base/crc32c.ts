@@ -1,38 +1,32 @@
-// CRC-32C (Castagnoli), slice-by-8: the checksum of every format here. Pure arithmetic, no tables
-// from outside; about as fast as memory in V8.
+// CRC-32C (Castagnoli), the checksum of every format here: slice-by-16 for long stretches, by 8 for
+// what is shorter. Pure arithmetic, no tables from outside. Measured: no slower than the same
+// tables in WebAssembly; several stretches side by side gain nothing in V8.
 
 const POLYNOMIAL = 0x82f63b78;
+const SLICES = 16;
+/** From so many bytes on a DataView, which costs as much as a hundred of them, pays for itself. */
+const LONG_BYTES = 512;
 
-function makeTables(): Int32Array[] {
-  const tables: Int32Array[] = [];
-  for (let slice = 0; slice < 8; slice++) tables.push(new Int32Array(256));
-  const first = tables[0] as Int32Array;
+/** Slice after slice of 256: what a byte does that so many bytes follow. */
+function makeTable(): Int32Array {
+  const table = new Int32Array(SLICES * 256);
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte;
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
-    first[byte] = crc;
+    table[byte] = crc;
   }
-  for (let slice = 1; slice < 8; slice++) {
-    const before = tables[slice - 1] as Int32Array;
-    const table = tables[slice] as Int32Array;
-    for (let byte = 0; byte < 256; byte++) {
-      const crc = before[byte] as number;
-      table[byte] = (crc >>> 8) ^ (first[crc & 0xff] as number);
-    }
+  for (let at = 256; at < table.length; at++) {
+    const crc = table[at - 256] as number;
+    table[at] = (crc >>> 8) ^ (table[crc & 0xff] as number);
   }
-  return tables;
+  return table;
 }
 
-const [T0, T1, T2, T3, T4, T5, T6, T7] = makeTables() as [
-  Int32Array,
-  Int32Array,
-  Int32Array,
-  Int32Array,
-  Int32Array,
-  Int32Array,
-  Int32Array,
-  Int32Array,
-];
+const TABLE = makeTable();
+const slice = (n: number): Int32Array => TABLE.slice(256 * n, 256 * (n + 1));
+// Arrays of their own: V8 then knows without looking that a byte is inside.
+const [T0, T1, T2, T3] = [slice(0), slice(1), slice(2), slice(3)];
+const [T4, T5, T6, T7] = [slice(4), slice(5), slice(6), slice(7)];
 
 /**
  * The checksum of two stretches one behind the other, from theirs alone: crc32c(a then b) is
@@ -67,6 +61,10 @@ function product(factor: number, other: number): number {
 export function crc32c(bytes: Uint8Array, before = 0, start = 0, end = bytes.length): number {
   let crc = ~before;
   let at = start;
+  if (end - start >= LONG_BYTES) {
+    at = end - ((end - start) % SLICES);
+    crc = longRemainder(crc, bytes, start, at);
+  }
   const last8 = end - 8;
   while (at <= last8) {
     // Indexes stay inside [start, end), so the reads are never undefined.
@@ -92,4 +90,36 @@ export function crc32c(bytes: Uint8Array, before = 0, start = 0, end = bytes.len
     at++;
   }
   return ~crc >>> 0;
+}
+
+/** The register after bytes[start, end), a multiple of 16 of them. */
+function longRemainder(before: number, bytes: Uint8Array, start: number, end: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const t = TABLE;
+  let crc = before;
+  for (let at = start; at < end; at += SLICES) {
+    const a = crc ^ view.getInt32(at, true);
+    const b = view.getInt32(at + 4, true);
+    const c = view.getInt32(at + 8, true);
+    const d = view.getInt32(at + 12, true);
+    // A slice's place in the table is added to a byte, so that no index is ever outside.
+    crc =
+      (t[(a & 0xff) + 3840] as number) ^
+      (t[((a >>> 8) & 0xff) + 3584] as number) ^
+      (t[((a >>> 16) & 0xff) + 3328] as number) ^
+      (t[(a >>> 24) + 3072] as number) ^
+      (t[(b & 0xff) + 2816] as number) ^
+      (t[((b >>> 8) & 0xff) + 2560] as number) ^
+      (t[((b >>> 16) & 0xff) + 2304] as number) ^
+      (t[(b >>> 24) + 2048] as number) ^
+      (t[(c & 0xff) + 1792] as number) ^
+      (t[((c >>> 8) & 0xff) + 1536] as number) ^
+      (t[((c >>> 16) & 0xff) + 1280] as number) ^
+      (t[(c >>> 24) + 1024] as number) ^
+      (t[(d & 0xff) + 768] as number) ^
+      (t[((d >>> 8) & 0xff) + 512] as number) ^
+      (t[((d >>> 16) & 0xff) + 256] as number) ^
+      (t[d >>> 24] as number);
+  }
+  return crc;
 }
