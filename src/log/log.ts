@@ -350,7 +350,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     const writer = new Writer({ ...shared, end, install: (snapshot) => upkeep.install(snapshot) });
     const ends = { start: () => upkeep.start, end: () => this.#end };
     const damaged = (segment: Segment, fault: Fault) => this.#foundDamage(segment, fault);
-    const reader: Reader = new Reader({ runner, segments, resident, failed, damaged, ...ends });
+    const reader: Reader = new Reader({ ...shared, resident, damaged, ...ends });
     const differs = ({ baseIndex, lastIndex }: Segment) =>
       this.#markDifference({ first: baseIndex, last: lastIndex });
     const scrub = new Scrub({ runner, segments, damaged, differs });

@@ -35,6 +35,11 @@ export interface LogOptions {
   readonly reserveBytes?: number;
   /** Frame bytes that may wait for the disk before the log says that it is congested. */
   readonly backlogBytesMax?: number;
+  /**
+   * For measuring what it costs: reads from the disk believe bodies without a look at their
+   * checksums. No node is ever run so, because it would serve rot.
+   */
+  readonly areBodiesUnverified?: boolean;
 }
 
 /**

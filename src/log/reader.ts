@@ -9,9 +9,9 @@ import type { Fault } from "../base/faults.ts";
 import type { LogIndex, Position } from "../base/ids.ts";
 import { takeAll } from "../base/taking.ts";
 import { DiskTrouble, type Flow, type FlowRunner, readAt } from "./flow.ts";
-import { decodeFrame, FRAME_LIMITS, paddedLength } from "./frame.ts";
+import { decodeFrame, FRAME_LIMITS, type FrameLimits, paddedLength } from "./frame.ts";
 import { Lookup } from "./lookup.ts";
-import type { LogRead, ReadFrom } from "./protocol.ts";
+import type { LogOptions, LogRead, ReadFrom } from "./protocol.ts";
 import type { ResidentTail } from "./resident-tail.ts";
 import { IndexDoubt, SealedIndexes } from "./sealed-index.ts";
 import type { Segment } from "./segment.ts";
@@ -35,6 +35,7 @@ export interface ReadRequest {
 
 export interface ReaderParts {
   readonly runner: FlowRunner;
+  readonly options: LogOptions;
   readonly segments: Segments;
   readonly resident: ResidentTail;
   readonly failed: (trouble: DiskTrouble) => void;
@@ -52,11 +53,15 @@ interface Watch {
   cutFrom: LogIndex;
 }
 
-interface Range {
+interface Place {
   readonly segment: Segment;
   readonly first: LogIndex;
   readonly last: LogIndex;
+  /** Of the first one. */
   readonly position: Position;
+}
+
+interface Range extends Place {
   readonly length: number;
   /** Of frames; whatever fits is returned, and one at least. */
   readonly bytesMax: number;
@@ -73,6 +78,8 @@ const PROBE_BYTES = 4096;
 
 export class Reader {
   readonly #parts: ReaderParts;
+  /** What is checked of each frame that is read. */
+  readonly #limits: FrameLimits;
   readonly #indexes: SealedIndexes;
   readonly #lookup: Lookup;
   readonly #inFlight = new Set<Watch>();
@@ -82,6 +89,8 @@ export class Reader {
 
   constructor(parts: ReaderParts) {
     this.#parts = parts;
+    const isBodyUnverified = parts.options.areBodiesUnverified ?? false;
+    this.#limits = { ...FRAME_LIMITS, isBodyUnverified };
     this.#indexes = new SealedIndexes(parts.failed);
     this.#lookup = new Lookup({ ...parts, indexes: this.#indexes });
   }
@@ -214,9 +223,21 @@ export class Reader {
     const lastOnDisk = Math.min(last, resident.firstIndex - 1, segment.lastIndex) as LogIndex;
     const position = yield* whileUncut(this.#lookup.positionOf(segment, first), watch);
     if (position === null) return null;
-    const range = rangeOf(segment, position, first, lastOnDisk, bytesMax);
-    if (watch.cutFrom <= range.last) return null;
+    const place = { segment, first, last: lastOnDisk, position };
+    const range = segment.isReleased
+      ? yield* whileUncut(this.#sealedRange(place, bytesMax), watch)
+      : knownRange(place, bytesMax);
+    if (range === null || watch.cutFrom <= range.last) return null;
     return yield* this.#readRange(range, watch);
+  }
+
+  /** The bytes to read where the index is in its file only: about as many as are asked for. */
+  *#sealedRange(place: Place, bytesMax: number): Flow<Range> {
+    const { segment, first, position } = place;
+    const bytes = Math.min(bytesMax, READ_BYTES_MAX);
+    const end = yield* this.#indexes.endWithin(segment, first, position, bytes);
+    const blindly = Math.min(Math.max(bytes, PROBE_BYTES), segment.end - position);
+    return { ...place, length: end === null ? blindly : end - position, bytesMax: bytes };
   }
 
   *#readRange(range: Range, watch: Watch): Flow<Answer | null> {
@@ -226,7 +247,7 @@ export class Reader {
       const bytes = yield* readAt(segment.store, position, length);
       const lastValid = Math.min(last, watch.cutFrom - 1) as LogIndex;
       if (lastValid < first) return null;
-      const decoded = decodeRange(bytes, range, lastValid);
+      const decoded = decodeRange(bytes, range, lastValid, this.#limits);
       if (decoded.kind !== "longer") {
         const next = (first + decoded.entries.length) as LogIndex;
         if (segment.isReleased && next <= segment.lastIndex && watch.cutFrom === UNCUT) {
@@ -262,22 +283,12 @@ function outOfRange(offset: number, start: LogPoint, end: LogPoint): Answer {
   return { kind: "failed", fault: { code: "offset-out-of-range", offset, startOffset, endOffset } };
 }
 
-/** The bytes to read: exactly those of the entries where the index is in memory. */
-function rangeOf(
-  segment: Segment,
-  position: Position,
-  first: LogIndex,
-  lastOnDisk: LogIndex,
-  bytesMax: number,
-): Range {
-  const bytes = Math.min(bytesMax, READ_BYTES_MAX);
-  if (segment.isReleased) {
-    const length = Math.min(Math.max(bytes, PROBE_BYTES), segment.end - position);
-    return { segment, first, last: lastOnDisk, position, length, bytesMax: bytes };
-  }
-  const last = lastWithin(segment, first, lastOnDisk, bytes);
+/** The bytes to read where the index is in memory: exactly those of the entries. */
+function knownRange(place: Place, bytesMax: number): Range {
+  const { segment, first, position } = place;
+  const last = lastWithin(segment, first, place.last, Math.min(bytesMax, READ_BYTES_MAX));
   const length = segment.endPositionOf(last) - position;
-  return { segment, first, last, position, length, bytesMax: length };
+  return { ...place, last, length, bytesMax: length };
 }
 
 /** The last entry such that first to it fit into `bytesMax` of the file; at least `first`. */
@@ -302,14 +313,19 @@ type DecodedRange =
  * The entries from `first` on that fit, out of the bytes at `position`, and how many bytes they
  * take up; throws a doubt when other bytes stand there.
  */
-function decodeRange(bytes: Uint8Array, range: Range, last: LogIndex): DecodedRange {
+function decodeRange(
+  bytes: Uint8Array,
+  range: Range,
+  last: LogIndex,
+  limits: FrameLimits,
+): DecodedRange {
   const { segment, first, position, bytesMax } = range;
   const view = viewOf(bytes);
   const entries: Entry[] = [];
   let before: LogPoint | null = null;
   let at = 0;
   while (entries.length <= last - first) {
-    const decoded = decodeFrame(bytes, at, FRAME_LIMITS, view);
+    const decoded = decodeFrame(bytes, at, limits, view);
     if (decoded.kind === "incomplete") {
       const isCutOff = position + bytes.length < segment.end && segment.isReleased;
       if (isCutOff && before === null) return { kind: "longer", needs: at + decoded.needs };

@@ -23,6 +23,9 @@ interface Slot {
   readonly position: Position;
 }
 
+/** Of entries that are as long on average it is worth a look where those end that fit. */
+const LARGE_ENTRY_BYTES = 16 * 1024;
+
 /** Something else stands where an index file says that an entry is. */
 export class IndexDoubt {
   readonly segment: Segment;
@@ -69,6 +72,34 @@ export class SealedIndexes {
     const known = this.#hints.get(index);
     if (known !== undefined) return known;
     return (yield* this.#slot(segment, index - segment.baseIndex)).position;
+  }
+
+  /**
+   * Where the last one ends of the entries from `index` on that fit into `bytes` behind `position`,
+   * as far as one block tells, and of one at least. Null where a read of all `bytes` costs less
+   * than the look: of small entries, the last of which may be read in vain.
+   */
+  *endWithin(
+    segment: Segment,
+    index: LogIndex,
+    position: Position,
+    bytes: number,
+  ): Flow<Position | null> {
+    const { baseIndex, count, end } = segment;
+    const next = index - baseIndex + 1;
+    if (end < count * LARGE_ENTRY_BYTES) return null;
+    if (next >= count || end <= position + bytes) return end;
+    const first = next - (next % BLOCK_SLOTS);
+    const block = yield* this.#block(segment, first);
+    let low = next;
+    let high = Math.min(first + BLOCK_SLOTS, count);
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (slotIn(block, middle - first).position <= position + bytes) low = middle;
+      else high = middle;
+    }
+    const found = slotIn(block, low - first).position;
+    return found > position && found < end ? found : null;
   }
 
   *relativeOffsetOf(segment: Segment, index: LogIndex): Flow<number> {

@@ -273,11 +273,11 @@ export class LogDriver {
   }
 
   /** The whole log, read in as many reads as it takes. */
-  allEntries(): Entry[] {
+  allEntries(bytesMax?: number): Entry[] {
     const all: Entry[] = [];
     for (;;) {
       const next = (all.at(-1)?.index ?? this.log.status().startIndex - 1) + 1;
-      const entries = this.entriesFrom(next);
+      const entries = this.entriesFrom(next, bytesMax);
       if (entries.length === 0) return all;
       all.push(...entries);
     }

@@ -8,6 +8,7 @@ import type { LogIndex, Offset, WallMs } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { baseOfIndex, baseOfStore } from "../../src/log/file-names.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
+import { sameFrame } from "./crash-model.ts";
 import {
   entriesAfter,
   entriesOf,
@@ -160,6 +161,54 @@ describe("a read of a sealed segment", () => {
     expect(driver.log.status().cachedBytes).toBe(0);
     for (let index = 1; index <= 6000; index += 7) driver.entriesFrom(index, 1);
     expect(readsOf((log) => log.entriesFrom(17, 1), driver)).toBeLessThanOrEqual(2);
+  });
+});
+
+describe("a read of large entries in a sealed segment", () => {
+  const LARGE: LogOptions = { ...OPTIONS, segmentBytesMax: 300_000, indexEntriesMax: 40 };
+  const large: Entry[] = [];
+  for (let n = 0; n < 30; n++) {
+    const before = large.at(-1);
+    large.push(entryAfter(before ? pointAfter(before) : LOG_START, 1, 1, 18_000 + 1000 * (n % 7)));
+  }
+  const image = sealedLog(large, LARGE).disk.killImage();
+
+  const areLarge = (entries: readonly Entry[]): boolean =>
+    entries.length === large.length && large.every((entry, n) => sameFrame(entry, entries[n]));
+
+  test("asks the store for no byte that it does not return, whatever the bound", () => {
+    for (const bytesMax of [1, 20_000, 50_000, 65_000, 200_000]) {
+      const driver = reopened(image, LARGE);
+      const { performed } = driver.disk;
+      const before = performed.length;
+      expect(areLarge(driver.allEntries(bytesMax))).toBe(true);
+      const stores = performed.slice(before).filter((one) => {
+        return one.kind === "read-at" && baseOfStore(one.file) !== null;
+      });
+      const asked = stores.reduce((sum, one) => sum + (one.kind === "read-at" ? one.length : 0), 0);
+      const { storeBytes } = driver.log.status();
+      expect(asked).toBeLessThanOrEqual(storeBytes);
+    }
+  });
+
+  test("finds them although the index file says that they end anywhere", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.constantFrom(1, 30_000, 100_000), (seed, bytesMax) => {
+        const prng = new Prng(seed);
+        const driver = reopened(image, LARGE);
+        for (const [file, bytes] of image) {
+          if (baseOfIndex(file) === null) continue;
+          const spoilt = bytes.slice();
+          const view = new DataView(spoilt.buffer);
+          for (let at = 4; at + 8 <= spoilt.length; at += 12) {
+            if (prng.chance(1, 2)) view.setBigUint64(at, BigInt(prng.below(400_000)));
+          }
+          driver.disk.rot(new Map([[file, spoilt]]));
+        }
+        expect(areLarge(driver.allEntries(bytesMax))).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
   });
 });
 

@@ -1,0 +1,134 @@
+// Appends to the log, each waited for until it is durable, beside a plain file that takes the same
+// bytes a sync; the two take turns. First into zeros that both have written ahead before the clock
+// runs, which shows what the engine costs above the disk; then in a log that grows for good, zeros
+// and rolls counted, which shows what one gets.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import path from "node:path";
+import {
+  BenchLog,
+  copyOf,
+  KIB,
+  MIB,
+  made,
+  median,
+  optionsWith,
+  RawFile,
+  rate,
+} from "./log-subject.ts";
+import { type Row, row } from "./row.ts";
+
+/** Short ones, and many: whatever else the machine does meets both sides. */
+const ROUNDS = 24;
+/** Entries whose bytes are made before: the log may still hold one while the next one is sealed. */
+const KEPT = 4;
+/** More zeros than this are not written ahead of one case: fewer batches are measured then. */
+const AHEAD_BYTES_MAX = 512 * MIB;
+/** More than any disk here gets done. */
+const SYNCS_PER_MS = 20;
+
+interface Batch {
+  readonly records: number;
+  readonly recordBytes: number;
+}
+
+const BATCHES: readonly Batch[] = [1, 64, 1024].flatMap((records) =>
+  [256, 1024].map((recordBytes) => ({ records, recordBytes })),
+);
+
+export async function benchAppends(folder: string, ms: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const batch of BATCHES) rows.push(await benchBatch(batch, folder, ms));
+  for (const writers of [16, 256]) rows.push(await benchWriters(writers, folder, ms));
+  for (const records of [64, 1024]) {
+    rows.push(await benchGrowth({ records, recordBytes: KIB }, folder, ms));
+  }
+  return rows;
+}
+
+/** One batch after another, each an entry, into zeros that were written before. */
+async function benchBatch(batch: Batch, folder: string, ms: number): Promise<Row> {
+  const { records, recordBytes } = batch;
+  const entries = Array.from({ length: KEPT }, () => made(records, recordBytes));
+  const bytes = entries[0]?.bytes ?? new Uint8Array(0);
+  const most = Math.floor(Math.min(ms * SYNCS_PER_MS, AHEAD_BYTES_MAX / ROUNDS / bytes.length));
+  const roomFor = ROUNDS * most * (bytes.length + 128);
+  const directory = mkdtempSync(path.join(folder, "batch-"));
+  const log = new BenchLog(
+    directory,
+    optionsWith({ segmentBytesMax: roomFor + MIB, preallocateBytes: roomFor }),
+  );
+  await log.open();
+  const raw = await RawFile.make(path.join(folder, "raw"));
+  await raw.preallocate(roomFor);
+  const logs: number[] = [];
+  const raws: number[] = [];
+  let at = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const append = () => log.append([entries[at++ % KEPT] ?? made(records, recordBytes)]);
+    logs.push(await rate(ms, append, most));
+    raws.push(await rate(ms, () => raw.append([bytes]), most));
+  }
+  await raw.close();
+  await log.close();
+  rmSync(directory, { recursive: true });
+  const name = `append ${records} x ${recordBytes} B a sync`;
+  return row("log", name, records * median(logs), "records/s", "raw", records * median(raws));
+}
+
+/** Many writers of one entry each: the log merges what waits while it syncs. */
+async function benchWriters(writers: number, folder: string, ms: number): Promise<Row> {
+  const directory = mkdtempSync(path.join(folder, "writers-"));
+  const log = new BenchLog(directory, optionsWith({ preallocateBytes: 32 * MIB }));
+  await log.open();
+  const raw = await RawFile.make(path.join(folder, "raw"));
+  await raw.preallocate(32 * MIB);
+  const one = made(1, 256);
+  const logs: number[] = [];
+  const raws: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const started = performance.now();
+    let appended = 0;
+    const writer = async () => {
+      for (; performance.now() - started < ms; appended++) await log.append([copyOf(one)]);
+    };
+    await Promise.all(Array.from({ length: writers }, writer));
+    logs.push((appended * 1000) / (performance.now() - started));
+    raws.push(await rate(ms, () => raw.append([one.bytes])));
+  }
+  await raw.close();
+  await log.close();
+  rmSync(directory, { recursive: true });
+  const name = `append 256 B, ${writers} writers`;
+  return row("log", name, median(logs), "entries/s", "a sync for each", median(raws));
+}
+
+/** As an agent has it: segments of 64 MiB, 1 MiB written ahead. The file writes the same ahead. */
+async function benchGrowth(batch: Batch, folder: string, ms: number): Promise<Row> {
+  const { records, recordBytes } = batch;
+  const directory = mkdtempSync(path.join(folder, "growth-"));
+  const entries = Array.from({ length: KEPT }, () => made(records, recordBytes));
+  const bytes = entries[0]?.bytes ?? new Uint8Array(0);
+  const options = optionsWith();
+  const most = Math.floor(options.segmentBytesMax / bytes.length);
+  const log = new BenchLog(directory, options);
+  await log.open();
+  const raw = await RawFile.make(path.join(folder, "raw"));
+  const logs: number[] = [];
+  const raws: number[] = [];
+  let at = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const append = () => log.append([entries[at++ % KEPT] ?? made(records, recordBytes)]);
+    const plain = async () => {
+      if (raw.room < bytes.length) await raw.preallocate(options.preallocateBytes);
+      await raw.append([bytes]);
+    };
+    logs.push(await rate(ms, append, most));
+    raws.push(await rate(ms, plain, most));
+  }
+  await raw.close();
+  await log.close();
+  rmSync(directory, { recursive: true });
+  const name = `append ${records} x ${recordBytes} B, growing`;
+  return row("log", name, records * median(logs), "records/s", "raw", records * median(raws));
+}
