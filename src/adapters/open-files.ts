@@ -2,7 +2,7 @@
 // first. Owns descriptors only: the order of operations on a file is file-disk.ts's, and while one
 // of them runs it holds the descriptor, so that nothing is closed under it.
 
-import { close, open } from "node:fs";
+import { close, constants, open } from "node:fs";
 import { promisify } from "node:util";
 
 const openAsync = promisify(open);
@@ -14,7 +14,14 @@ export interface OpenFile {
   users: number;
   /** Written since the last sync: closed only when nothing clean is left to close. */
   dirty: boolean;
+  /** Every byte of the file is known to be durable: it was made here, or synced since it opened. */
+  isDurable: boolean;
+  /** A second descriptor, whose writes are durable when they return; null until one is needed. */
+  durableFd: number | null;
 }
+
+/** Where one write is all that fdatasync would be for its bytes (Linux, open(2)); 0 elsewhere. */
+const DURABLE_WRITES = process.platform === "linux" ? constants.O_DSYNC : 0;
 
 export class OpenFiles {
   readonly #pathOf: (file: string) => string;
@@ -46,6 +53,17 @@ export class OpenFiles {
     }
   }
 
+  /** The descriptor whose writes are durable when they return; null where there is none. */
+  async maybeDurableFd(file: string, open: OpenFile): Promise<number | null> {
+    if (DURABLE_WRITES === 0) return null;
+    if (open.durableFd === null) {
+      // Out of descriptors, say: then a sync does it.
+      const opening = openAsync(this.#pathOf(file), constants.O_RDWR | DURABLE_WRITES);
+      open.durableFd = await opening.catch(() => null);
+    }
+    return open.durableFd;
+  }
+
   /**
    * Follows a rename: the descriptor of `from` goes on under `to`, that of the replaced file
    * closes.
@@ -64,6 +82,7 @@ export class OpenFiles {
     if (known === undefined) return;
     this.#files.delete(file);
     await closeAsync(known.fd).catch(() => undefined);
+    if (known.durableFd !== null) await closeAsync(known.durableFd).catch(() => undefined);
   }
 
   async closeAll(): Promise<void> {
@@ -87,7 +106,8 @@ export class OpenFiles {
 
   async #opened(file: string, flags: "r+" | "wx+"): Promise<OpenFile> {
     const fd = await openAsync(this.#pathOf(file), flags, 0o640);
-    const open: OpenFile = { fd, users: 1, dirty: false };
+    const isDurable = flags === "wx+";
+    const open: OpenFile = { fd, users: 1, dirty: false, isDurable, durableFd: null };
     this.#files.set(file, open);
     await this.#closeSurplus();
     return open;

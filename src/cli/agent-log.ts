@@ -25,44 +25,55 @@ export function createLogger(level: string, facts: Record<string, unknown>): Log
 
 const TURNS_KEPT = 32;
 
-/** The kinds of what the last turns heard and did: no bytes, so it costs and pins nothing. */
+/** A turn as it is kept: kinds and counts only, so it pins nothing; told only when asked for. */
+interface Turn {
+  readonly now: number;
+  readonly kinds: readonly string[];
+  rang: boolean;
+  /** Null: nothing was decided; no counts: the turn did not end. */
+  counts: readonly number[] | null;
+}
+
+/** In the order of `countsOf`. */
+const COUNTED = ["disk", "dial", "send", "close", "answer"];
+const UNFINISHED: readonly number[] = [];
+
+/** What the last turns heard and did. */
 export class LastTurns implements Recorder {
-  readonly #turns: string[] = [];
+  readonly #turns: Turn[] = [];
   #next = 0;
-  #heard = "";
+  #turn: Turn = { now: 0, kinds: [], rang: false, counts: UNFINISHED };
 
   turnBegins(now: number, events: readonly NodeEvent[]): void {
-    this.#heard = `${now}: ${events.map(({ kind }) => kind).join(" ")}`;
+    // PERF: every turn comes by here; strings are made for those that somebody reads.
+    this.#turn = { now, kinds: events.map(({ kind }) => kind), rang: false, counts: UNFINISHED };
   }
 
   turnEnds(rang: boolean, output: NodeOutput | null): void {
-    this.#keep(`${this.#heard}${rang ? " deadline" : ""} -> ${describeOutput(output)}`);
+    this.#turn.rang = rang;
+    this.#turn.counts = output === null ? null : countsOf(output);
+    this.#turns[this.#next] = this.#turn;
+    this.#next = (this.#next + 1) % TURNS_KEPT;
   }
 
   /** Oldest first; a turn that began and did not end comes last. */
   take(): string[] {
     const ordered = [...this.#turns.slice(this.#next), ...this.#turns.slice(0, this.#next)];
-    return [...ordered, `${this.#heard} -> ?`];
-  }
-
-  #keep(turn: string): void {
-    this.#turns[this.#next] = turn;
-    this.#next = (this.#next + 1) % TURNS_KEPT;
+    const unfinished = this.#turn.counts === UNFINISHED ? [this.#turn] : [];
+    return [...ordered, ...unfinished].map(describeTurn);
   }
 }
 
-function describeOutput(output: NodeOutput | null): string {
-  if (output === null) return "nothing";
-  const { operations, dials, sends, closes, answers } = output;
-  const counts = [
-    [operations.length, "disk"],
-    [dials.length, "dial"],
-    [sends.length, "send"],
-    [closes.length, "close"],
-    [answers.length, "answer"],
-  ] as const;
-  const some = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  return some.length === 0 ? "nothing" : some.join(", ");
+function countsOf({ operations, dials, sends, closes, answers }: NodeOutput): readonly number[] {
+  return [operations.length, dials.length, sends.length, closes.length, answers.length];
+}
+
+function describeTurn({ now, kinds, rang, counts }: Turn): string {
+  const some = COUNTED.map((what, at) => [counts?.[at] ?? 0, what] as const)
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `${count} ${what}`);
+  const decided = counts === UNFINISHED ? "?" : some.length === 0 ? "nothing" : some.join(", ");
+  return `${now}: ${kinds.join(" ")}${rang ? " deadline" : ""} -> ${decided}`;
 }
 
 /** Several recorders as one; a turn ends with the last one told first. */

@@ -1,7 +1,17 @@
 // What the disk contract cannot ask of every disk: short writes, the system's own errors,
 // descriptors.
 
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -74,6 +84,49 @@ describe("a file disk", () => {
     }
   });
 
+  test.runIf(process.platform === "linux")(
+    "writes and syncs in one call only where nothing else of the file waits for the disk",
+    async () => {
+      const written = { kind: "write-at", file: "a", position: START, parts: [Uint8Array.of(1)] };
+      const write = () => desk.perform(written as Parameters<typeof desk.perform>[0]);
+      const both = async () => {
+        const results = [write(), desk.perform({ kind: "sync", file: "a" })];
+        expect(await Promise.all(results)).toEqual([{ kind: "done" }, { kind: "done" }]);
+      };
+      await desk.done({ kind: "create", file: "a" });
+      await write();
+      await both();
+      expect(durableDescriptors(directory)).toBe(0);
+      await both();
+      expect(durableDescriptors(directory)).toBe(1);
+      await disk.close();
+      expect(durableDescriptors(directory)).toBe(0);
+    },
+  );
+
+  test("tells a write and the sync after it in their order", async () => {
+    await desk.done({ kind: "create", file: "a" });
+    const ids = Array.from({ length: 5 }, (_, at) => {
+      const parts = [Uint8Array.of(at)];
+      const id = desk.submit({ kind: "write-at", file: "a", position: START, parts });
+      return [id, desk.submit({ kind: "sync", file: "a" })];
+    }).flat();
+    await disk.close();
+    expect(desk.completed.slice(-10)).toEqual(ids);
+  });
+
+  test("tells of a failed write and of the sync after it", async () => {
+    symlinkSync("/dev/full", join(directory, "full"));
+    const parts = [new Uint8Array(4096)];
+    const write = desk.perform({ kind: "write-at", file: "full", position: START, parts });
+    const sync = desk.perform({ kind: "sync", file: "full" });
+    expect(await write).toMatchObject({ kind: "failed", code: "ENOSPC" });
+    expect(await sync).toMatchObject({
+      kind: "failed",
+      message: expect.stringMatching(/sync full/),
+    });
+  });
+
   test("completes what was submitted before it closes, and takes nothing after", async () => {
     const ids = [desk.submit({ kind: "create", file: "a" }), desk.submit({ kind: "list" })];
     const parts = [new Uint8Array(1_000_000)];
@@ -84,6 +137,20 @@ describe("a file disk", () => {
     expect(disk.openFiles).toBe(0);
   });
 });
+
+/** Of this process, on files of the directory: open for writes that are durable at once. */
+function durableDescriptors(directory: string): number {
+  const isDurable = (fd: string) => {
+    try {
+      if (!readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory)) return false;
+      const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1];
+      return (Number.parseInt(flags ?? "0", 8) & constants.O_DSYNC) !== 0;
+    } catch {
+      return false; // The one that lists them.
+    }
+  };
+  return readdirSync("/proc/self/fd").filter(isDurable).length;
+}
 
 describe("a whole write", () => {
   test("goes on after each short one until all parts are there", async () => {
