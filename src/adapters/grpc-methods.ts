@@ -17,6 +17,7 @@ import {
   encodeStatusResponse,
   encodeTrimResponse,
 } from "../proto/cairn-admin.ts";
+import { encodeBackupResponse } from "../proto/cairn-backup.ts";
 import {
   decodeCommitCursorRequest,
   decodeCursorsRequest,
@@ -131,8 +132,15 @@ function toldDisk({ scrub, digests, damage, ...disk }: DiskStatus): AdminDisk {
   };
 }
 
-export function adminV1Methods({ admin }: LogService): ServedMethods {
+export function adminV1Methods({ admin, backups }: LogService): ServedMethods {
   return {
+    "/cairn.v1.Admin/Backup": serverStream(
+      (bytes) => decodeEmptyRequest("BackupRequest", bytes) ?? {},
+      (caller, _request, call) => {
+        const writer = new StreamWriter(call, encodeBackupResponse);
+        return backups.stream(caller, { write: (message) => writer.write([message]) });
+      },
+    ),
     "/cairn.v1.Admin/Status": unary(
       (bytes) => decodeEmptyRequest("StatusRequest", bytes) ?? {},
       async (caller) => admin.status(caller),

@@ -1,7 +1,8 @@
 // What clients ask of one node and what it answers, as data: the service floor and the simulated
 // clients speak this; gRPC is made of it elsewhere.
 
-import type { Draft, Entry } from "./entry.ts";
+import type { FrozenBytes } from "./bytes.ts";
+import type { Draft, Entry, LogPoint } from "./entry.ts";
 import type { Fault } from "./faults.ts";
 import type { Instant, LogIndex, Micros, NodeId, Offset, RequestId, Term, WallMs } from "./ids.ts";
 
@@ -60,6 +61,20 @@ export type ClientRequest =
       readonly kind: "transfer-leadership";
       readonly requestId: RequestId;
       readonly to: NodeId | null;
+    }
+  /**
+   * A copy of this member's log up to an index that all that was committed before the request lies
+   * within, whoever leads: sought for `within` at most. Until it is read to its end, or taken back
+   * with `cancel` under this very id, what it needs stays on the disk. One at a time.
+   */
+  | { readonly kind: "begin-backup"; readonly requestId: RequestId; readonly within: Micros }
+  /** What comes next of the backup that `begin-backup` of the id `backupId` has begun. */
+  | {
+      readonly kind: "read-backup";
+      readonly requestId: RequestId;
+      readonly backupId: RequestId;
+      /** Of frames, or of the base's state; one entry is read all the same. */
+      readonly bytesMax: number;
     }
   /**
    * Takes back a waiting request; its answer is then a "cancelled" fault, unless it was just given.
@@ -121,8 +136,44 @@ export type Answer =
       readonly cursors: readonly CursorInfo[];
     }
   | { readonly kind: "tail"; readonly requestId: RequestId; readonly endOffset: Offset }
+  | {
+      readonly kind: "backup-begun";
+      readonly requestId: RequestId;
+      readonly backup: BackupBegun;
+    }
+  | { readonly kind: "backup-part"; readonly requestId: RequestId; readonly part: BackupPart }
   | { readonly kind: "done"; readonly requestId: RequestId }
   | { readonly kind: "fault"; readonly requestId: RequestId; readonly fault: Fault };
+
+/** What a backup will hold. */
+export interface BackupBegun {
+  /** The checkpoint that it begins with; null when it begins with the log's first entry. */
+  readonly base: BackupBase | null;
+  /** Its last entry. */
+  readonly cut: LogPoint;
+  /** Of the first record that readers may have, as of the cut. */
+  readonly startOffset: Offset;
+  /** This member's, not below the cut's. */
+  readonly term: Term;
+  /** Of its directory. */
+  readonly instanceId: string;
+  /** About so many bytes there are to come; more than there are, mostly. */
+  readonly bytes: number;
+}
+
+export interface BackupBase {
+  readonly at: LogPoint;
+  readonly stateBytes: number;
+  readonly stateCrc: number;
+}
+
+export type BackupPart =
+  /** Of the base's state, in order; each part joins on to the one before. */
+  | { readonly kind: "state"; readonly bytes: FrozenBytes }
+  /** Whole entries in order, chained, the base's next one first. */
+  | { readonly kind: "entries"; readonly entries: readonly Entry[] }
+  /** There is no more: the whole backup was read, and is let go of. */
+  | { readonly kind: "end" };
 
 /** How far a consumer has come. */
 export interface CursorInfo {

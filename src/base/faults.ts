@@ -55,6 +55,8 @@ export type Fault =
     }
   /** A change of membership or leadership that cannot be, or was given up; `what` says why. */
   | { readonly code: "change-refused"; readonly what: string }
+  /** A backup was given up before its end; `what` says why. What was sent of it is no backup. */
+  | { readonly code: "backup-ended"; readonly what: string }
   | { readonly code: "cancelled" }
   | { readonly code: "deadline-exceeded" };
 

@@ -63,6 +63,7 @@ const FAULT_CODES: Readonly<Record<FaultCode, true>> = {
   "disk-failed": true,
   "disk-full": true,
   damaged: true,
+  "backup-ended": true,
   cancelled: true,
   "deadline-exceeded": true,
 };
@@ -129,6 +130,7 @@ const REMEDIES: Readonly<Record<CairnErrorCode, Remedy>> = {
   "permission-denied": "give-up",
   unauthenticated: "give-up",
   damaged: "give-up",
+  "backup-ended": "give-up",
   closed: "give-up",
 };
 

@@ -24,19 +24,29 @@ export interface Checkpoint {
 }
 
 /** The file's parts, in order; the state is not copied. */
-export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array[] {
+export function encodeCheckpoint({ at, state }: Checkpoint): Uint8Array[] {
+  const header = encodeCheckpointHeader({
+    at,
+    stateBytes: state.length,
+    stateCrc: crc32c(state),
+  });
+  return [header, state];
+}
+
+/** What a file begins with whose state follows as it is read elsewhere. */
+export function encodeCheckpointHeader({ at, stateBytes, stateCrc }: CheckpointHeader): Uint8Array {
   const header = new Uint8Array(CHECKPOINT_HEADER_BYTES);
   const view = viewOf(header);
   for (let at = 0; at < 8; at++) header[at] = MAGIC.charCodeAt(at);
   view.setUint32(8, CHECKPOINT_VERSION);
-  putU64(view, 16, checkpoint.at.index);
-  putU64(view, 24, checkpoint.at.term);
-  putU64(view, 32, checkpoint.at.endOffset);
-  putU64(view, 40, checkpoint.at.timestamp);
-  putU64(view, 48, checkpoint.state.length);
-  view.setUint32(56, crc32c(checkpoint.state));
+  putU64(view, 16, at.index);
+  putU64(view, 24, at.term);
+  putU64(view, 32, at.endOffset);
+  putU64(view, 40, at.timestamp);
+  putU64(view, 48, stateBytes);
+  view.setUint32(56, stateCrc);
   view.setUint32(12, headerCrc(header));
-  return [header, checkpoint.state];
+  return header;
 }
 
 function headerCrc(bytes: Uint8Array): number {

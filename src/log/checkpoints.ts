@@ -37,9 +37,13 @@ export class Checkpoints {
     return this.#points.find((point) => point.index >= index) ?? null;
   }
 
-  /** The last whose records all lie before `offset`, or null. */
-  lastBefore(offset: Offset): LogPoint | null {
-    return this.#points.findLast((point) => point.endOffset <= offset) ?? null;
+  /**
+   * The last whose records all lie before `offset`, and that lies before the entry at `pinned`, if
+   * one is; or null.
+   */
+  lastBefore(offset: Offset, pinned: LogIndex | null): LogPoint | null {
+    const isFree = ({ index }: LogPoint) => pinned === null || index < pinned;
+    return this.#points.findLast((point) => point.endOffset <= offset && isFree(point)) ?? null;
   }
 
   /** Forgets those that nobody needs while segments begin after `starts`, and says which. */

@@ -155,6 +155,9 @@ export class Log implements Machine<LogEvent, LogOutput> {
       case "trim":
         if (this.#state === "open") this.#opened?.upkeep.trim(event.before);
         break;
+      case "pin":
+        if (this.#state === "open") this.#opened?.upkeep.pin(event.from);
+        break;
       case "scrub":
         if (this.#state === "open") this.#opened?.scrub.advance(event.bytesMax);
         break;

@@ -86,6 +86,12 @@ export type LogEvent =
    * that every later opening refuses, too, and then `refused` says that it is damaged.
    */
   | { readonly kind: "differs"; readonly first: LogIndex; readonly last: LogIndex }
+  /**
+   * Entries from this index on, and all that the log begins with before them, stay on the disk: a
+   * trim that would take them waits, and is done once the pin has moved on. Null: nothing is pinned
+   * any more. An installation is not kept waiting.
+   */
+  | { readonly kind: "pin"; readonly from: LogIndex | null }
   /** Gives up the reserve of a full disk for what waits: the others have it already. */
   | { readonly kind: "spend-reserve" }
   /**

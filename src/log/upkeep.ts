@@ -58,6 +58,8 @@ export class Upkeep {
   #nextCheckpoint: Checkpoint | null = null;
   /** Records before this offset are wanted no more; 0 while all are. */
   #trimOffset = 0 as Offset;
+  /** Entries from here on stay where they are, and the base before them; null while nobody asks. */
+  #pinnedFrom: LogIndex | null = null;
   #isWorking = false;
   /** Installations that were asked for and are not done: nothing else is worth its while. */
   #installing = 0;
@@ -109,6 +111,15 @@ export class Upkeep {
     if (offset <= this.#trimOffset) return;
     this.#trimOffset = offset;
     this.#maybeWork();
+  }
+
+  /**
+   * Holds trims up that would take entries from `from` on: what they mean to readers is decided
+   * elsewhere, and alike on every member; files may go later here than there.
+   */
+  pin(from: LogIndex | null): void {
+    this.#pinnedFrom = from;
+    if (this.#trimOffset > 0) this.#maybeWork();
   }
 
   /** An installation at `at` was asked for: what is not begun here will not be. */
@@ -178,7 +189,8 @@ export class Upkeep {
   #nextBase(): LogPoint | null {
     const { checkpoints, segments } = this.#parts;
     // Control entries before the first record are kept like it.
-    const base = this.#trimOffset === 0 ? null : checkpoints.lastBefore(this.#trimOffset);
+    const isAsked = this.#trimOffset > 0;
+    const base = isAsked ? checkpoints.lastBefore(this.#trimOffset, this.#pinnedFrom) : null;
     if (base === null || base.index <= this.#start.index) return null;
     return segments.count > 1 && segments.first.lastIndex <= base.index ? base : null;
   }
@@ -187,7 +199,8 @@ export class Upkeep {
     const { segments, checkpoints, space, startMoved } = this.#parts;
     // From here on the log rests on this file alone.
     const isWhole = (yield* verifyCheckpoint(checkpointFile(base.index))) !== null;
-    if (this.#installing > 0) return;
+    // Somebody may have pinned it while it was read.
+    if (this.#installing > 0 || this.#isPinned(base)) return;
     if (!isWhole) {
       checkpoints.drop(base);
       return;
@@ -200,6 +213,11 @@ export class Upkeep {
       yield* dropFiles(segments.shift());
       space.retry();
     }
+  }
+
+  /** Whether a log that begins after `base` lacks what is pinned. */
+  #isPinned({ index }: LogPoint): boolean {
+    return this.#pinnedFrom !== null && index >= this.#pinnedFrom;
   }
 
   *#removeSurplus(): Flow<void> {

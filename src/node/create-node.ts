@@ -170,4 +170,10 @@ class Host implements NodeHost, ClockInbox, DiskInbox, NetworkInbox {
 /** Longer frames carry entries. */
 const CONTROL_BYTES_MAX = 1024;
 
-const READS: ReadonlySet<ClientRequest["kind"]> = new Set(["fetch", "check-tail", "read-cursors"]);
+const READS: ReadonlySet<ClientRequest["kind"]> = new Set([
+  "fetch",
+  "check-tail",
+  "read-cursors",
+  "begin-backup",
+  "read-backup",
+]);

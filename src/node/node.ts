@@ -31,6 +31,7 @@ import type { StateMachine } from "../state/state-machine.ts";
 import { Administration } from "./administration.ts";
 import { Appends } from "./appends.ts";
 import { Applier } from "./applier.ts";
+import { Backups, DISK_FULL, LOG_REPLACED } from "./backups.ts";
 import { Fetches } from "./fetches.ts";
 import { founderOf, foundingMembership } from "./founding.ts";
 import { Links } from "./links.ts";
@@ -66,6 +67,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   readonly #applier: Applier | null;
   readonly #sites: Sites | null;
   readonly #reads = new Reads();
+  readonly #backups: Backups;
   readonly #admin: Administration;
   readonly #safekeeping: Safekeeping;
   readonly #requests: Requests;
@@ -97,6 +99,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     this.#fetches = new Fetches(options.requestsWaitingMax);
     const instanceId = hexOf(prng.fork("node.instance").bytes(16));
     this.#replica = new Replica(options, prng, instanceId, this, machine !== null);
+    this.#backups = new Backups(this.#replica, this.#output);
     this.#admin = new Administration(options, this.#replica);
     this.#safekeeping = new Safekeeping(options, this.#replica, this.#output);
     this.#appends = new Appends(options, this.#replica, this.#safekeeping);
@@ -106,7 +109,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   #makeRequests(): Requests {
     const parts = { replica: this.#replica, appends: this.#appends, fetches: this.#fetches };
     const rest = { reads: this.#reads, admin: this.#admin, output: this.#output };
-    return new Requests({ ...parts, ...rest, standing: this });
+    return new Requests({ ...parts, ...rest, backups: this.#backups, standing: this });
   }
 
   get #raft(): Raft | null {
@@ -122,7 +125,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     const peers = earlier(this.#raft?.deadline ?? NEVER, this.#links?.deadline ?? NEVER);
     const own = earlier(
       this.#replica.logDeadline,
-      earlier(this.#admin.deadline, this.#reads.deadline),
+      earlier(this.#admin.deadline, earlier(this.#reads.deadline, this.#backups.deadline)),
     );
     const rest = earlier(this.#safekeeping.deadline, this.#snapshots?.deadline ?? NEVER);
     return earlier(earlier(peers, own), rest);
@@ -256,6 +259,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     if (this.#phase !== "serving") return;
     this.#links?.ring(now);
     this.#reads.ring(now);
+    this.#backups.ring(now);
     this.#safekeeping.ring(now);
     if (this.#replica.logDeadline <= now) this.#replica.stepLog(now, { kind: "deadline" });
     for (const event of this.#snapshots?.ring(now) ?? []) this.#replica.consult(now, event);
@@ -288,6 +292,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     for (;;) {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
       for (const read of this.#snapshots?.takeReads() ?? []) this.#replica.stepLog(this.#now, read);
+      this.#backUp();
       this.#apply();
       this.#maybeFound();
       this.#safekeeping.maybeHandOver(this.#now);
@@ -301,8 +306,14 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     for (const answer of this.#fetches.takeAnswers()) this.#output.answer(answer);
     for (const answer of this.#admin.takeAnswers()) this.#output.answer(answer);
     for (const answer of this.#reads.takeAnswers()) this.#output.answer(answer);
+    for (const answer of this.#backups.takeAnswers()) this.#output.answer(answer);
     const links = this.#links?.takeOutput() ?? null;
     if (links !== null) this.#output.links(links);
+  }
+
+  #backUp(): void {
+    for (const id of this.#reads.takeConfirmed()) this.#backups.begin(this.#now, id);
+    for (const event of this.#backups.takeEvents()) this.#replica.stepLog(this.#now, event);
   }
 
   raftSpeaks(raft: Raft, output: RaftOutput): void {
@@ -385,7 +396,9 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     if (output.trimmed !== null) this.#replica.trimmed(this.#now, output.trimmed.base);
     if (output.persisted !== null) this.#replica.persisted(this.#now, output.persisted);
     this.#safekeeping.logSpoke(this.#now, output);
+    if (output.room === "full") this.#backups.giveUp(DISK_FULL);
     for (const base of output.bases) {
+      if (this.#backups.maybeBase(this.#now, base)) continue;
       const event = this.#snapshots?.baseRead(this.#now, base) ?? null;
       if (event !== null) this.#replica.consult(this.#now, event);
     }
@@ -417,6 +430,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
 
   stateReplaced(state: State): void {
     this.#safekeeping.replaced();
+    this.#backups.giveUp(LOG_REPLACED);
     const { index } = state.committed;
     if (this.#applier?.maybeRestore(index, state.takeMachine()) === false) {
       this.#output.notice("error", "machine-left-behind", { index, why: MACHINE_LOST });
@@ -428,6 +442,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     if (this.#applier?.maybeApply(read) === true) return;
     if (this.#safekeeping.maybeRead(this.#now, read)) return;
     if (this.#fetches.maybeFinish(read, this.#requests.readable)) return;
+    if (this.#backups.maybeRead(this.#now, read)) return;
     if (this.#raft !== null) this.#replication?.entriesRead(read, this.#raft);
   }
 
@@ -546,6 +561,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     this.#appends.abandon();
     this.#admin.abandon(fault);
     this.#reads.refuseAll(fault);
+    this.#backups.refuseAll(fault);
   }
 
   #becomeStopped(how: Stopped): void {

@@ -17,7 +17,12 @@ import {
 import { takeAll } from "../base/taking.ts";
 import type { RaftEvent, ReadVerdict } from "../raft/protocol.ts";
 
+/** What needs an index that everything committed before lies within. */
+export type ReadIndexRequest = Extract<ClientRequest, { kind: "check-tail" | "begin-backup" }>;
+
 interface Waiting {
+  /** What is made of the index: the end is told, or a backup begins. */
+  readonly of: "tail" | "backup";
   readonly deadline: Instant;
   /** Null until Raft has told it. */
   readIndex: LogIndex | null;
@@ -26,6 +31,7 @@ interface Waiting {
 export class Reads {
   readonly #waiting = new Map<RequestId, Waiting>();
   #answers: Answer[] = [];
+  #confirmed: RequestId[] = [];
 
   /** When a request that waits is out of time. */
   get deadline(): Instant {
@@ -36,10 +42,11 @@ export class Reads {
   }
 
   /** What Raft is asked for a request. */
-  request(now: Instant, request: Extract<ClientRequest, { kind: "check-tail" }>): RaftEvent {
+  request(now: Instant, request: ReadIndexRequest): RaftEvent {
     const { requestId: readId, within } = request;
     const deadline = within === undefined ? NEVER : after(now, within);
-    this.#waiting.set(readId, { deadline, readIndex: null });
+    const of = request.kind === "check-tail" ? "tail" : "backup";
+    this.#waiting.set(readId, { of, deadline, readIndex: null });
     return { kind: "read-requested", readId, ...(within === undefined ? {} : { deadline }) };
   }
 
@@ -53,11 +60,24 @@ export class Reads {
 
   /** Everything up to `index`, where the records end at `endOffset`, is committed here. */
   committed(index: LogIndex, endOffset: Offset): void {
-    for (const [requestId, { readIndex }] of this.#waiting) {
+    for (const [requestId, { of, readIndex }] of this.#waiting) {
       if (readIndex === null || readIndex > index) continue;
       this.#waiting.delete(requestId);
-      this.#answers.push({ kind: "tail", requestId, endOffset });
+      if (of === "tail") this.#answers.push({ kind: "tail", requestId, endOffset });
+      else this.#confirmed.push(requestId);
     }
+  }
+
+  /** Backups that may begin with what is committed here by now. */
+  takeConfirmed(): readonly RequestId[] {
+    return takeAll(this.#confirmed);
+  }
+
+  /** True when a backup was to begin; it is answered as cancelled. */
+  maybeCancel(requestId: RequestId): boolean {
+    if (this.#waiting.get(requestId)?.of !== "backup") return false;
+    this.#refuse(requestId, { code: "cancelled" });
+    return true;
   }
 
   ring(now: Instant): void {

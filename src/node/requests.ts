@@ -7,9 +7,10 @@ import type { Fault } from "../base/faults.ts";
 import type { Instant, RequestId } from "../base/ids.ts";
 import type { Administration, AdminRequest } from "./administration.ts";
 import type { AppendRequest, Appends } from "./appends.ts";
+import type { Backups } from "./backups.ts";
 import type { Fetches, Readable } from "./fetches.ts";
 import type { OutputDraft } from "./output.ts";
-import type { Reads } from "./reads.ts";
+import type { ReadIndexRequest, Reads } from "./reads.ts";
 import type { Replica } from "./replica.ts";
 
 export interface RequestParts {
@@ -17,6 +18,7 @@ export interface RequestParts {
   readonly appends: Appends;
   readonly fetches: Fetches;
   readonly reads: Reads;
+  readonly backups: Backups;
   readonly admin: Administration;
   readonly output: OutputDraft;
   readonly standing: Standing;
@@ -48,7 +50,13 @@ export class Requests {
         this.#fetch(request);
         return;
       case "check-tail":
-        this.#checkTail(now, request);
+        this.#findReadIndex(now, request);
+        return;
+      case "begin-backup":
+        this.#beginBackup(now, request);
+        return;
+      case "read-backup":
+        this.#parts.backups.read(now, request);
         return;
       case "read-cursors":
         this.#readCursors(request.requestId, request.names);
@@ -58,7 +66,7 @@ export class Requests {
         this.#administer(now, request);
         return;
       case "cancel":
-        this.#parts.fetches.maybeCancel(request.requestId);
+        this.#cancel(request.requestId);
         return;
       default:
         unreachable(request);
@@ -94,7 +102,19 @@ export class Requests {
     output.answer(answer);
   }
 
-  #checkTail(now: Instant, request: Extract<ClientRequest, { kind: "check-tail" }>): void {
+  #cancel(requestId: RequestId): void {
+    const { fetches, reads, backups } = this.#parts;
+    if (fetches.maybeCancel(requestId) || reads.maybeCancel(requestId)) return;
+    backups.cancel(requestId);
+  }
+
+  #beginBackup(now: Instant, request: Extract<ClientRequest, { kind: "begin-backup" }>): void {
+    const fault = this.#parts.backups.refusal;
+    if (fault !== null) this.#refuse(request.requestId, fault);
+    else this.#findReadIndex(now, request);
+  }
+
+  #findReadIndex(now: Instant, request: ReadIndexRequest): void {
     const { standing, replica, reads } = this.#parts;
     // Who has not heard yet who the members are cannot tell whose answer counts.
     const isMember = replica.state.membership.members.length > 0;

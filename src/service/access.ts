@@ -65,6 +65,7 @@ export const ACCESS: AccessTable = {
   "/cairn.v1.Admin/GossipKeys": ADMIN,
   "/cairn.v1.Admin/RoundTrip": DESCRIBE,
   "/cairn.v1.Admin/Trim": ADMIN,
+  "/cairn.v1.Admin/Backup": ADMIN,
   "/grpc.health.v1.Health/Check": ANYBODY,
   "/grpc.health.v1.Health/Watch": ANYBODY,
   "/grpc.health.v1.Health/List": ANYBODY,

@@ -28,6 +28,7 @@ export const HTTP_STATUS: Readonly<Record<FaultCode, number>> = {
   "disk-failed": 500,
   "disk-full": 507,
   damaged: 500,
+  "backup-ended": 409,
   // Nobody reads it: the caller has left.
   cancelled: 499,
   "deadline-exceeded": 504,

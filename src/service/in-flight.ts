@@ -103,6 +103,11 @@ export class InFlight {
     respond({ kind: "fault", requestId, fault });
   }
 
+  /** The node forgets what it began under this id, also when it has answered. */
+  letGo(requestId: RequestId): void {
+    this.#tellGone(requestId);
+  }
+
   #tellGone(requestId: RequestId): void {
     const told = this.#host?.offer({ kind: "cancel", requestId }) === true;
     if (told) this.#untold.delete(requestId);

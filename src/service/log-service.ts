@@ -19,8 +19,10 @@ import {
   millis,
   NEVER,
   type Offset,
+  type RequestId,
   type WallMs,
 } from "../base/ids.ts";
+import { BACKUP_PATIENCE } from "../node/backups.ts";
 import type { NodeHost } from "../node/ports.ts";
 import type { Authorizer } from "../ports/authorizer.ts";
 import type { Clients } from "../ports/clients.ts";
@@ -29,6 +31,7 @@ import type { Packing } from "../ports/packing.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import { Access, CONSUME, DESCRIBE, type Need, PRODUCE } from "./access.ts";
 import { AdminRequests } from "./admin-requests.ts";
+import { BackupRequests } from "./backup-requests.ts";
 import { type AppendRequest, BatchAdmission, isDraft } from "./batch-admission.ts";
 import { type Batches, BatchReads, type BatchSink, type ReadRequest } from "./batch-reads.ts";
 import type { Caller } from "./caller.ts";
@@ -119,6 +122,7 @@ export class LogService implements Clients {
   /** Cursors and the fence. */
   readonly cursors: CursorRequests;
   readonly admin: AdminRequests;
+  readonly backups: BackupRequests;
   readonly #packing: Packing;
   #host: NodeHost | null = null;
 
@@ -155,15 +159,19 @@ export class LogService implements Clients {
         }),
       freshen: (caller, consistency) => this.#batchReads.freshen(caller, consistency),
     });
-    this.admin = new AdminRequests({
-      ...controls,
-      status: () => this.#host?.status() ?? null,
-      ask: (caller, make) =>
-        new Promise((resolve) => {
-          const patience = after(this.#clock.now(), CHANGE_PATIENCE);
-          this.#ask(caller, make(this.#inFlight.nextId()), patience, resolve);
-        }),
-    });
+    const status = () => this.#host?.status() ?? null;
+    const askFor =
+      (patience: Micros) => (caller: Caller, make: (requestId: RequestId) => ClientRequest) =>
+        new Promise<Answer>((resolve) => {
+          const deadline = after(this.#clock.now(), patience);
+          this.#ask(caller, make(this.#inFlight.nextId()), deadline, resolve);
+        });
+    this.admin = new AdminRequests({ ...controls, status, ask: askFor(CHANGE_PATIENCE) });
+    const { refusal } = controls;
+    const letGo = (requestId: RequestId) => this.#inFlight.letGo(requestId);
+    const ask = askFor(BACKUP_PATIENCE);
+    const backing = { refusal, status, ask, letGo };
+    this.backups = new BackupRequests(backing, options.requestTimeout);
   }
 
   /** The node comes after the service, whose `answer` is one of its ports. */

@@ -126,6 +126,7 @@ const table: Table = {
     message: `damage in ${file} at ${position}: ${what}`,
   }),
   "change-refused": ({ what }) => ({ code: GRPC.failedPrecondition, message: what }),
+  "backup-ended": ({ what }) => ({ code: GRPC.aborted, message: `the backup has ended: ${what}` }),
   cancelled: () => ({ code: GRPC.cancelled, message: "cancelled by the caller" }),
   "deadline-exceeded": () => ({ code: GRPC.deadlineExceeded, message: "deadline exceeded" }),
 };
