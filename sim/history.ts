@@ -2,9 +2,11 @@
 // record and nothing else: who asks is sim/sim-client.ts, who judges is sim/checks.
 
 import type { CursorInfo } from "../src/base/client.ts";
+import type { EntryHead, LogPoint } from "../src/base/entry.ts";
 import type { FaultCode } from "../src/base/faults.ts";
 import type { Instant, LogIndex, NodeId, Offset, Term } from "../src/base/ids.ts";
 import { NEVER } from "../src/base/ids.ts";
+import type { Checkpoint } from "../src/log/checkpoint.ts";
 import type { ReadFrom, ReadRequest } from "../src/service/batch-reads.ts";
 
 /** Names one record of the whole run: no two drafts carry the same. */
@@ -52,6 +54,8 @@ export type Question =
       readonly from: ReadFrom;
       readonly consistency: Consistency;
     }
+  /** Of one node's log, up to an index that a quorum confirms. */
+  | { readonly kind: "backup"; readonly node: NodeId }
   | { readonly kind: "check-tail" }
   | {
       readonly kind: "commit-cursor";
@@ -108,7 +112,23 @@ export type Facts =
       readonly life: number;
       readonly cursors: readonly CursorInfo[];
     }
+  | BackupFacts
   | { readonly kind: "fault"; readonly code: FaultCode };
+
+/** A backup as its files say. */
+export interface BackupFacts {
+  readonly kind: "backup";
+  readonly node: NodeId;
+  readonly life: number;
+  /** Where it was to be cut, as the node said when it began. */
+  readonly cut: LogPoint;
+  readonly endOffset: Offset;
+  readonly startOffset: Offset;
+  readonly base: Checkpoint | null;
+  readonly heads: readonly EntryHead[];
+  /** Why the files cannot be read back; null when they can. */
+  readonly damage: string | null;
+}
 
 /** One call of one client; `end`, `outcome` and `facts` are set when it returns. */
 export interface Call {

@@ -47,6 +47,8 @@ export const MARKS = {
   "fenced-off": "a writer is refused, since another one has fenced the log",
   "fresh-follower": "a follower answers a linearizable read of records",
   "leader-only": "a node refuses a read that only a leader answers",
+  "backup-taken": "a backup is read to its end",
+  "backup-of-trimmed": "a backup has records that were trimmed while it was read",
   "core-recovers": "a quorum recovers while the rest has failed for ever",
   "core-elects": "such a quorum has to elect a leader of its own first",
 } as const;
@@ -236,6 +238,13 @@ export class Marks implements Observer {
         const told = facts.cursors.map(({ name }) => name);
         const isGone = (name: string) => this.#kept.has(name) && !told.includes(name);
         if (question.names?.some(isGone) === true) this.#reach("cursor-forgotten");
+        return;
+      }
+      case "backup": {
+        if (facts?.kind !== "backup") return;
+        this.#reach("backup-taken");
+        const start = this.#stage?.nodes.find(({ name }) => name === facts.node)?.host?.status();
+        if ((start?.startOffset ?? 0) > facts.startOffset) this.#reach("backup-of-trimmed");
         return;
       }
       case "seek": {

@@ -70,6 +70,18 @@ export const operation = z.discriminatedUnion("kind", [
     count: z.int().min(1).default(1),
     consistency,
   }),
+  /** Copies the log of one node, part by part. */
+  z.strictObject({
+    kind: z.literal("backup"),
+    client,
+    atMs: count,
+    times: z.int().min(1).default(1),
+    everyMs: count.default(0),
+    node: target,
+    /** Asked for at once, and how long the client waits before it asks for more. */
+    partBytes: z.int().min(1).max(1_048_576).default(16_384),
+    pauseMs: count.max(1000).default(0),
+  }),
   /** Moves a cursor forward, or deletes it, on condition that it is where the client believes. */
   z.strictObject({
     kind: z.literal("commit-cursor"),

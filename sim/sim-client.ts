@@ -8,6 +8,7 @@ import type { Fault } from "../src/base/faults.ts";
 import type { Micros, Offset } from "../src/base/ids.ts";
 import type { Prng } from "../src/base/prng.ts";
 import { draftOf } from "../src/base/record-batch.ts";
+import { ClientBackups } from "./client-backups.ts";
 import { ClientControls } from "./client-controls.ts";
 import type { RequestMaker } from "./client-path.ts";
 import { ClientReads } from "./client-reads.ts";
@@ -97,6 +98,9 @@ export class SimClient {
         return;
       case "check-tail":
         this.#checkTail(then);
+        return;
+      case "backup":
+        new ClientBackups(this.#caller).take(planned, then);
         return;
       case "commit-cursor":
         this.#controls.commit(planned, then);

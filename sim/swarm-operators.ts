@@ -11,6 +11,7 @@ type OperationDraft = PlanDraft["operations"][number];
 const TRIMMER = 200;
 const ADMINISTRATOR = 201;
 const MOVER = 202;
+const KEEPER = 203;
 
 /**
  * In a half of the seeds the log loses its beginning: because somebody asks for it, because of its
@@ -35,6 +36,21 @@ export function drawUpkeep(
   const keep = prng.pick([0, 5, 30, 150]);
   const trim = { kind: "trim", client: TRIMMER, atMs: 1000, times, everyMs, keep } as const;
   return { options, operations: [trim] };
+}
+
+/** In a third of the seeds somebody copies the log now and then, of any node, fast or slowly. */
+export function drawBackups(prng: Prng, nodes: number, healAtMs: number): OperationDraft[] {
+  if (!prng.chance(1, 3)) return [];
+  return Array.from({ length: prng.between(2, 5) }, () => ({
+    kind: "backup",
+    client: KEEPER,
+    atMs: 1500 + prng.below(healAtMs - 3000),
+    times: prng.between(1, 4),
+    everyMs: prng.pick([100, 1500]),
+    node: drawTarget(prng, nodes),
+    partBytes: prng.pick([1024, 8192, 65_536]),
+    pauseMs: prng.pick([0, 0, 20, 150]),
+  }));
 }
 
 /** What is drawn of members and leaders. */

@@ -8,7 +8,7 @@ import { type Plan, type PlanDraft, planOf, type Target } from "./plan.ts";
 import type { Profile } from "./profiles.ts";
 import { drawConsumers } from "./swarm-consumers.ts";
 import { drawMishaps, drawTarget, places } from "./swarm-mishaps.ts";
-import { drawChanges, drawUpkeep } from "./swarm-operators.ts";
+import { drawBackups, drawChanges, drawUpkeep } from "./swarm-operators.ts";
 
 type OperationDraft = PlanDraft["operations"][number];
 
@@ -41,6 +41,7 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
       ...drawOperations(root.fork("operations"), nodes, healAtMs),
       ...upkeep.operations,
       ...changes.operations,
+      ...(hasOperators ? drawBackups(root.fork("backups"), changes.nodes, healAtMs) : []),
     ],
     mishaps: drawMishaps(root.fork("mishaps"), changes.nodes, healAtMs, profile),
     healAtMs,

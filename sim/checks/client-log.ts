@@ -50,6 +50,8 @@ function describeQuestion({ question }: Call): string {
   switch (question.kind) {
     case "check-tail":
       return "a check-tail";
+    case "backup":
+      return `a backup of ${question.node}`;
     case "read":
       return `a read of ${question.node} from offset ${question.from}`;
     case "seek": {
@@ -118,6 +120,10 @@ function describeOutcome(call: Call): string {
     return `acknowledged at offset ${facts.offset}${facts.duplicate ? " as a duplicate" : ""}`;
   }
   if (facts?.kind === "tail") return `the log ends at ${facts.endOffset}`;
+  if (facts?.kind === "backup") {
+    const { base, cut, endOffset } = facts;
+    return `entries ${(base?.at.index ?? 0) + 1} to ${cut.index}, the records end at ${endOffset}`;
+  }
   if (facts?.kind === "read") {
     return `${facts.records.length} records, the log of ${facts.node} ends at ${facts.endOffset}`;
   }

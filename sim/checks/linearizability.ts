@@ -37,7 +37,7 @@ export function checkLinearizable(calls: readonly Call[], log: ClientLog): Findi
       if (offset === undefined || call.outcome === "fail") continue;
       const end = call.outcome === "ok" ? call.end : Number.POSITIVE_INFINITY;
       placed.push({ key: 2 * offset, start: call.start, end, call });
-    } else if (call.outcome === "ok" && (facts?.kind === "tail" || isFresh(call, facts))) {
+    } else if (call.outcome === "ok" && isOfTheEnd(call, facts)) {
       if (!ends.has(facts.endOffset)) {
         const lasts = `the final log has ${log.records.length} records and no batch that ends there`;
         return { property: "linearizability", facts: [describeCall(call), lasts], node: null };
@@ -48,11 +48,12 @@ export function checkLinearizable(calls: readonly Call[], log: ClientLog): Findi
   return firstContradiction(placed);
 }
 
-/** A linearizable read of records is one of the end, too. */
-function isFresh(
+/** A linearizable read of records is one of the end, too, and so is a backup. */
+function isOfTheEnd(
   { question }: Call,
   facts: Facts | null,
-): facts is Extract<Facts, { kind: "read" }> {
+): facts is Extract<Facts, { kind: "tail" | "read" | "backup" }> {
+  if (facts?.kind === "tail" || facts?.kind === "backup") return true;
   const isAsked = question.kind === "seek" && question.consistency === "linearizable";
   return isAsked && facts?.kind === "read";
 }

@@ -62,6 +62,8 @@ export const PROPERTIES = {
   "stale-read": "A linearizable read sees all that was acknowledged before it began.",
   "read-by-time": "A read by time begins with the first batch at or after it, and misses none.",
   "read-last": "A read of the last n records begins where so many are left, and not later.",
+  "backup-whole":
+    "A backup is the committed log up to a place behind all that was acknowledged before.",
   "cursor-lost": "An acknowledged commit of a cursor is in the log, where it was acknowledged.",
   "cursor-moved": "A cursor moves only as somebody asked, and from where its guard expected it.",
   "cursor-read": "A cursor is read as the log has it: as fresh as asked for, and only committed.",

@@ -5,7 +5,7 @@
 import type { FrozenBytes } from "../../src/base/bytes.ts";
 import type { Answer, ClientRequest } from "../../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../../src/base/disk.ts";
-import type { HardState } from "../../src/base/entry.ts";
+import type { EntryHead, HardState } from "../../src/base/entry.ts";
 import { type LogIndex, NO_INDEX, NO_TERM, type NodeId, type Term } from "../../src/base/ids.ts";
 import type { Checkpoint } from "../../src/log/checkpoint.ts";
 import { HARD_STATE_FILE } from "../../src/log/file-names.ts";
@@ -14,6 +14,7 @@ import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
 import type { Computer, Observer, Stage } from "../observer.ts";
 import { PLAIN_VALUES, type RecordValues } from "../sim-record.ts";
 import { Archive } from "./archive.ts";
+import { type BackupSurroundings, checkBackups } from "./backups.ts";
 import { Bounds } from "./bounds.ts";
 import { checkCursors } from "./cursors.ts";
 import { DiskWatch } from "./disk-watch.ts";
@@ -237,10 +238,17 @@ export class Watch implements Observer {
     const finding =
       checkHistory(calls, log) ??
       checkSeeks(calls, heads, this.#meaning?.startOffset ?? 0) ??
+      checkBackups(calls, this.#backupSurroundings(heads)) ??
       checkCursors(calls, heads) ??
       checkFences(calls, heads, log) ??
       checkBySearch(calls, log);
     if (finding !== null) stage.report({ ...finding, at: stage.now });
+  }
+
+  #backupSurroundings(committed: readonly EntryHead[]): BackupSurroundings {
+    const { producersMax } = this.#parts().stage.plan.options;
+    const applied = (...told: Parameters<Meaning["applied"]>) => this.#meaning?.applied(...told);
+    return { committed, producersMax, applied };
   }
 
   /** Looks at a node's Raft once a turn, before anything of that turn's output is judged. */

@@ -14,7 +14,11 @@ import type { LogIndex } from "../base/ids.ts";
 import { type Checkpoint, decodeCheckpoint, encodeCheckpointHeader } from "./checkpoint.ts";
 import { checkpointFile, storeFile } from "./file-names.ts";
 import { decodeFrame, FRAME_LIMITS, paddedLength } from "./frame.ts";
-import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-header.ts";
+import {
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  SEGMENT_HEADER_BYTES,
+} from "./segment-header.ts";
 
 /** A store of a backup ends behind the entry with which it has grown to this. */
 export const BACKUP_STORE_BYTES = 16 * 1024 * 1024;
@@ -143,7 +147,9 @@ export class BackupReader {
     }
     const expected = storeFile((this.#point.index + 1) as LogIndex);
     if (name !== expected) {
-      const what = isFirst ? "neither a whole checkpoint nor the log's first store" : "out of order";
+      const what = isFirst
+        ? "neither a whole checkpoint nor the log's first store"
+        : "out of order";
       throw new BackupDamage(`${name}: ${what}; expected ${expected}`);
     }
     this.#checkHeader(name, bytes);
