@@ -182,7 +182,14 @@ export class Promises {
         this.#checkFetched(node, answer, asked);
         break;
       case "tail":
-        this.#checkTail(node, answer, asked);
+        this.#checkTail(node, answer.endOffset, asked);
+        break;
+      case "backup-begun":
+        this.#checkCut(node, answer, asked);
+        break;
+      case "backup-part":
+        if (answer.part.kind !== "entries") break;
+        for (const entry of answer.part.entries) this.#checkRead(node, entry);
         break;
       case "cursors":
         for (const cursor of answer.cursors) this.#checkCursor(node, cursor);
@@ -287,7 +294,18 @@ export class Promises {
     this.#found("trimmed-read", node, first, says);
   }
 
-  #checkTail(node: NodeId, { endOffset }: AnswerOf<"tail">, asked: Asked | null): void {
+  /** A backup is cut where all is committed, no sooner than where it was when it was asked for. */
+  #checkCut(node: NodeId, { backup }: AnswerOf<"backup-begun">, asked: Asked | null): void {
+    const { index, term, endOffset } = backup.cut;
+    const { committed } = this.#safety;
+    if (committed.at(index)?.term !== term) {
+      const says = `${node} begins a backup up to ${index}@${term}`;
+      this.#found("precommitted-read", node, says, committed.describe(index));
+    }
+    this.#checkTail(node, endOffset, asked);
+  }
+
+  #checkTail(node: NodeId, endOffset: Offset, asked: Asked | null): void {
     const says = `${node} tells a client that the log ends at offset ${endOffset}`;
     const { committed } = this.#safety;
     if (asked !== null && endOffset < asked.endOffset) {

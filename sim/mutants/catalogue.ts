@@ -2,6 +2,7 @@
 // systems); `npm test` checks that all of them still apply and kills some, `npm run mutants`
 // measures all of them. Owns the order.
 
+import { BACKUP_MUTANTS } from "./backup-mutants.ts";
 import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { CORE_MUTANTS } from "./core-mutants.ts";
 import { DISCOVERY_MUTANTS } from "./discovery-mutants.ts";
@@ -22,6 +23,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LOG_MUTANTS,
   ...NODE_MUTANTS,
   ...CONSUMER_MUTANTS,
+  ...BACKUP_MUTANTS,
   ...GOSSIP_MUTANTS,
   ...DISCOVERY_MUTANTS,
   ...STORAGE_MUTANTS,

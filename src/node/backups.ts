@@ -43,6 +43,12 @@ export const LOG_REPLACED = "the member fell behind, and its log was replaced by
 
 type ReadBackup = Extract<ClientRequest, { kind: "read-backup" }>;
 
+/** What is asked of the node that is copied. */
+export type BackupSource = Pick<
+  Replica,
+  "state" | "startsAfter" | "room" | "self" | "raft" | "logStatus"
+>;
+
 interface Session {
   readonly id: RequestId;
   readonly cut: LogPoint;
@@ -63,13 +69,13 @@ interface Session {
 const NO_EVENTS: readonly LogEvent[] = [];
 
 export class Backups {
-  readonly #replica: Replica;
+  readonly #replica: BackupSource;
   readonly #output: OutputDraft;
   #session: Session | null = null;
   #events: LogEvent[] = [];
   readonly #answers: Answer[] = [];
 
-  constructor(replica: Replica, output: OutputDraft) {
+  constructor(replica: BackupSource, output: OutputDraft) {
     this.#replica = replica;
     this.#output = output;
   }

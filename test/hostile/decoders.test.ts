@@ -21,6 +21,7 @@ import { encodeSnapshot } from "../../src/node/snapshot-wire.ts";
 import { decodeMessage, encodeHello } from "../../src/node/wire.ts";
 import { headCrc, RouteBytes } from "../../src/node/wire-head.ts";
 import * as admin from "../../src/proto/cairn-admin.ts";
+import * as backup from "../../src/proto/cairn-backup.ts";
 import * as cursors from "../../src/proto/cairn-cursors.ts";
 import * as reads from "../../src/proto/cairn-read.ts";
 import * as appends from "../../src/proto/cairn-v1.ts";
@@ -112,6 +113,8 @@ const MESSAGES: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   "cairn.v1.CheckTailRequest": (bytes) => book.decodeEmptyRequest("CheckTailRequest", bytes),
   "cairn.v1.TrimRequest": admin.decodeTrimRequest,
   "cairn.v1.TrimResponse": admin.decodeTrimResponse,
+  "cairn.v1.BackupRequest": (bytes) => book.decodeEmptyRequest("BackupRequest", bytes),
+  "cairn.v1.BackupResponse": backup.decodeBackupResponse,
 };
 
 // ---- peers ----

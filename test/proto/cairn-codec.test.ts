@@ -30,6 +30,11 @@ import {
   encodeTrimResponse,
 } from "../../src/proto/cairn-admin.ts";
 import {
+  type BackupResponse,
+  decodeBackupResponse,
+  encodeBackupResponse,
+} from "../../src/proto/cairn-backup.ts";
+import {
   decodeCommitCursorRequest,
   decodeCursors,
   decodeCursorsRequest,
@@ -51,6 +56,7 @@ import {
 } from "../../src/proto/cairn-read.ts";
 import { Malformed } from "../../src/proto/fields.ts";
 import {
+  blobs,
   newRecords,
   offsets,
   plain,
@@ -459,6 +465,43 @@ describe("cairn.v1.Admin", () => {
   });
 });
 
+const heads = fc.record({
+  node: texts,
+  address: texts,
+  clusterId: texts,
+  instanceId: texts,
+  term: offsets,
+  baseIndex: offsets,
+  lastIndex: offsets,
+  lastTerm: offsets,
+  startOffset: offsets,
+  endOffset: offsets,
+  bytes: offsets,
+});
+const backupMessages: fc.Arbitrary<BackupResponse> = fc.oneof(
+  heads.map((head) => ({ kind: "head" as const, head })),
+  blobs.map((bytes) => ({ kind: "bytes" as const, bytes })),
+  fc
+    .record({ name: texts, length: offsets, crc: fc.nat(0xffff_ffff) })
+    .map((file) => ({ kind: "file" as const, file })),
+  offsets.map((files) => ({ kind: "end" as const, files })),
+);
+
+test("a part of a backup reads the same on both sides", () => {
+  fc.assert(
+    fc.property(backupMessages, (message) => {
+      const bytes = encodeBackupResponse(message);
+      const theirs = theirReading("cairn.v1.BackupResponse", bytes);
+      expect(Object.keys(theirs)).toEqual([message.kind]);
+      const own = decodeBackupResponse(theirBytes("cairn.v1.BackupResponse", theirs));
+      const told = own as BackupResponse;
+      if (message.kind === "bytes" && told.kind === "bytes") {
+        expect(Array.from(told.bytes)).toEqual(Array.from(message.bytes));
+      } else expect(told).toEqual(message);
+    }),
+  );
+});
+
 const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeReadRequest,
   decodeReadResponse,
@@ -473,6 +516,7 @@ const decoders: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   decodeRoundTripRequest,
   decodeTrimRequest,
   decodeTrimResponse,
+  decodeBackupResponse,
   decodeChange,
   decodeTransferRequest,
   decodeDeparture: (bytes) => decodeDeparture("ForceLeaveRequest", bytes),

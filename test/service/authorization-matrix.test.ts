@@ -97,6 +97,7 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Admin/GossipKeys": [{ act: "list" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/RoundTrip": [{ from: "n1", to: "n1" }, TO_DESCRIBE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/Backup": [{}, TO_ADMINISTRATE],
   "/grpc.health.v1.Health/Check": [{}, TO_PROBE],
   "/grpc.health.v1.Health/Watch": [{}, TO_PROBE],
   "/grpc.health.v1.Health/List": [{}, TO_PROBE],

@@ -2,9 +2,15 @@
 // of admission over a log in memory, answers when the test's microtasks run, and a script for what
 // shall go wrong. Owns no consensus: `cluster.leader` says who leads.
 
-import type { Answer, ClientRequest, CursorInfo, NodeStatus } from "../../src/base/client.ts";
+import type {
+  Answer,
+  BackupPart,
+  ClientRequest,
+  CursorInfo,
+  NodeStatus,
+} from "../../src/base/client.ts";
 import type { Entry, EntryHead } from "../../src/base/entry.ts";
-import { FRAME_HEADER_BYTES, LOG_START } from "../../src/base/entry.ts";
+import { FRAME_HEADER_BYTES, LOG_START, pointAfter } from "../../src/base/entry.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { Instant, LogIndex, NodeId, Offset, RequestId, Term } from "../../src/base/ids.ts";
 import { decodeBatch } from "../../src/base/record-batch.ts";
@@ -117,6 +123,8 @@ export class MemoryNode implements NodeHost {
   readonly offered: ClientRequest[] = [];
   /** For the next appends and checks of the tail, one each. */
   readonly mishaps: (Mishap | null)[] = [];
+  /** Entries of the backup that were read. */
+  #backedUp = 0;
   /** False: the mailbox is full. */
   hasRoom = true;
   /** Bytes handed out by fetches so far. */
@@ -236,11 +244,35 @@ export class MemoryNode implements NodeHost {
       case "fetch":
         this.#fetch(request);
         return;
+      case "begin-backup":
+        this.#perhaps(request.requestId, () => this.#beginBackup(request.requestId));
+        return;
+      case "read-backup":
+        this.#perhaps(request.requestId, () => this.#readBackup(request.requestId));
+        return;
       case "cancel":
         if (this.#waiting.delete(request.requestId)) {
           this.#refuse(request.requestId, { code: "cancelled" });
         }
     }
+  }
+
+  #beginBackup(requestId: RequestId): Answer {
+    const { entries, startOffset, term } = this.#cluster;
+    const last = entries.at(-1);
+    const cut = last === undefined ? LOG_START : pointAfter(last);
+    this.#backedUp = 0;
+    const rest = { instanceId: "1".repeat(32), bytes: 0 };
+    const backup = { base: null, cut, startOffset, term, ...rest };
+    return { kind: "backup-begun", requestId, backup };
+  }
+
+  /** One entry at a time. */
+  #readBackup(requestId: RequestId): Answer {
+    const entry = this.#cluster.entries[this.#backedUp++];
+    const part: BackupPart =
+      entry === undefined ? { kind: "end" } : { kind: "entries", entries: [entry] };
+    return { kind: "backup-part", requestId, part };
   }
 
   #perhaps(requestId: RequestId, perform: () => Answer): void {
