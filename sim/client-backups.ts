@@ -6,14 +6,14 @@ import { concat, freeze } from "../src/base/bytes.ts";
 import type { BackupBegun, BackupPart } from "../src/base/client.ts";
 import type { EntryHead } from "../src/base/entry.ts";
 import type { Micros, RequestId } from "../src/base/ids.ts";
+import type { Checkpoint } from "../src/log/checkpoint.ts";
 import {
   BackupDamage,
   type BackupOwner,
   type BackupPiece,
   BackupReader,
   BackupWriter,
-} from "../src/log/backup-files.ts";
-import type { Checkpoint } from "../src/log/checkpoint.ts";
+} from "../src/service/backup-files.ts";
 
 import { joined } from "../src/service/backup-requests.ts";
 import type { RequestMaker } from "./client-path.ts";

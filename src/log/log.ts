@@ -4,8 +4,7 @@
 // what they set off is opening.ts, writer.ts and reader.ts, each a flow of disk operations
 // (flow.ts).
 //
-// It holds no port: a finished disk operation is an event like any other. Time matters to it only
-// while the disk is full, and then says when to try again.
+// It holds no port: a finished operation is an event. Time matters only while the disk is full.
 
 import { assert, unreachable } from "../base/assert.ts";
 import type { SegmentDigest } from "../base/control.ts";
@@ -153,10 +152,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
         this.#checkpoint(event);
         break;
       case "trim":
-        if (this.#state === "open") this.#opened?.upkeep.trim(event.before);
-        break;
       case "pin":
-        if (this.#state === "open") this.#opened?.upkeep.pin(event.from);
+        if (this.#state === "open") this.#opened?.upkeep.hear(event);
         break;
       case "scrub":
         if (this.#state === "open") this.#opened?.scrub.advance(event.bytesMax);

@@ -106,8 +106,13 @@ export class Upkeep {
     this.#maybeWork();
   }
 
+  hear(event: Extract<LogEvent, { kind: "trim" | "pin" }>): void {
+    if (event.kind === "trim") this.#trimBefore(event.before);
+    else this.#pin(event.from);
+  }
+
   /** Drops whole segments of records before `offset`, now or once a checkpoint allows it. */
-  trim(offset: Offset): void {
+  #trimBefore(offset: Offset): void {
     if (offset <= this.#trimOffset) return;
     this.#trimOffset = offset;
     this.#maybeWork();
@@ -117,7 +122,7 @@ export class Upkeep {
    * Holds trims up that would take entries from `from` on: what they mean to readers is decided
    * elsewhere, and alike on every member; files may go later here than there.
    */
-  pin(from: LogIndex | null): void {
+  #pin(from: LogIndex | null): void {
     this.#pinnedFrom = from;
     if (this.#trimOffset > 0) this.#maybeWork();
   }

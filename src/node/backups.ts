@@ -1,7 +1,7 @@
-// Copies of the committed log for whoever keeps them elsewhere: one at a time, from this member's own
-// disk, up to an index that a quorum has confirmed when it began (thesis 6.4). Owns the cut, the pin
-// that keeps trimmed files until they were read, and how long a caller may take; what the copy's
-// files look like is src/log/backup-files.ts, and where they go nobody's business here.
+// Copies of the committed log for whoever keeps them elsewhere: one at a time, from this member's
+// own disk, up to an index that a quorum has confirmed when it began (thesis 6.4). Owns the cut,
+// the pin that keeps trimmed files until they were read, and how long a caller may take; what the
+// copy's files look like is src/service/backup-files.ts, and where they go nobody's business here.
 //
 //   1. the index is confirmed (reads.ts); what is committed here by then is the cut
 //   2. the log is pinned from its first entry on, so that base and entries belong together

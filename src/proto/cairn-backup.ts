@@ -1,5 +1,5 @@
-// The messages of a backup's stream in proto/cairn/v1/admin.proto: their shapes and their bytes, for
-// both ends.
+// The messages of a backup's stream in proto/cairn/v1/admin.proto: their shapes and their bytes,
+// for both ends.
 
 import { encodeFields, Malformed, MessageReader } from "./fields.ts";
 

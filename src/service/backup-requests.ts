@@ -1,13 +1,13 @@
 // A backup as a stream: asks the node for one part after the other, each once the one before was
 // taken, and makes the files of it. Owns the pace and the end: whatever ends the stream lets go of
 // what the node holds back for it. The cut and the pin are the node's (src/node/backups.ts), the
-// files src/log/backup-files.ts, access the access table's.
+// files src/service/backup-files.ts, access the access table's.
 
 import type { Answer, BackupBegun, ClientRequest, NodeStatus } from "../base/client.ts";
 import type { Fault } from "../base/faults.ts";
 import type { Micros, RequestId } from "../base/ids.ts";
-import { type BackupFile, type BackupPiece, BackupWriter } from "../log/backup-files.ts";
 import { ADMIN, type Need } from "./access.ts";
+import { type BackupFile, type BackupPiece, BackupWriter } from "./backup-files.ts";
 import type { Caller } from "./caller.ts";
 
 /** What is asked of the log at once, and about what one message carries. */

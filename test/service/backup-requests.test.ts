@@ -1,12 +1,12 @@
-// A backup as a stream over a node in memory: its order, its pace, and that whatever ends it lets go
-// of what the node holds back.
+// A backup as a stream over a node in memory: its order, its pace, and that whatever ends it lets
+// go of what the node holds back.
 
 import { beforeEach, expect, test } from "vitest";
 import { GZIP_PACKING } from "../../src/adapters/gzip-packing.ts";
 import { concat, freeze } from "../../src/base/bytes.ts";
 import type { Fault } from "../../src/base/faults.ts";
 import type { Instant, NodeId, WallMs } from "../../src/base/ids.ts";
-import { BackupReader } from "../../src/log/backup-files.ts";
+import { BackupReader } from "../../src/service/backup-files.ts";
 import {
   BACKUP_PART_BYTES,
   type BackupHead,

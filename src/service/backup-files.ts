@@ -1,6 +1,6 @@
-// A backup's files: the base checkpoint, if there is one, and stores with the entries behind it, cut
-// into files of about the same size. Owns their names, their bytes and what must hold of them, for
-// whoever makes them and for whoever reads them back; the list of them all is the manifest
+// A backup's files: the base checkpoint, if there is one, and stores with the entries behind it,
+// cut into files of about the same size. Owns their names, their bytes and what must hold of them,
+// for whoever makes them and for whoever reads them back; the list of them all is the manifest
 // (src/cli/backup-manifest.ts), and where they come from and go to nobody's business here.
 //
 // They are the files of a data directory (docs/formats.md), without markers and room ahead: a store
@@ -11,14 +11,14 @@ import type { BackupBase, BackupPart } from "../base/client.ts";
 import { crc32c } from "../base/crc32c.ts";
 import { brokenLink, type Entry, LOG_START, type LogPoint, pointAfter } from "../base/entry.ts";
 import type { LogIndex } from "../base/ids.ts";
-import { type Checkpoint, decodeCheckpoint, encodeCheckpointHeader } from "./checkpoint.ts";
-import { checkpointFile, storeFile } from "./file-names.ts";
-import { decodeFrame, FRAME_LIMITS, paddedLength } from "./frame.ts";
+import { type Checkpoint, decodeCheckpoint, encodeCheckpointHeader } from "../log/checkpoint.ts";
+import { checkpointFile, storeFile } from "../log/file-names.ts";
+import { decodeFrame, FRAME_LIMITS, paddedLength } from "../log/frame.ts";
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,
   SEGMENT_HEADER_BYTES,
-} from "./segment-header.ts";
+} from "../log/segment-header.ts";
 
 /** A store of a backup ends behind the entry with which it has grown to this. */
 export const BACKUP_STORE_BYTES = 16 * 1024 * 1024;

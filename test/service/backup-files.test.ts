@@ -13,8 +13,8 @@ import {
   type BackupFile,
   BackupReader,
   BackupWriter,
-} from "../../src/log/backup-files.ts";
-import { entryAfter } from "./driver.ts";
+} from "../../src/service/backup-files.ts";
+import { entryAfter } from "../log/driver.ts";
 
 const OWNER = { clusterId: "c1".repeat(16), instanceId: "ab".repeat(16) };
 const BASE: LogPoint = {
