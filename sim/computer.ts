@@ -402,6 +402,8 @@ export function addressOf(name: NodeId): string {
 
 /** More than any state of a simulated log. */
 const SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024;
+/** So small that a state has many, and more than a receiver's log writes before it syncs. */
+const SNAPSHOT_PART_BYTES = 64;
 
 function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress[]): NodeOptions {
   const isFounder = members.slice(0, plan.founders ?? members.length).some(({ id }) => id === name);
@@ -425,6 +427,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     electionTimeoutMax: millis(electionTimeoutMaxMs),
     heartbeatInterval: millis(heartbeatIntervalMs),
     snapshotBytesMax: SNAPSHOT_BYTES_MAX,
+    snapshotPartBytes: SNAPSHOT_PART_BYTES,
     redialMin: millis(redialMinMs),
     redialMax: millis(redialMaxMs),
     scrubEvery: millis(scrubEveryMs),

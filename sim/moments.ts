@@ -12,6 +12,7 @@ import type { PlannedMishap } from "./plan.ts";
 const HARD_STATE_FILE = "hard-state";
 const STORE_SUFFIX = ".store";
 const ASIDE_SUFFIX = ".tmp";
+const INCOMING_SUFFIX = ".incoming";
 const INSTALL_SUFFIX = ".install";
 const CHECKPOINT_SUFFIX = ".checkpoint";
 
@@ -77,13 +78,17 @@ export class Moments {
     }
   }
 
-  /** From the making of what will be installed to the sync that makes its plain name durable. */
+  /**
+   * What is done to the file that a checkpoint is received in, and all from the name that it is
+   * installed under to the sync that makes its plain name durable.
+   */
   #isInstalling(node: Computer, operation: DiskOperation): boolean {
     const { life } = node;
-    const begins = operation.kind === "create" && isInstall(operation.file);
+    const begins = operation.kind === "rename" && isIncoming(operation.from);
     // A life that follows on a crash takes it up again: it reads what is to be installed.
-    const goesOn = operation.kind === "read-at" && isInstall(operation.file);
+    const goesOn = operation.kind === "read-at" && operation.file.endsWith(INSTALL_SUFFIX);
     if (begins || goesOn) this.#installing.set(node, { life, isNamed: false });
+    if ("file" in operation && isIncoming(operation.file)) return operation.kind !== "read-at";
     const installing = this.#installing.get(node);
     if (installing === undefined || installing.life !== life || goesOn) return false;
     if (operation.kind === "rename" && operation.from.endsWith(INSTALL_SUFFIX))
@@ -102,8 +107,8 @@ export class Moments {
   }
 }
 
-function isInstall(file: string): boolean {
-  return file.endsWith(INSTALL_SUFFIX) || file.endsWith(INSTALL_SUFFIX + ASIDE_SUFFIX);
+function isIncoming(file: string): boolean {
+  return file.endsWith(INCOMING_SUFFIX);
 }
 
 /** A checkpoint on its way to its name. */

@@ -403,7 +403,8 @@ function drawCrashAtSite(prng: Prng, _nodes: number, atMs: number): MishapDraft[
 function drawCrashInUpkeep(prng: Prng, _nodes: number, atMs: number): MishapDraft[] {
   const moment = prng.pick(["install", "install", "checkpoint", "trim"] as const);
   const seen = moment === "trim" ? "outside" : prng.pick(["outside", "outside", "inside"] as const);
-  const nth = seen === "inside" ? prng.pick([1, 1, 2]) : prng.between(1, 14);
+  const effects = moment === "install" ? 30 : 14;
+  const nth = seen === "inside" ? prng.pick([1, 1, 2]) : prng.between(1, effects);
   const how = prng.pick(["process", "power", "power"] as const);
   const downMs = prng.pick([1, 1, drawSpanMs(prng)]);
   return [{ kind: "crash-at-moment", moment, seen, nth, how, atMs, downMs }];

@@ -10,6 +10,7 @@ const RETENTION = "test/log/retention.test.ts";
 const SAFEKEEPING = "test/sim/safekeeping.test.ts";
 const SCRUB = "test/log/scrub.test.ts";
 const UPKEEP = "test/log/upkeep.test.ts";
+const INCOMING = "test/log/incoming.test.ts";
 
 export const STORAGE_MUTANTS: readonly Mutant[] = [
   {
@@ -132,6 +133,56 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     file: "src/log/upkeep.ts",
     find: "    if (!isWhole) {\n",
     replace: "    if (this.#installing < 0) {\n",
+  },
+  {
+    name: "received-installed-unsynced",
+    breaks:
+      "A checkpoint that was received is renamed into its place before its bytes are durable.",
+    ...foundBy("test/log/crash.test.ts"),
+    file: "src/log/incoming.ts",
+    find: `    yield* perform({ kind: "sync", file });
+    const checkpoint`,
+    replace: "    const checkpoint",
+  },
+  {
+    name: "received-written-far-beyond-a-sync",
+    breaks: "All of a checkpoint is written before anything of it is synced.",
+    ...foundBy(INCOMING),
+    file: "src/log/incoming.ts",
+    find: "if (start + length > this.#syncedBytes + this.#parts.bytesMax) {",
+    replace: "if (start < 0) {",
+  },
+  {
+    name: "received-believed-after-restart",
+    breaks: "After a restart all of a file that was being received counts as durable.",
+    ...foundBy(INCOMING),
+    file: "src/log/incoming.ts",
+    find: "const durable = bytes - bytesMax - CHECKPOINT_HEADER_BYTES;",
+    replace: "const durable = bytes - CHECKPOINT_HEADER_BYTES;",
+  },
+  {
+    name: "received-gone-on-with-elsewhere",
+    breaks: "After a restart the next part is asked for one byte too late.",
+    ...foundBy(INCOMING),
+    file: "src/log/incoming.ts",
+    find: "return { base, position: Math.min(durable, base.stateBytes) };",
+    replace: "return { base, position: Math.min(durable + 1, base.stateBytes) };",
+  },
+  {
+    name: "received-taken-from-under-an-installation",
+    breaks: "Another checkpoint takes the place of one that is being installed.",
+    ...foundBy(INCOMING),
+    file: "src/log/incoming.ts",
+    find: "    if (this.#isClaimed) return;\n    if (event.kind",
+    replace: "    if (event.kind",
+  },
+  {
+    name: "received-never-forgotten",
+    breaks: "What nobody will install stays on the disk.",
+    ...foundBy(INCOMING),
+    file: "src/log/incoming.ts",
+    find: "    else this.#turnTo(null);\n",
+    replace: "",
   },
   {
     name: "install-not-taken-up-again",

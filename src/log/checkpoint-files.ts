@@ -12,7 +12,12 @@ import {
   decodeCheckpoint,
   decodeCheckpointHeader,
 } from "./checkpoint.ts";
-import { checkpointFile, indexOfCheckpoint, indexOfInstall } from "./file-names.ts";
+import {
+  checkpointFile,
+  indexOfCheckpoint,
+  indexOfIncoming,
+  indexOfInstall,
+} from "./file-names.ts";
 import { type Flow, type Operation, perform, readAt } from "./flow.ts";
 import type { FileSizes } from "./refusal.ts";
 
@@ -101,5 +106,5 @@ export function readState(file: string, position: number, length: number): Flow<
 }
 
 function indexOfName(file: string): LogIndex | null {
-  return indexOfCheckpoint(file) ?? indexOfInstall(file);
+  return indexOfCheckpoint(file) ?? indexOfInstall(file) ?? indexOfIncoming(file);
 }

@@ -37,7 +37,7 @@ export function encodeCheckpoint({ at, state }: Checkpoint): Uint8Array[] {
 export function encodeCheckpointHeader({ at, stateBytes, stateCrc }: CheckpointHeader): Uint8Array {
   const header = new Uint8Array(CHECKPOINT_HEADER_BYTES);
   const view = viewOf(header);
-  for (let at = 0; at < 8; at++) header[at] = MAGIC.charCodeAt(at);
+  for (let n = 0; n < 8; n++) header[n] = MAGIC.charCodeAt(n);
   view.setUint32(8, CHECKPOINT_VERSION);
   putU64(view, 16, at.index);
   putU64(view, 24, at.term);

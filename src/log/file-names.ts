@@ -19,6 +19,7 @@ const INDEX_NAME = /^(\d{20})\.index$/;
 const SEAL_NAME = /^(\d{20})\.seal$/;
 const CHECKPOINT_NAME = /^(\d{20})\.checkpoint$/;
 const INSTALL_NAME = /^(\d{20})\.install$/;
+const INCOMING_NAME = /^(\d{20})\.incoming$/;
 
 export function storeFile(baseIndex: LogIndex): string {
   return `${digits(baseIndex)}.store`;
@@ -39,6 +40,11 @@ export function checkpointFile(index: LogIndex): string {
 /** A checkpoint that is replacing the whole log: all else in the directory is void. */
 export function installFile(index: LogIndex): string {
   return `${digits(index)}.install`;
+}
+
+/** A checkpoint that is on its way from another member, as far as it has come. */
+export function incomingFile(index: LogIndex): string {
+  return `${digits(index)}.incoming`;
 }
 
 function digits(index: LogIndex): string {
@@ -68,6 +74,11 @@ export function indexOfCheckpoint(file: string): LogIndex | null {
 /** The index an installation's name says, or null when it is none. */
 export function indexOfInstall(file: string): LogIndex | null {
   return numberIn(INSTALL_NAME, file);
+}
+
+/** The index that the name of a checkpoint on its way says, or null when it is none. */
+export function indexOfIncoming(file: string): LogIndex | null {
+  return numberIn(INCOMING_NAME, file);
 }
 
 function numberIn(pattern: RegExp, file: string): LogIndex | null {

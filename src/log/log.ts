@@ -23,6 +23,7 @@ import {
   type LogIndex,
   millis,
   NEVER,
+  NO_INDEX,
   NO_TERM,
   type Offset,
   type Term,
@@ -36,6 +37,8 @@ import { MANIFEST_FILE } from "./file-names.ts";
 import { type DiskTrouble, type Flow, FlowRunner, perform } from "./flow.ts";
 import { FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES } from "./frame.ts";
 import type { HardStateFile } from "./hard-state.ts";
+import { INCOMING_BYTES_MAX, Incoming } from "./incoming.ts";
+import { statusOf } from "./log-status.ts";
 import { type Difference, describeDifference, encodeManifest } from "./manifest.ts";
 import { type OpenDirectory, openDirectory, openedOf } from "./opening.ts";
 import type {
@@ -63,7 +66,6 @@ import type { TermRuns } from "./term-runs.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
-const NEVER_SCRUBBED = { passes: 0, bytes: 0, baseIndex: 1 as LogIndex, position: 0 };
 /** A full disk is tried again after so long. */
 const RETRY_AFTER = millis(100);
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
@@ -78,6 +80,7 @@ interface Opened {
   readonly writer: Writer;
   readonly reader: Reader;
   readonly upkeep: Upkeep;
+  readonly incoming: Incoming;
   readonly space: Space;
   readonly scrub: Scrub;
 }
@@ -168,6 +171,10 @@ export class Log implements Machine<LogEvent, LogOutput> {
       case "read-base-part":
         this.#readBase(event);
         break;
+      case "receive-base":
+      case "forget-received":
+        if (this.#state === "open") this.#opened?.incoming.step(event);
+        break;
       case "disk-done":
         this.#runner.done(event.opId, event.result);
         break;
@@ -201,6 +208,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
       trimmed: base === null ? null : { base },
       room: this.#sayRoom,
       bases: [...(opened?.upkeep.takeBases() ?? []), ...this.#refusedBases],
+      received: opened?.incoming.takeAnswers() ?? [],
       closed: this.#sayClosed,
     };
     this.#refusedReads = [];
@@ -215,7 +223,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   /** Whether there is anything to say besides operations, writes and trims. */
   #hasWords(opened: Opened | null): boolean {
-    const hasRead = opened !== null && (opened.reader.hasAnswers || opened.upkeep.hasBases);
+    const hasBases = opened?.upkeep.hasBases === true || opened?.incoming.hasAnswers === true;
+    const hasRead = opened?.reader.hasAnswers === true || hasBases;
     const isRefusing = this.#refusedReads.length > 0 || this.#refusedBases.length > 0;
     const hasChanged = this.#sayOpened !== null || this.#sayRoom !== null || this.#sayClosed;
     const hasFailed = this.#sayRefused !== null || this.#sayPoisoned !== null;
@@ -223,28 +232,18 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   status(): LogStatus {
-    const opened = this.#opened;
-    const start = opened?.upkeep.start ?? LOG_START;
-    return {
-      state: this.#state,
-      segments: opened?.segments.count ?? 0,
-      startIndex: (start.index + 1) as LogIndex,
-      startOffset: start.endOffset,
-      writtenIndex: opened?.segments.active.lastIndex ?? start.index,
-      durableIndex: this.durableIndex,
-      end: this.#end,
-      storeBytes: opened?.segments.storeBytes ?? 0,
-      cachedBytes: opened?.resident.bytes ?? 0,
-      room: this.#room,
-      backlogBytes: opened?.writer.backlogBytes ?? 0,
-      isReserved: opened?.space.isReserved ?? false,
-      scrub: opened?.scrub.status ?? NEVER_SCRUBBED,
-    };
+    const own = { state: this.#state, room: this.#room, end: this.#end };
+    return statusOf({ ...own, durableIndex: this.durableIndex }, this.#opened);
   }
 
   /** The index before the log's first entry. */
   get startsAfter(): LogIndex {
     return (this.#opened?.upkeep.start ?? LOG_START).index;
+  }
+
+  /** Of what is received from a peer and may yet be installed; NO_INDEX without anything. */
+  get incomingIndex(): LogIndex {
+    return this.#opened?.incoming.index ?? NO_INDEX;
   }
 
   /** Times that all sealed segments were scrubbed. */
@@ -346,16 +345,19 @@ export class Log implements Machine<LogEvent, LogOutput> {
     segments.release(found.newest?.at.index ?? (0 as LogIndex));
     const space = new Space(options.reserveBytes ?? 0, directory.isReserved);
     const shared = { options, runner, segments, hardState, space, failed };
-    const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, start, startMoved });
-    const writer = new Writer({ ...shared, end, install: (snapshot) => upkeep.install(snapshot) });
+    const bytesMax = options.incomingBytesMax ?? INCOMING_BYTES_MAX;
+    const received = { bytesMax, resumable: directory.resumable };
+    const incoming = new Incoming({ runner, space, failed, ...received });
+    const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, incoming, start, startMoved });
+    const writer = new Writer({ ...shared, end, install: (at) => upkeep.install(at) });
     const ends = { start: () => upkeep.start, end: () => this.#end };
     const damaged = (segment: Segment, fault: Fault) => this.#foundDamage(segment, fault);
     const reader: Reader = new Reader({ ...shared, resident, damaged, ...ends });
     const differs = ({ baseIndex, lastIndex }: Segment) =>
       this.#markDifference({ first: baseIndex, last: lastIndex });
     const scrub = new Scrub({ runner, segments, damaged, differs });
-    const parts = { segments, resident, termRuns, hardState, writer, reader, upkeep, space, scrub };
-    this.#opened = { identity, ...parts };
+    const machines = { writer, reader, upkeep, incoming, space, scrub };
+    this.#opened = { identity, segments, resident, termRuns, hardState, ...machines };
     this.#end = end;
     this.#term = hardState.current.hardState.term;
     this.#state = this.#closing ? "closing" : "open";

@@ -12,7 +12,9 @@ import {
   baseOfSeal,
   baseOfStore,
   HARD_STATE_FILE,
+  incomingFile,
   indexOfCheckpoint,
+  indexOfIncoming,
   indexOfInstall,
   isLeftover,
   MANIFEST_FILE,
@@ -28,6 +30,7 @@ import {
   type SlotNumber,
   writeSlots,
 } from "./hard-state.ts";
+import { findIncoming, type Resumable } from "./incoming.ts";
 import { decodeManifest, describeDifference, encodeManifest, type Manifest } from "./manifest.ts";
 import type { Identity, LogOpened, LogOptions } from "./protocol.ts";
 import { isZeroFrom } from "./recovery.ts";
@@ -57,6 +60,8 @@ export interface OpenDirectory {
   readonly tornBytes: number;
   /** Whether there is a reserve of the wanted size. */
   readonly isReserved: boolean;
+  /** Of a checkpoint that was being received. */
+  readonly resumable: Resumable | null;
 }
 
 /** Ends with disk trouble, or by throwing Refused; nothing is changed before a refusal. */
@@ -83,10 +88,13 @@ export function* openDirectory(options: LogOptions): Flow<OpenDirectory> {
     checkpoints,
     sizes,
   });
-  const hardState = yield* settle(leftoversOf(sizes, options), slot, state, manifest);
+  const newestIndex = checkpoints.newest?.at.index ?? NO_INDEX;
+  const resumable = yield* findIncoming(sizes, newestIndex, options.incomingBytesMax);
+  const leftovers = leftoversOf(sizes, options, resumable?.base.at.index ?? NO_INDEX);
+  const hardState = yield* settle(leftovers, slot, state, manifest);
   const isReserved = hasReserve(sizes, options);
-  const wasClean = cleanStop !== null;
-  return { identity, cleanStop: wasClean, hardState, checkpoints, isReserved, ...recovered };
+  const rest = { isReserved, resumable, ...recovered };
+  return { identity, cleanStop: cleanStop !== null, hardState, checkpoints, ...rest };
 }
 
 /** What is said of a directory that was opened. */
@@ -112,10 +120,12 @@ function hasReserve(sizes: FileSizes, { reserveBytes = 0 }: LogOptions): boolean
   return reserveBytes > 0 && sizes.get(RESERVE_FILE) === reserveBytes;
 }
 
-function leftoversOf(sizes: FileSizes, options: LogOptions): readonly string[] {
+/** `incoming` is the index of what was being received and is gone on with. */
+function leftoversOf(sizes: FileSizes, options: LogOptions, incoming: LogIndex): readonly string[] {
   const isOfNoUse = (file: string) =>
     isLeftover(file) ||
     isOrphan(file, sizes) ||
+    (indexOfIncoming(file) !== null && file !== incomingFile(incoming)) ||
     (file === RESERVE_FILE && !hasReserve(sizes, options));
   return [...sizes.keys()].filter(isOfNoUse);
 }
@@ -233,6 +243,7 @@ function* clearUnfinished(sizes: FileSizes): Flow<void> {
   for (const [file, bytes] of sizes) {
     if (indexOfCheckpoint(file) !== null) throw lostManifest(file);
     if (indexOfInstall(file) !== null) throw lostManifest(file);
+    if (indexOfIncoming(file) !== null) throw lostManifest(file);
     if (file === HARD_STATE_FILE) yield* checkFresh(file, bytes, isFreshHardState);
     if (baseOfStore(file) !== null) yield* checkFresh(file, bytes, isFreshStore);
     const isFixed = file === HARD_STATE_FILE || file === RESERVE_FILE;
@@ -298,5 +309,6 @@ function* createDirectory(options: LogOptions): Flow<OpenDirectory> {
     tail: [],
     tornBytes: 0,
     isReserved: false,
+    resumable: null,
   };
 }

@@ -40,6 +40,11 @@ export interface LogOptions {
    * checksums. No node is ever run so, because it would serve rot.
    */
   readonly areBodiesUnverified?: boolean;
+  /**
+   * Bytes of a checkpoint from a peer that wait for the disk, and that are written and not synced;
+   * the same for every life of a directory; absent: 1 MiB.
+   */
+  readonly incomingBytesMax?: number;
 }
 
 /**
@@ -110,6 +115,20 @@ export type LogEvent =
       readonly position: number;
       readonly length: number;
     }
+  /**
+   * Bytes of the state of a checkpoint that a peer sends, from `position` on. Kept when they are the
+   * next ones and there is room for them in memory; empty ones only ask. What was received of
+   * another checkpoint is let go of for this one. Answered by LogReceived, but for what is kept only
+   * once it is written; not at all while one that was received is being installed.
+   */
+  | {
+      readonly kind: "receive-base";
+      readonly base: CheckpointHeader;
+      readonly position: number;
+      readonly bytes: FrozenBytes;
+    }
+  /** Nobody will install what has been received. */
+  | { readonly kind: "forget-received" }
   | { readonly kind: "disk-done"; readonly opId: OpId; readonly result: DiskResult }
   /** The log's deadline has come. */
   | { readonly kind: "deadline" }
@@ -143,6 +162,15 @@ export type LogBase =
   | { readonly kind: "none"; readonly readId: number }
   | { readonly kind: "failed"; readonly readId: number; readonly fault: Fault };
 
+/** What has become of the bytes that a peer sends of a checkpoint. */
+export type LogReceived =
+  /** All before `position` is written: where to go on. */
+  | { readonly kind: "part"; readonly base: CheckpointHeader; readonly position: number }
+  /** All of it is durable and has its checksum: it may be installed, until another is received. */
+  | { readonly kind: "whole"; readonly base: CheckpointHeader; readonly state: FrozenBytes }
+  /** Let go of: the whole does not have its checksum, or the disk has no room for it. */
+  | { readonly kind: "broken"; readonly base: CheckpointHeader };
+
 export interface LogOutput {
   readonly operations: readonly DiskOperation[];
   /** All writes up to and with this one are durable; null when nothing new is. */
@@ -162,6 +190,8 @@ export interface LogOutput {
   /** The log begins after this place now, after any crash too; null when it did not move. */
   readonly trimmed: { readonly base: LogPoint } | null;
   readonly bases: readonly LogBase[];
+  /** One after another. */
+  readonly received: readonly LogReceived[];
   /** Since now; null when it did not change. */
   readonly room: LogRoom | null;
   readonly closed: boolean;

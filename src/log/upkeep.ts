@@ -6,9 +6,10 @@
 //  - a checkpoint: aside, synced, renamed, directory synced;
 //  - a trim: only up to a durable checkpoint, which is the base from then on; segments removed
 //    from the oldest on, the directory synced after each, so that what is left is always a log;
-//  - an installation: the new base under the name that voids all else (the commit point), then all
-//    else removed, an empty segment made, the hard state's durable index taken back, and last the
-//    base given its plain name. Opening begins a half-done one anew.
+//  - an installation: the new base, which was received whole (incoming.ts), gets the name that voids
+//    all else (the commit point), then all else is removed, an empty segment made, the hard state's
+//    durable index taken back, and last the base given its plain name. Opening begins a half-done
+//    one anew.
 
 import { assert } from "../base/assert.ts";
 import type { LogPoint } from "../base/entry.ts";
@@ -19,7 +20,7 @@ import { replaceFile } from "./aside.ts";
 import { type Checkpoint, type CheckpointHeader, encodeCheckpoint } from "./checkpoint.ts";
 import { readState, verifyCheckpoint } from "./checkpoint-files.ts";
 import type { Checkpoints } from "./checkpoints.ts";
-import { checkpointFile, installFile } from "./file-names.ts";
+import { checkpointFile, incomingFile, installFile } from "./file-names.ts";
 import {
   DiskTrouble,
   type Flow,
@@ -29,6 +30,7 @@ import {
   Turnstile,
 } from "./flow.ts";
 import type { HardStateFile } from "./hard-state.ts";
+import type { Incoming } from "./incoming.ts";
 import type { LogBase, LogEvent, LogOptions } from "./protocol.ts";
 import { Segment } from "./segment.ts";
 import { createFiles, dropFiles, mapIndex, removeUnfinished } from "./segment-files.ts";
@@ -41,6 +43,7 @@ export interface UpkeepParts {
   readonly segments: Segments;
   readonly hardState: HardStateFile;
   readonly checkpoints: Checkpoints;
+  readonly incoming: Incoming;
   readonly space: Space;
   readonly start: LogPoint;
   /** The log begins later now: what is before is out of range. */
@@ -129,6 +132,7 @@ export class Upkeep {
 
   /** An installation at `at` was asked for: what is not begun here will not be. */
   installAsked(at: LogPoint): void {
+    this.#parts.incoming.claim(at);
     this.#installing++;
     this.#nextCheckpoint = null;
     this.#trimOffset = 0 as Offset;
@@ -235,13 +239,12 @@ export class Upkeep {
     yield* perform({ kind: "sync-dir" });
   }
 
-  /** Replaces the whole log by `snapshot`; returns when that is durable. */
-  *install(snapshot: Checkpoint): Flow<void> {
-    const { options, segments, checkpoints, hardState, space } = this.#parts;
-    const { at } = snapshot;
+  /** Replaces the whole log by what was received at `at`; returns when that is durable. */
+  *install(at: LogPoint): Flow<void> {
+    const { options, segments, checkpoints, hardState, space, incoming } = this.#parts;
     yield* this.#turnstile.enter();
-    const parts = encodeCheckpoint(snapshot);
-    yield* space.needing(() => space.sparing(() => replaceFile(installFile(at.index), parts)));
+    yield* incoming.handOver(() => space.needing(() => space.sparing(() => voidAllBut(at.index))));
+    yield* perform({ kind: "sync-dir" });
     while (segments.count > 1) yield* dropFiles(segments.pop());
     yield* dropFiles(segments.first);
     yield* perform(...checkpoints.list().map(({ index }) => unlink(checkpointFile(index))));
@@ -285,6 +288,10 @@ export class Upkeep {
       return;
     }
   }
+}
+
+function* voidAllBut(index: LogIndex): Flow<void> {
+  yield* perform({ kind: "rename", from: incomingFile(index), to: installFile(index) });
 }
 
 function unreadable(file: string): Fault {

@@ -19,7 +19,6 @@ import {
   type LogPoint,
   type LogWrite,
   pointAfter,
-  type Snapshot,
 } from "../base/entry.ts";
 import type { LogIndex, Position, WriteId } from "../base/ids.ts";
 import {
@@ -73,8 +72,8 @@ export interface WriterParts {
   readonly space: Space;
   /** The log's end; all of it durable. */
   readonly end: LogPoint;
-  /** Replaces the whole log, all but the hard state's term and vote. */
-  readonly install: (snapshot: Snapshot) => Flow<void>;
+  /** Begins the log anew behind `at`, all but the hard state's term and vote. */
+  readonly install: (at: LogPoint) => Flow<void>;
   /** Called once or more when the disk refuses; the writer then does nothing more. */
   readonly failed: (trouble: DiskTrouble) => void;
 }
@@ -83,7 +82,7 @@ export interface WriterParts {
 interface PendingWrite {
   readonly writeId: WriteId;
   hardState: HardState | null;
-  install: Snapshot | null;
+  install: LogPoint | null;
   truncateFrom: LogIndex | null;
   readonly entries: readonly Entry[];
   /** Entries that are in a group already. */
@@ -149,7 +148,7 @@ export class Writer {
 
   enqueue(write: LogWrite): void {
     const { writeId, hardState, truncateFrom, entries } = write;
-    const install = write.install ?? null;
+    const install = write.install?.at ?? null;
     for (const { frame } of entries) this.#backlogBytes += frame.length;
     this.#queue.push({ writeId, hardState, install, truncateFrom, entries, taken: 0 });
     // What waits for room may have the reserve now.
@@ -204,7 +203,7 @@ export class Writer {
     }
     if (write.install !== null) {
       yield* this.#parts.install(write.install);
-      this.#durable = write.install.at;
+      this.#durable = write.install;
     }
     if (truncateFrom !== null) {
       yield* this.#truncate(truncateFrom);

@@ -16,6 +16,7 @@ import {
   type Instant,
   type MemberId,
   NEVER,
+  NO_TERM,
   type NodeId,
   type Term,
 } from "../base/ids.ts";
@@ -44,7 +45,7 @@ import { Replication } from "./replication.ts";
 import { Requests, type Standing } from "./requests.ts";
 import { Safekeeping } from "./safekeeping.ts";
 import { Sites } from "./sites.ts";
-import type { SnapshotMessage } from "./snapshot-wire.ts";
+import { PART_BYTES_MAX, type SnapshotMessage } from "./snapshot-wire.ts";
 import { Snapshots } from "./snapshots.ts";
 import { describeRefusal, failedDisk, MACHINE_LOST } from "./status.ts";
 import { hexOf } from "./wire-head.ts";
@@ -244,6 +245,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
         : this.#snapshots?.partReceived(this.#now, from, message, {
             commitIndex: this.#state.committed.index,
             membership: this.#state.committedMembership,
+            term: this.#raft?.term ?? NO_TERM,
+            leader: this.#raft?.leader ?? null,
           });
     if (event != null) this.#heed(from, event);
   }
@@ -291,7 +294,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   #settle(): void {
     for (;;) {
       for (const read of this.#fetches.takeReads()) this.#replica.stepLog(this.#now, read);
-      for (const read of this.#snapshots?.takeReads() ?? []) this.#replica.stepLog(this.#now, read);
+      for (const task of this.#snapshots?.takeTasks() ?? []) this.#replica.stepLog(this.#now, task);
       this.#backUp();
       this.#apply();
       this.#maybeFound();
@@ -402,6 +405,10 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
       const event = this.#snapshots?.baseRead(this.#now, base) ?? null;
       if (event !== null) this.#replica.consult(this.#now, event);
     }
+    for (const received of output.received) {
+      const event = this.#snapshots?.baseReceived(received) ?? null;
+      if (event?.kind === "snapshot-received") this.#heed(event.from, event);
+    }
     for (const read of output.reads) this.#performRead(read);
     if (output.poisoned !== null) this.#becomePoisoned(output.poisoned);
     if (output.closed) this.#becomeStopped({ kind: "clean" });
@@ -478,7 +485,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
 
   #makeSnapshots(links: Links): Snapshots {
     const { producersMax, snapshotBytesMax, electionTimeoutMax: askAgainAfter } = this.#options;
-    const bounds = { snapshotBytesMax, askAgainAfter };
+    const partBytes = this.#options.snapshotPartBytes ?? PART_BYTES_MAX;
+    const bounds = { snapshotBytesMax, partBytes, askAgainAfter };
     return new Snapshots(bounds, links, this.#output, ({ at, state }) => {
       return State.restore(producersMax, at, state)?.committedMembership ?? null;
     });

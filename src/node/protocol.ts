@@ -55,8 +55,10 @@ export interface NodeOptions {
   /** Requests waiting for a verdict or for more records. */
   readonly requestsWaitingMax: number;
   readonly producersMax: number;
-  /** A snapshot's bytes, held in memory while it is sent or received. */
+  /** A snapshot's bytes, on the disk of whoever sends or receives it. */
   readonly snapshotBytesMax: number;
+  /** Sent at once of a snapshot, the same on every member; absent: 64 KiB, which is the most. */
+  readonly snapshotPartBytes?: number;
   /** Redial after this long, doubled up to the second on each failure. */
   readonly redialMin: Micros;
   readonly redialMax: Micros;

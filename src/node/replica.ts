@@ -42,6 +42,7 @@ import { Raft } from "../raft/raft.ts";
 import { encodeStateAt, State, type StateAt } from "../state/state.ts";
 import { FOUNDING_TERM, foundingEntry } from "./founding.ts";
 import type { NodeOptions } from "./protocol.ts";
+import { incomingBytesMax } from "./snapshots.ts";
 import { SyncTimes } from "./sync-times.ts";
 
 /** Of a small checkpoint, a manifest, a seal and a segment's header. */
@@ -136,7 +137,8 @@ export class Replica {
     const identity = { clusterId, nodeName, instanceId };
     const reserveBytes = reserveBytesOf(options);
     const sizes = { segmentBytesMax, indexEntriesMax, preallocateBytes, cacheBytesMax };
-    this.#log = new Log({ identity, ...sizes, reserveBytes });
+    const incoming = { incomingBytesMax: incomingBytesMax(options.snapshotPartBytes) };
+    this.#log = new Log({ identity, ...sizes, ...incoming, reserveBytes });
   }
 
   get raft(): Raft | null {
@@ -304,12 +306,21 @@ export class Replica {
     this.#listener.raftSpeaks(raft, output);
     this.#performWrite(output);
     const hasCommitted = output.commitIndex > this.#state.committed.index;
-    if (hasCommitted) this.#state.commit(output.commitIndex, this.#committed);
+    if (hasCommitted) this.#commit(output.commitIndex);
     this.#maybeTrim();
     this.#listener.raftSpoke(raft, output, hasCommitted);
     this.#maybeCheckpoint(raft);
     this.#state.release(this.#state.committed.index);
     return true;
+  }
+
+  #commit(index: LogIndex): void {
+    this.#state.commit(index, this.#committed);
+    const { incomingIndex } = this.#log;
+    // The entries have come before the checkpoint did.
+    if (incomingIndex !== NO_INDEX && incomingIndex <= index) {
+      this.#log.step(this.#now, { kind: "forget-received" });
+    }
   }
 
   /** When this node's own disk had the entry; null when it has not, or that is long ago. */

@@ -1,22 +1,21 @@
 // Snapshots on their way: the base checkpoint brought to a peer that is too far behind, in parts on
-// the bulk lane, and the receiving of one. Owns the windows, the places to go on from after a lost
-// link, the checks, and the one buffer of a receiver: a sender reads each part from its log as it
-// is due, and holds no more than a window; a receiver holds the whole, snapshotBytesMax at most,
-// because a state, and the user's machine in it, is restored from all its bytes at once. When one
-// is needed and what becomes of it is Raft's; the layout is snapshot-wire.ts.
+// the bulk lane, and the receiving of one. Owns the windows of a sender, the checks of who sends
+// what, and who is answered. Neither end holds the whole: a sender has its log read each part as it
+// is due, and holds no more than a window; a receiver hands each part to its log, which writes it
+// to the disk (src/log/incoming.ts), and answers with what is written. When a snapshot is needed and
+// what becomes of it is Raft's; the layout is snapshot-wire.ts.
 //
 //   sender                              receiver
 //     | -- part 0, empty: how far? ------> |
-//     | <------------- reply: position --- |   0, or where a lost link left it
+//     | <------------- reply: position --- |   0, or where a lost link or a crash left its file
 //     | -- parts within the window ------> |   each with its checksum
-//     | <------------- reply: position --- |
-//     |              ...                   |   whole, with the checksum of the whole: to Raft
+//     | <------------- reply: position --- |   once they are written
+//     |              ...                   |   whole, synced, with its checksum: to Raft
 //
 // Nothing is asked of the network but what it asks of Raft: parts and replies may be lost, doubled
 // and late. A silent receiver is asked again, and given up after a while; Raft then probes anew.
 
-import { EMPTY_BYTES, type FrozenBytes, freeze } from "../base/bytes.ts";
-import { crc32c } from "../base/crc32c.ts";
+import { EMPTY_BYTES, type FrozenBytes } from "../base/bytes.ts";
 import type { Snapshot } from "../base/entry.ts";
 import {
   after,
@@ -26,11 +25,11 @@ import {
   type MemberId,
   type Micros,
   NEVER,
-  NO_INDEX,
   type Term,
 } from "../base/ids.ts";
 import type { Membership } from "../base/membership.ts";
-import type { LogBase, LogEvent } from "../log/protocol.ts";
+import type { CheckpointHeader } from "../log/checkpoint.ts";
+import type { LogBase, LogEvent, LogReceived } from "../log/protocol.ts";
 import type { RaftEvent, Send } from "../raft/protocol.ts";
 import type { Links } from "./links.ts";
 import type { OutputDraft } from "./output.ts";
@@ -42,14 +41,21 @@ import {
 } from "./snapshot-wire.ts";
 
 export interface SnapshotsOptions {
-  /** A snapshot's bytes; a larger one is not taken, and not sent. */
+  /** A snapshot's bytes on the disk; a larger one is not taken, and not sent. */
   readonly snapshotBytesMax: number;
+  /** Bytes in a part that is sent, PART_BYTES_MAX at most. */
+  readonly partBytes: number;
   /** A receiver that says nothing is asked again after so long. */
   readonly askAgainAfter: Micros;
 }
 
 /** Parts on their way to one receiver. */
-const WINDOW_BYTES = 8 * PART_BYTES_MAX;
+const WINDOW_PARTS = 8;
+/**
+ * Parts that wait for a receiver's disk, and as many that wait for its sync: two senders' windows,
+ * because leaders change.
+ */
+const INCOMING_PARTS = 2 * WINDOW_PARTS;
 /** A receiver that was asked so often in vain is given up. */
 const ASKED_MAX = 8;
 
@@ -70,21 +76,30 @@ interface Sending {
   asked: number;
 }
 
+/** Whose parts are being received. */
 interface Receiving {
+  readonly from: MemberId;
+  readonly term: Term;
+  readonly round: number;
   readonly name: SnapshotName;
-  readonly bytes: Uint8Array;
-  position: number;
 }
 
-const NO_READS: readonly LogEvent[] = [];
+const NOTHING: readonly LogEvent[] = [];
+
+/** What a receiver's log may have in memory of a snapshot, and write before it syncs. */
+export function incomingBytesMax(partBytes = PART_BYTES_MAX): number {
+  return INCOMING_PARTS * partBytes;
+}
 
 /** The ways to the other ends. */
 export type SnapshotLinks = Pick<Links, "routeTo" | "send" | "dropped">;
 
-/** What is committed at the receiver. */
+/** What is committed at the receiver, and whom it follows. */
 export interface Here {
   readonly commitIndex: LogIndex;
   readonly membership: Membership;
+  readonly term: Term;
+  readonly leader: MemberId | null;
 }
 
 /** What the bytes of a state say of its members; null when they are no state. */
@@ -99,8 +114,8 @@ export class Snapshots {
   /** One at a time: whoever leads sends it, and another leader's goes on where it stopped. */
   #receiving: Receiving | null = null;
   #nextReadId = 1;
-  /** Parts that the log is to read. */
-  #reads: LogEvent[] = [];
+  /** What the log is to do: read parts for those that are sent to, take those that have come. */
+  #tasks: LogEvent[] = [];
 
   constructor(
     options: SnapshotsOptions,
@@ -121,9 +136,9 @@ export class Snapshots {
     return due;
   }
 
-  /** What the log is to read for those that are sent to. */
-  takeReads(): readonly LogEvent[] {
-    return this.#reads.length === 0 ? NO_READS : this.#reads.splice(0);
+  /** What the log is to do for it. */
+  takeTasks(): readonly LogEvent[] {
+    return this.#tasks.length === 0 ? NOTHING : this.#tasks.splice(0);
   }
 
   // ---- sending ----
@@ -151,7 +166,7 @@ export class Snapshots {
     const { name } = sending;
     const isLarge = read.kind === "base" && read.base.stateBytes > this.#options.snapshotBytesMax;
     if (read.kind === "part" && name !== null) {
-      const length = Math.min(PART_BYTES_MAX, name.length - read.position);
+      const length = Math.min(this.#options.partBytes, name.length - read.position);
       if (read.bytes.length === length) {
         this.#sendPart(sending, name, read.position, read.bytes);
         return null;
@@ -232,13 +247,14 @@ export class Snapshots {
   /** Has the log read what may be on its way now; nothing while there is no link. */
   #sendWindow(sending: Sending, name: SnapshotName): void {
     if (this.#links.routeTo(sending.send.to, "bulk") === null) return;
-    const end = Math.min(name.length, (sending.position ?? 0) + WINDOW_BYTES);
+    const { partBytes } = this.#options;
+    const end = Math.min(name.length, (sending.position ?? 0) + WINDOW_PARTS * partBytes);
     const { readId } = sending;
     const { index } = name.at;
     while (sending.next < end) {
       const position = sending.next;
-      const length = Math.min(PART_BYTES_MAX, name.length - position);
-      this.#reads.push({ kind: "read-base-part", readId, index, position, length });
+      const length = Math.min(partBytes, name.length - position);
+      this.#tasks.push({ kind: "read-base-part", readId, index, position, length });
       sending.next += length;
     }
   }
@@ -255,61 +271,67 @@ export class Snapshots {
   // ---- receiving ----
 
   /**
-   * A part has come: kept when it is the next one, answered with the place to go on from. The whole
-   * is given to Raft once, when its checksum holds. What is committed here already is answered as
-   * if it were all there, and Raft is told, so that the leader hears how far this log is:
+   * A part has come, from whoever leads: it goes to the log. What is committed here already is
+   * answered as if it were all there, and Raft is told, so that the leader hears how far this log
+   * is:
    *
    *   1. a snapshot was installed, and a crash came before it was acknowledged
    *   2. the leader knows of an older match only, and offers the same snapshot again
    */
   partReceived(now: Instant, from: MemberId, part: Part, here: Here): RaftEvent | null {
     const { term, round, name, position, bytes } = part;
+    const refusal = this.#refusalOf(from, part, here);
+    if (refusal !== null) {
+      this.#links.dropped(now, from, refusal);
+      return null;
+    }
     if (name.at.index <= here.commitIndex) {
       this.#reply(from, name, name.length);
-      const current = this.#receiving?.name.at.index ?? NO_INDEX;
-      if (current <= here.commitIndex) this.#receiving = null;
       const snapshot = { at: name.at, membership: here.membership, state: EMPTY_BYTES };
       return { kind: "snapshot-received", from, term, round, snapshot };
     }
+    this.#receiving = { from, term, round, name };
+    this.#tasks.push({ kind: "receive-base", base: baseOf(name), position, bytes });
+    return null;
+  }
+
+  #refusalOf(from: MemberId, { term, name }: Part, here: Here): string | null {
+    if (term < here.term)
+      return `a snapshot from the leader of term ${term}, it is ${here.term} now`;
+    const isLedByAnother = term === here.term && here.leader !== null && here.leader !== from;
+    if (isLedByAnother) return "a snapshot from another than this term's leader";
     const { snapshotBytesMax } = this.#options;
-    if (name.length > snapshotBytesMax) {
-      const why = `a snapshot of ${name.length} bytes, the largest held here is ${snapshotBytesMax}`;
-      this.#links.dropped(now, from, why);
-      return null;
-    }
-    const receiving = this.#receivingOf(name);
-    if (position === receiving.position && bytes.length > 0) {
-      receiving.bytes.set(bytes, position);
-      receiving.position += bytes.length;
-    }
-    if (receiving.position < name.length) {
-      this.#reply(from, name, receiving.position);
-      return null;
-    }
-    return this.#whole(from, part, receiving);
+    if (name.length <= snapshotBytesMax) return null;
+    return `a snapshot of ${name.length} bytes, the largest kept here has ${snapshotBytesMax}`;
   }
 
-  /** What was received of another snapshot is let go for this one. */
-  #receivingOf(name: SnapshotName): Receiving {
-    const current = this.#receiving;
-    if (current !== null && isSame(current.name, name)) return current;
-    const receiving = { name, bytes: new Uint8Array(name.length), position: 0 };
-    this.#receiving = receiving;
-    return receiving;
-  }
-
-  #whole(from: MemberId, { term, round }: Part, { name, bytes }: Receiving): RaftEvent | null {
-    this.#receiving = null;
+  /**
+   * What the log says of it: where to go on, or that it has all, which is given to Raft. Raft may
+   * have found another leader meanwhile; that one asks, and then hears the same.
+   */
+  baseReceived(received: LogReceived): RaftEvent | null {
+    const receiving = this.#receiving;
+    if (receiving === null || !isNamed(receiving.name, received.base)) return null;
+    const { from, term, round, name } = receiving;
     const { at } = name;
-    const state = freeze(bytes);
-    const membership = crc32c(bytes) === name.crc ? this.#membershipIn({ at, state }) : null;
-    if (membership === null) {
+    if (received.kind === "part") {
+      if (received.position < name.length) this.#reply(from, name, received.position);
+      return null;
+    }
+    this.#receiving = null;
+    const state = received.kind === "whole" ? received.state : null;
+    const membership = state === null ? null : this.#membershipIn({ at, state });
+    if (state === null || membership === null) {
       this.#output.notice("warn", "snapshot-broken", { from, index: at.index });
+      this.#tasks.push({ kind: "forget-received" });
       this.#reply(from, name, 0);
       return null;
     }
-    const facts = { from, index: at.index, bytes: bytes.length };
-    this.#output.notice("info", "snapshot-received", facts);
+    this.#output.notice("info", "snapshot-received", {
+      from,
+      index: at.index,
+      bytes: state.length,
+    });
     this.#reply(from, name, name.length);
     return { kind: "snapshot-received", from, term, round, snapshot: { at, membership, state } };
   }
@@ -322,6 +344,10 @@ export class Snapshots {
   }
 }
 
-function isSame(a: SnapshotName, b: SnapshotName): boolean {
-  return a.at.index === b.at.index && a.crc === b.crc && a.length === b.length;
+function baseOf({ at, length, crc }: SnapshotName): CheckpointHeader {
+  return { at, stateBytes: length, stateCrc: crc };
+}
+
+function isNamed({ at, length, crc }: SnapshotName, base: CheckpointHeader): boolean {
+  return at.index === base.at.index && crc === base.stateCrc && length === base.stateBytes;
 }

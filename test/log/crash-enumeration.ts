@@ -2,16 +2,17 @@
 // model, the stores read from end to end, and a second opening; some of the openings crash too.
 
 import { assert } from "../../src/base/assert.ts";
-import { freeze } from "../../src/base/bytes.ts";
+import { EMPTY_BYTES, freeze } from "../../src/base/bytes.ts";
 import type { Entry } from "../../src/base/entry.ts";
 import type { LogIndex } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { baseOfStore, indexFile } from "../../src/log/file-names.ts";
+import { CHECKPOINT_HEADER_BYTES, decodeCheckpointHeader } from "../../src/log/checkpoint.ts";
+import { baseOfStore, incomingFile, indexFile } from "../../src/log/file-names.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
 import { type ScannedStore, scanStore } from "../../src/log/recovery.ts";
 import { crashImages, type ImageBudget } from "./crash-images.ts";
 import { type Bounds, inadmissible, sameFrame, samePoint } from "./crash-model.ts";
-import { entriesAfter, LogDriver } from "./driver.ts";
+import { entriesAfter, LogDriver, stateAt } from "./driver.ts";
 import { type DiskImage, digestOf, FakeDisk } from "./fake-disk.ts";
 
 /** Of a crash within a crash's recovery. */
@@ -27,6 +28,8 @@ export class Enumeration {
   #bounds: Bounds | null = null;
   images = 0;
   nested = 0;
+  /** Openings that go on with a checkpoint that was being received. */
+  resumable = 0;
 
   constructor(seed: string, options: LogOptions, budget: ImageBudget) {
     this.#prng = new Prng(seed);
@@ -64,9 +67,25 @@ export class Enumeration {
     const what = inadmissible({ opened, entries }, bounds);
     assert(what === null, what ?? "");
     checkScan(recovery.disk.killImage(), entries);
+    if (recovery.log.incomingIndex !== 0) this.#checkIncoming(recovery);
     this.#checkAgain(recovery);
     if (this.#prng.chance(1, 8)) checkReads(recovery);
     if (this.#prng.chance(1, 12)) checkGoesOn(recovery, this.#options);
+  }
+
+  /** What is gone on with of a checkpoint that was being received is what was sent. */
+  #checkIncoming(recovery: LogDriver): void {
+    const index = recovery.log.incomingIndex;
+    const bytes = recovery.disk.killImage().get(incomingFile(index)) ?? new Uint8Array(0);
+    const base = decodeCheckpointHeader(bytes);
+    assert(base !== null && base.at.index === index, "its header is whole", index);
+    recovery.step({ kind: "receive-base", base, position: 0, bytes: EMPTY_BYTES });
+    const [told] = recovery.received;
+    assert(told?.kind === "part" && told.position > 0, "it says how far it is", index);
+    const state = bytes.subarray(CHECKPOINT_HEADER_BYTES, CHECKPOINT_HEADER_BYTES + told.position);
+    const sent = stateAt(index, base.stateBytes).subarray(0, told.position);
+    assert(Buffer.compare(state, sent) === 0, "what was lost is believed", told.position);
+    this.resumable++;
   }
 
   /** What was said on opening is durable, and opening again changes no byte. */

@@ -6,6 +6,7 @@ import { type Entry, LOG_START, type LogPoint, type LogWrite } from "../../src/b
 import type { LogIndex, Offset, Term, WallMs } from "../../src/base/ids.ts";
 import { NO_MEMBERS } from "../../src/base/membership.ts";
 import type { Prng } from "../../src/base/prng.ts";
+import type { Checkpoint } from "../../src/log/checkpoint.ts";
 import { indexOfCheckpoint } from "../../src/log/file-names.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
 import type { Enumeration } from "./crash-enumeration.ts";
@@ -31,7 +32,9 @@ export type Step =
   | { readonly kind: "checkpoint" }
   /** All records but those of the last so many entries are wanted no more. */
   | { readonly kind: "trim"; readonly keep: number }
-  /** Replaces all by a base so many entries ahead of the newest checkpoint, and appends. */
+  /** Receives so many bytes of a base that is so many entries ahead of the newest checkpoint. */
+  | { readonly kind: "receive"; readonly ahead: number; readonly bytes: number }
+  /** Replaces all by such a base, of which nothing or a part has been received, and appends. */
   | { readonly kind: "install"; readonly ahead: number; readonly count: number }
   /** Lets the disk finish; else the next step is handed in while the last is under way. */
   | { readonly kind: "settle" }
@@ -145,6 +148,9 @@ export class Workload {
       case "trim":
         this.#trim(step.keep);
         break;
+      case "receive":
+        this.#driver.receiveUpTo(this.#baseAhead(step.ahead), step.bytes);
+        break;
       case "install":
         this.#install(step.ahead, step.count);
         break;
@@ -196,7 +202,7 @@ export class Workload {
     this.#driver.afterEach();
   }
 
-  #install(ahead: number, count: number): void {
+  #baseAhead(ahead: number): Checkpoint {
     const now = this.#now;
     const end = endOf(now);
     const index = (Math.max(this.#newest.index, now.base.index) + ahead) as LogIndex;
@@ -206,11 +212,21 @@ export class Workload {
       endOffset: (end.endOffset + 5) as Offset,
       timestamp: (end.timestamp + 10) as WallMs,
     };
+    return { at, state: stateAt(index, STATE_BYTES) };
+  }
+
+  #install(ahead: number, count: number): void {
+    const base = this.#baseAhead(ahead);
+    const { at } = base;
+    const { index } = at;
+    this.#driver.receiveUpTo(base);
     this.#newest = { base: index, index };
     const limits = { checkpoints: [index], checkpointMin: index, startMin: index, trimOffset: 0 };
     this.#limit(index, () => limits);
-    const install = { at, membership: NO_MEMBERS, state: stateAt(index, STATE_BYTES) };
-    this.#submit({ install, entries: entriesAfter(at, at.term, count) });
+    this.#submit({
+      install: { ...base, membership: NO_MEMBERS },
+      entries: entriesAfter(at, at.term, count),
+    });
   }
 
   #settle(): void {
@@ -272,6 +288,9 @@ function drawnStep(prng: Prng): Step {
     case 6:
       return { kind: "trim", keep: prng.between(1, 6) };
     case 7:
+      if (prng.chance(1, 3)) {
+        return { kind: "receive", ahead: prng.between(1, 20), bytes: prng.between(1, STATE_BYTES) };
+      }
       return { kind: "install", ahead: prng.between(1, 20), count: prng.below(4) };
     case 8:
       return { kind: "reopen", how: prng.pick(["clean", "settled", "kill", "power-loss"]) };

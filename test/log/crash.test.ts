@@ -22,7 +22,12 @@ import {
 } from "./driver.ts";
 
 /** Small enough that a few entries roll, and a zeroed slot shows. */
-const TINY: LogOptions = { ...OPTIONS, segmentBytesMax: 1400, indexEntriesMax: 5 };
+const TINY: LogOptions = {
+  ...OPTIONS,
+  segmentBytesMax: 1400,
+  indexEntriesMax: 5,
+  incomingBytesMax: 250,
+};
 const BUDGET = { everyMax: 6, drawn: 2 };
 
 const settle: Step = { kind: "settle" };
@@ -145,6 +150,20 @@ const WORKLOADS: Readonly<Record<string, readonly Step[]>> = {
     { kind: "reopen", how: "clean" },
     { kind: "append", count: 1 },
   ],
+  "receives a base in part, another one, and the first again, which it installs": [
+    { kind: "append", count: 3 },
+    settle,
+    { kind: "receive", ahead: 9, bytes: 600 },
+    { kind: "append", count: 2 },
+    { kind: "receive", ahead: 5, bytes: 500 },
+    { kind: "reopen", how: "kill" },
+    { kind: "receive", ahead: 5, bytes: 650 },
+    { kind: "reopen", how: "power-loss" },
+    { kind: "receive", ahead: 9, bytes: 400 },
+    { kind: "reopen", how: "clean" },
+    { kind: "install", ahead: 9, count: 2 },
+    { kind: "append", count: 1 },
+  ],
 };
 
 /** In which order files make progress, and how many zeros are written ahead. */
@@ -158,6 +177,7 @@ test("a crash at any effect, of any kind, loses nothing acknowledged and invents
   const started = performance.now();
   let images = 0;
   let nested = 0;
+  let resumable = 0;
   for (const [name, steps] of Object.entries(WORKLOADS)) {
     for (const [order, pick, preallocateBytes] of VARIANTS) {
       const options = { ...TINY, preallocateBytes };
@@ -170,12 +190,14 @@ test("a crash at any effect, of any kind, loses nothing acknowledged and invents
       }
       images += enumeration.images;
       nested += enumeration.nested;
+      resumable += enumeration.resumable;
     }
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const also = `${nested} recoveries crashed, ${seconds} s`;
+  const also = `${nested} recoveries crashed, ${resumable} went on receiving, ${seconds} s`;
   process.stdout.write(`crash images: ${images} tried, ${also}\n`);
   expect(images).toBeGreaterThanOrEqual(20_000);
+  expect(resumable).toBeGreaterThan(100);
 }, 300_000);
 
 test("a log killed in a trim tells no terms of segments that the trim was about to remove", () => {

@@ -117,7 +117,8 @@ function installing(): Truth {
     endOffset: 1234 as Offset,
     timestamp: 7777 as WallMs,
   };
-  driver.submit({ install: { at, membership: NO_MEMBERS, state: stateAt(900) } });
+  const base = { at, state: stateAt(900) };
+  driver.receiveUpTo(base).submit({ install: { ...base, membership: NO_MEMBERS } });
   while (!driver.disk.killImage().has(installFile(at.index))) driver.perform();
   const image = driver.disk.killImage();
   return { image, base: at, entries: [], hardState: hardStateOf(3, "n3"), provenIndex: 900 };

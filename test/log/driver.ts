@@ -24,7 +24,7 @@ import type {
   WallMs,
   WriteId,
 } from "../../src/base/ids.ts";
-import type { CheckpointHeader } from "../../src/log/checkpoint.ts";
+import type { Checkpoint, CheckpointHeader } from "../../src/log/checkpoint.ts";
 import { FRAME_HEADER_BYTES, sealFrame } from "../../src/log/frame.ts";
 import { Log } from "../../src/log/log.ts";
 import type {
@@ -34,6 +34,7 @@ import type {
   LogOptions,
   LogOutput,
   LogRead,
+  LogReceived,
   LogRoom,
   OpenRefusal,
   ReadFrom,
@@ -124,6 +125,8 @@ export class LogDriver {
   readonly trimmed: LogPoint[] = [];
   readonly answers = new Map<number, LogRead>();
   readonly bases = new Map<number, LogBase>();
+  /** Of checkpoints that a peer sends, one after another. */
+  readonly received: LogReceived[] = [];
   /** Called after every performed operation and its consequences. */
   afterEach: () => void = () => {};
 
@@ -161,6 +164,7 @@ export class LogDriver {
     if (output.rolled !== null) this.boundaries.push(output.rolled);
     if (output.trimmed !== null) this.trimmed.push(output.trimmed.base);
     for (const base of output.bases) this.bases.set(base.readId, base);
+    this.received.push(...output.received);
   }
 
   /** Performs one waiting operation; false when none waits. */
@@ -218,6 +222,28 @@ export class LogDriver {
   checkpoint(at: LogPoint, bytes = 40): this {
     this.step({ kind: "checkpoint", at, state: stateAt(at.index, bytes) });
     return this;
+  }
+
+  /** Hands in bytes of a checkpoint that a peer sends; none only ask. */
+  receive(checkpoint: Checkpoint, position: number, length: number): this {
+    const bytes = freeze(checkpoint.state.subarray(position, position + length));
+    this.step({ kind: "receive-base", base: headerOf(checkpoint), position, bytes });
+    return this;
+  }
+
+  /** Two parts at a time from where the log is, until it has `bytes`: all of it, and has said so. */
+  receiveUpTo(checkpoint: Checkpoint, bytes = checkpoint.state.length, partBytes = 100): this {
+    const isAll = bytes === checkpoint.state.length;
+    for (;;) {
+      const seen = this.received.length;
+      this.receive(checkpoint, 0, 0);
+      const asked = this.received[seen];
+      const position = asked?.kind === "part" ? asked.position : 0;
+      if (!isAll && position >= bytes) return this;
+      for (const at of [position, position + partBytes]) this.receive(checkpoint, at, partBytes);
+      this.perform();
+      if (this.received.slice(seen).some(({ kind }) => kind === "whole")) return this;
+    }
   }
 
   trim(before: number): this {
@@ -282,6 +308,11 @@ export class LogDriver {
       all.push(...entries);
     }
   }
+}
+
+/** What a checkpoint's file begins with says this. */
+export function headerOf({ at, state }: Checkpoint): CheckpointHeader {
+  return { at, stateBytes: state.length, stateCrc: crc32c(state) };
 }
 
 /** What a test's machine has as of an index. */

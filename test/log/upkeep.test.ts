@@ -304,12 +304,20 @@ function snapshotAt(at: LogPoint): Snapshot {
   return { at, membership: NO_MEMBERS, state: stateAt(at.index) };
 }
 
+/** Has received it, so that it may be installed. */
+function received(driver: LogDriver, at: LogPoint): Snapshot {
+  const snapshot = snapshotAt(at);
+  driver.receiveUpTo(snapshot);
+  return snapshot;
+}
+
 describe("an installation", () => {
   test("replaces the whole log, and what follows in the same write joins on to it", () => {
     const { driver } = checkpointed();
+    const install = received(driver, AT);
     const underWay = driver.askRead({ kind: "index", index: 3 as LogIndex });
     const entries = entriesAfter(AT, 5, 9);
-    driver.submit({ hardState: hardStateOf(5), install: snapshotAt(AT), entries });
+    driver.submit({ hardState: hardStateOf(5), install, entries });
     expect(driver.log.status()).toMatchObject({ startIndex: 901, end: { index: 909 } });
     expect(driver.log.status().durableIndex).toBeLessThan(901);
     driver.run();
@@ -335,7 +343,7 @@ describe("an installation", () => {
     const at = { ...AT, index: (newest + 1) as LogIndex };
     expect(at.index).toBeLessThan((entries.at(-1) as Entry).index);
     const more = entriesAfter(at, 6, 3);
-    driver.write({ hardState: hardStateOf(6), install: snapshotAt(at), entries: more });
+    driver.write({ hardState: hardStateOf(6), install: received(driver, at), entries: more });
     expect(driver.allEntries()).toEqual(more);
     expect(reopened(driver.disk.killImage(), SMALL).allEntries()).toEqual(more);
   });
@@ -343,9 +351,9 @@ describe("an installation", () => {
   test("twice in a row, with truncations and checkpoints behind, leaves the last", () => {
     const { driver } = checkpointed();
     const first = entriesAfter(AT, 5, 9);
-    driver.submit({ hardState: hardStateOf(5), install: snapshotAt(AT), entries: first });
+    driver.submit({ hardState: hardStateOf(5), install: received(driver, AT), entries: first });
     const at = { ...AT, index: 1000 as LogIndex };
-    driver.submit({ hardState: hardStateOf(6), install: snapshotAt(at) });
+    driver.submit({ hardState: hardStateOf(6), install: received(driver, at) });
     const second = entriesAfter(at, 6, 12);
     driver.write({ entries: second });
     const kept = second.slice(0, 8);
@@ -360,7 +368,7 @@ describe("an installation", () => {
 
   test("whose base rotted before it was done is refused, not taken for nothing", () => {
     const { driver } = checkpointed();
-    driver.submit({ hardState: hardStateOf(5), install: snapshotAt(AT) });
+    driver.submit({ hardState: hardStateOf(5), install: received(driver, AT) });
     const file = installFile(900 as LogIndex);
     while (!driver.disk.killImage().has(file)) driver.perform();
     const image = spoiled(driver.disk.killImage(), file);
@@ -509,7 +517,7 @@ describe("a crash at any effect", () => {
     const replaced: Model = { base: AT, entries: [] };
     crashes.allowed = [old, replaced];
     driver.trim((entries[12] as Entry).offset);
-    driver.write({ install: snapshotAt(AT) });
+    driver.write({ install: received(driver, AT) });
     const more = entriesAfter(AT, 5, 3);
     crashes.allowed = [replaced, { base: AT, entries: more }];
     driver.submit({ entries: more });
