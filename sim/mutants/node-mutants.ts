@@ -254,8 +254,8 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     properties: [],
     hunt: { by: "tests", files: ["test/node/snapshots.test.ts"] },
     file: "src/node/snapshots.ts",
-    find: "if (term < here.term) return",
-    replace: "if (term < 0) return",
+    find: "if (term < here.term)",
+    replace: "if (term < 0)",
   },
   {
     name: "snapshot-fills-memory",

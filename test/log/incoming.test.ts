@@ -103,7 +103,7 @@ describe("a checkpoint that is received", () => {
     driver.receiveUpTo(first);
     driver.submit({ hardState: hardStateOf(2), install: { ...first, membership: NO_MEMBERS } });
     driver.received.splice(0);
-    driver.receive(checkpointAt(950), 0, 100);
+    driver.receive(checkpointAt(950), 0, 0).receive(checkpointAt(950), 0, 100);
     expect(driver.received).toEqual([]);
     driver.run();
     expect(filesOf(driver)).toEqual([]);
