@@ -264,7 +264,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     properties: [],
     hunt: { by: "tests", files: ["test/node/snapshots.test.ts"] },
     file: "src/log/incoming.ts",
-    find: "if (isNext && this.#waitingBytes + bytes.length <= this.#parts.bytesMax) {",
+    find: "if (isNext && this.#waitingBytes + bytes.length <= this.#bytesMax) {",
     replace: "if (isNext) {",
   },
 ];

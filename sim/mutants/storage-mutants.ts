@@ -149,7 +149,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     breaks: "All of a checkpoint is written before anything of it is synced.",
     ...foundBy(INCOMING),
     file: "src/log/incoming.ts",
-    find: "if (start + length > this.#syncedBytes + this.#parts.bytesMax) {",
+    find: "if (start + length > this.#syncedBytes + this.#bytesMax) {",
     replace: "if (start < 0) {",
   },
   {

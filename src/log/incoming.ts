@@ -1,6 +1,6 @@
-// A checkpoint on its way from another member, put on the disk as it comes: its parts are written in
-// order into a file of its own, which is a checkpoint's file once all are there. Owns that file, how
-// much of it is written, and the bounds of what waits for the disk; what is then installed, and
+// A checkpoint on its way from another member, put on the disk as it comes: its parts are written
+// in order into a file of its own, which is a checkpoint's file once all are there. Owns that file,
+// how much of it is written, and the bounds of what waits for the disk; what is then installed, and
 // when, is decided elsewhere and done by upkeep.ts.
 //
 // A crash at any point is survived without a note of how far it came: no write goes further than
@@ -31,12 +31,14 @@ import {
   readAt,
   Turnstile,
 } from "./flow.ts";
-import type { LogEvent, LogReceived } from "./protocol.ts";
+import type { LogEvent, LogOptions, LogReceived } from "./protocol.ts";
 import type { FileSizes } from "./refusal.ts";
 import { isFull, type Space } from "./space.ts";
 
-/** Bytes that wait for the disk, and those that wait for a sync, unless the options say otherwise. */
-export const INCOMING_BYTES_MAX = 1024 * 1024;
+/**
+ * Bytes that wait for the disk, and those that wait for a sync, unless the options say otherwise.
+ */
+const INCOMING_BYTES_MAX = 1024 * 1024;
 
 /** What was received before the directory was opened, and is durable. */
 export interface Resumable {
@@ -46,9 +48,9 @@ export interface Resumable {
 }
 
 export interface IncomingParts {
+  readonly options: LogOptions;
   readonly runner: FlowRunner;
   readonly space: Space;
-  readonly bytesMax: number;
   readonly resumable: Resumable | null;
   readonly failed: (trouble: DiskTrouble) => void;
 }
@@ -58,6 +60,7 @@ type Forget = Extract<LogEvent, { kind: "forget-received" }>;
 
 export class Incoming {
   readonly #parts: IncomingParts;
+  readonly #bytesMax: number;
   readonly #turnstile = new Turnstile();
   /** What is to be received; null: nothing is. */
   #wanted: CheckpointHeader | null;
@@ -79,7 +82,8 @@ export class Incoming {
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
-    const { resumable } = parts;
+    const { options, resumable } = parts;
+    this.#bytesMax = options.incomingBytesMax ?? INCOMING_BYTES_MAX;
     this.#wanted = resumable?.base ?? null;
     this.#begun = this.#wanted;
     this.#writtenBytes = resumable?.position ?? 0;
@@ -109,7 +113,7 @@ export class Incoming {
   #receive({ base, position, bytes }: Received): void {
     if (this.#wanted === null || !isSame(this.#wanted, base)) this.#turnTo(base);
     const isNext = position === this.#writtenBytes + this.#waitingBytes && bytes.length > 0;
-    if (isNext && this.#waitingBytes + bytes.length <= this.#parts.bytesMax) {
+    if (isNext && this.#waitingBytes + bytes.length <= this.#bytesMax) {
       this.#waiting.push(bytes);
       this.#waitingBytes += bytes.length;
     } else this.#said.push({ kind: "part", base, position: this.#writtenBytes });
@@ -194,7 +198,7 @@ export class Incoming {
     const length = this.#waitingBytes;
     const file = incomingFile(wanted.at.index);
     const start = this.#writtenBytes;
-    if (start + length > this.#syncedBytes + this.#parts.bytesMax) {
+    if (start + length > this.#syncedBytes + this.#bytesMax) {
       yield* perform({ kind: "sync", file });
       if (this.#wanted === wanted) this.#syncedBytes = start;
       return;
@@ -211,7 +215,9 @@ export class Incoming {
     this.#said.push({ kind: "part", base: wanted, position: this.#writtenBytes });
   }
 
-  /** Durable first, because what is installed is only renamed; then read back as it stands there. */
+  /**
+   * Durable first, because what is installed is only renamed; then read back as it stands there.
+   */
   *#verify(wanted: CheckpointHeader): Flow<void> {
     const file = incomingFile(wanted.at.index);
     yield* perform({ kind: "sync", file });

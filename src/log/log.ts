@@ -37,7 +37,7 @@ import { MANIFEST_FILE } from "./file-names.ts";
 import { type DiskTrouble, type Flow, FlowRunner, perform } from "./flow.ts";
 import { FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES } from "./frame.ts";
 import type { HardStateFile } from "./hard-state.ts";
-import { INCOMING_BYTES_MAX, Incoming } from "./incoming.ts";
+import { Incoming } from "./incoming.ts";
 import { statusOf } from "./log-status.ts";
 import { type Difference, describeDifference, encodeManifest } from "./manifest.ts";
 import { type OpenDirectory, openDirectory, openedOf } from "./opening.ts";
@@ -223,12 +223,11 @@ export class Log implements Machine<LogEvent, LogOutput> {
 
   /** Whether there is anything to say besides operations, writes and trims. */
   #hasWords(opened: Opened | null): boolean {
-    const hasBases = opened?.upkeep.hasBases === true || opened?.incoming.hasAnswers === true;
-    const hasRead = opened?.reader.hasAnswers === true || hasBases;
+    if (opened?.reader.hasAnswers || opened?.upkeep.hasBases) return true;
     const isRefusing = this.#refusedReads.length > 0 || this.#refusedBases.length > 0;
     const hasChanged = this.#sayOpened !== null || this.#sayRoom !== null || this.#sayClosed;
     const hasFailed = this.#sayRefused !== null || this.#sayPoisoned !== null;
-    return hasRead || isRefusing || hasChanged || hasFailed;
+    return isRefusing || hasChanged || hasFailed || opened?.incoming.hasAnswers === true;
   }
 
   status(): LogStatus {
@@ -241,7 +240,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     return (this.#opened?.upkeep.start ?? LOG_START).index;
   }
 
-  /** Of what is received from a peer and may yet be installed; NO_INDEX without anything. */
+  /** Of what is received from a peer and may be installed; NO_INDEX without anything. */
   get incomingIndex(): LogIndex {
     return this.#opened?.incoming.index ?? NO_INDEX;
   }
@@ -331,7 +330,8 @@ export class Log implements Machine<LogEvent, LogOutput> {
   }
 
   #become(directory: OpenDirectory): void {
-    const { identity, hardState, start, end, termRuns, checkpoints: found } = directory;
+    const { identity, hardState, start, end, termRuns, resumable } = directory;
+    const { checkpoints: found } = directory;
     const runner = this.#runner;
     const segments = new Segments(directory.segments);
     const resident = new ResidentTail((end.index + 1) as LogIndex);
@@ -345,9 +345,7 @@ export class Log implements Machine<LogEvent, LogOutput> {
     segments.release(found.newest?.at.index ?? (0 as LogIndex));
     const space = new Space(options.reserveBytes ?? 0, directory.isReserved);
     const shared = { options, runner, segments, hardState, space, failed };
-    const bytesMax = options.incomingBytesMax ?? INCOMING_BYTES_MAX;
-    const received = { bytesMax, resumable: directory.resumable };
-    const incoming = new Incoming({ runner, space, failed, ...received });
+    const incoming = new Incoming({ options, runner, space, resumable, failed });
     const upkeep: Upkeep = new Upkeep({ ...shared, checkpoints, incoming, start, startMoved });
     const writer = new Writer({ ...shared, end, install: (at) => upkeep.install(at) });
     const ends = { start: () => upkeep.start, end: () => this.#end };

@@ -116,10 +116,10 @@ export type LogEvent =
       readonly length: number;
     }
   /**
-   * Bytes of the state of a checkpoint that a peer sends, from `position` on. Kept when they are the
-   * next ones and there is room for them in memory; empty ones only ask. What was received of
-   * another checkpoint is let go of for this one. Answered by LogReceived, but for what is kept only
-   * once it is written; not at all while one that was received is being installed.
+   * Bytes of the state of a checkpoint that a peer sends, from `position` on. Kept when they are
+   * the next ones and there is room for them in memory; empty ones only ask. What was received of
+   * another checkpoint is let go of for this one. Answered by LogReceived, but for what is kept
+   * only once it is written; not at all while one that was received is being installed.
    */
   | {
       readonly kind: "receive-base";

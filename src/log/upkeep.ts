@@ -6,10 +6,9 @@
 //  - a checkpoint: aside, synced, renamed, directory synced;
 //  - a trim: only up to a durable checkpoint, which is the base from then on; segments removed
 //    from the oldest on, the directory synced after each, so that what is left is always a log;
-//  - an installation: the new base, which was received whole (incoming.ts), gets the name that voids
-//    all else (the commit point), then all else is removed, an empty segment made, the hard state's
-//    durable index taken back, and last the base given its plain name. Opening begins a half-done
-//    one anew.
+//  - an installation: the new base, received whole (incoming.ts), gets the name that voids all else
+//    (the commit point), then all else is removed, an empty segment made, the hard state's durable
+//    index taken back, and last the base given its plain name. Opening begins a half-done one anew.
 
 import { assert } from "../base/assert.ts";
 import type { LogPoint } from "../base/entry.ts";

@@ -2,8 +2,8 @@
 // the bulk lane, and the receiving of one. Owns the windows of a sender, the checks of who sends
 // what, and who is answered. Neither end holds the whole: a sender has its log read each part as it
 // is due, and holds no more than a window; a receiver hands each part to its log, which writes it
-// to the disk (src/log/incoming.ts), and answers with what is written. When a snapshot is needed and
-// what becomes of it is Raft's; the layout is snapshot-wire.ts.
+// to the disk (src/log/incoming.ts), and answers with what is written. When a snapshot is needed
+// and what becomes of it is Raft's; the layout is snapshot-wire.ts.
 //
 //   sender                              receiver
 //     | -- part 0, empty: how far? ------> |

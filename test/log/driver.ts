@@ -231,7 +231,9 @@ export class LogDriver {
     return this;
   }
 
-  /** Two parts at a time from where the log is, until it has `bytes`: all of it, and has said so. */
+  /**
+   * Two parts at a time from where the log is, until it has `bytes`: all of it, and has said so.
+   */
   receiveUpTo(checkpoint: Checkpoint, bytes = checkpoint.state.length, partBytes = 100): this {
     const isAll = bytes === checkpoint.state.length;
     for (;;) {
