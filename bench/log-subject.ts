@@ -222,11 +222,6 @@ export class RawFile {
     await this.#file.datasync();
   }
 
-  /** Zeros there are before the file has to grow. */
-  get room(): number {
-    return this.#ahead - this.#position;
-  }
-
   async append(parts: readonly Uint8Array[]): Promise<void> {
     const { bytesWritten } = await this.#file.writev(parts, this.#position);
     this.#position += bytesWritten;

@@ -61,6 +61,12 @@ import { zeros } from "./zeros.ts";
  */
 export const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
+/**
+ * From so many bytes on, writing the group takes longer than changing the file's size does: zeros
+ * ahead of such would only be written over at once. Measured, and in docs/log.md.
+ */
+const LARGE_GROUP_BYTES = 64 * 1024;
+
 /** By how many bytes are missing to the next multiple of the frames' alignment. */
 const PADDINGS = Array.from({ length: FRAME_ALIGNMENT }, (_, bytes) => new Uint8Array(bytes));
 
@@ -113,6 +119,8 @@ export class Writer {
   #draining = false;
   #stopped = false;
   #preallocating = false;
+  /** Of the group written last: the next one is likely as large. */
+  #groupBytes = 0;
   #persistedId = 0 as WriteId;
   #saidId = 0 as WriteId;
   #rolled: LogPoint | null = null;
@@ -239,6 +247,7 @@ export class Writer {
     if (group.operations.length > 0) {
       if (!(yield* this.#maybeWrite(group))) return;
       this.#durable = group.point;
+      this.#groupBytes = group.bytes;
       this.#backlogBytes -= group.bytes;
     }
     if (group.completes !== null) this.#persistedId = group.completes;
@@ -379,7 +388,8 @@ export class Writer {
   }
 
   /**
-   * Writes zeros ahead of the active store's end, while nothing waits for the disk if it can be.
+   * Writes zeros ahead of the active store's end, while nothing waits for the disk if it can be;
+   * none ahead of large groups.
    */
   #maybePreallocate(): void {
     const { options, runner, segments, space, failed } = this.#parts;
@@ -387,8 +397,8 @@ export class Writer {
     const left = segment.storeFileBytes - segment.end;
     const wanted = this.#queue.length === 0 ? options.preallocateBytes / 2 : 0;
     const target = Math.min(segment.end + options.preallocateBytes, options.segmentBytesMax);
-    if (this.#preallocating || space.isScarce || left > wanted || target <= segment.storeFileBytes)
-      return;
+    if (this.#preallocating || space.isScarce || this.#groupBytes > LARGE_GROUP_BYTES) return;
+    if (left > wanted || target <= segment.storeFileBytes) return;
     this.#preallocating = true;
     runner.start(this.#preallocate(segment, target), failed);
   }

@@ -140,6 +140,20 @@ describe("a log on an empty directory", () => {
     expect(driver.allEntries()).toEqual(entries);
   });
 
+  test("writes nothing ahead of groups so large that they would write it over at once", () => {
+    const options = { ...OPTIONS, segmentBytesMax: 1 << 22, preallocateBytes: 2000 };
+    const driver = openedLog(options);
+    const large = entriesAfter(LOG_START, 1, 3, 70_000);
+    for (const entry of large) driver.write({ entries: [entry] });
+    const store = "00000000000000000001.store";
+    const written = () => driver.disk.killImage().get(store)?.length ?? 0;
+    expect(written()).toBe(driver.log.status().storeBytes);
+    const small = entriesAfter(driver.log.status().end, 1, 1);
+    driver.write({ entries: small });
+    expect(written()).toBe(driver.log.status().storeBytes + 2000);
+    expect(driver.allEntries()).toHaveLength(4);
+  });
+
   test("bounds one gathered write, and says each roll once", () => {
     const options = { ...OPTIONS, segmentBytesMax: 1 << 24 };
     const driver = openedLog(options);
