@@ -27,6 +27,14 @@ import {
 } from "../proto/cairn-cursors.ts";
 import { decodeReadRequest, encodeReadResponse } from "../proto/cairn-read.ts";
 import {
+  decodeQuery,
+  decodeSendEvent,
+  encodeHeard,
+  encodeQueryNews,
+  NO_QUERY_NEWS,
+  NOTHING_HEARD,
+} from "../proto/cairn-talk.ts";
+import {
   decodeAppendRequest,
   encodeAppendResponse,
   encodeCheckTailResponse,
@@ -40,11 +48,13 @@ import {
   encodeGetServersResponse,
   encodeProduceResponse,
 } from "../proto/log-v1.ts";
+import type { AdminRequests } from "../service/admin-requests.ts";
 import type { Caller } from "../service/caller.ts";
 import type { Cursors } from "../service/cursor-requests.ts";
 import type { Faulted, LogService } from "../service/log-service.ts";
 import { type ProduceSink, ProduceStream } from "../service/produce-stream.ts";
 import type { ConsumedRecord } from "../service/records.ts";
+import type { QueryNews, TalkNews } from "../service/talk-requests.ts";
 import type {
   DuplexCall,
   ServedMethod,
@@ -183,10 +193,46 @@ export function adminV1Methods({ admin, backups }: LogService): ServedMethods {
       (caller, { from, to }) => admin.roundTrip(caller, from, to),
       encodeRoundTrip,
     ),
+    ...talkMethods(admin),
     "/cairn.v1.Admin/Trim": unary(
       decodeTrimRequest,
       (caller, before) => admin.trim(caller, before),
       ({ startOffset }) => encodeTrimResponse(startOffset),
+    ),
+  };
+}
+
+function talkMethods(admin: AdminRequests): ServedMethods {
+  return {
+    "/cairn.v1.Admin/SendEvent": unary(
+      decodeSendEvent,
+      (caller, event) => admin.sendEvent(caller, event),
+      () => Buffer.alloc(0),
+    ),
+    "/cairn.v1.Admin/Query": serverStream(decodeQuery, (caller, query, call) => {
+      const { name, payload, nodes, tags, timeoutMs, ack, relayFactor } = query;
+      const filters = { filterNodes: nodes, filterTags: tags };
+      const options = {
+        ...filters,
+        ...(timeoutMs === 0 ? {} : { timeoutMs }),
+        requestAck: ack,
+        relayFactor,
+      };
+      const writer = new StreamWriter(call, (news: QueryNews) => {
+        return encodeQueryNews({ ...NO_QUERY_NEWS, ...news });
+      });
+      const sink = { write: (news: QueryNews) => writer.write([news]) };
+      return admin.query(caller, { name, payload, options }, sink);
+    }),
+    "/cairn.v1.Admin/WatchEvents": serverStream(
+      (bytes) => decodeEmptyRequest("WatchEventsRequest", bytes) ?? {},
+      (caller, _, call) => {
+        const writer = new StreamWriter(call, (news: TalkNews) => {
+          const { from = null, ...rest } = { from: null, ...news };
+          return encodeHeard({ ...NOTHING_HEARD, ...rest, from: from ?? "" });
+        });
+        return admin.watchEvents(caller, { write: (news) => writer.write([news]) });
+      },
     ),
   };
 }

@@ -13,6 +13,7 @@ import type { NodeHost } from "../node/ports.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Telemetry } from "../ports/telemetry.ts";
 import { DiscoveryLoop, firstTags } from "../service/discovery-loop.ts";
+import { HeardTalk } from "../service/heard-talk.ts";
 import type { Membership } from "../service/membership.ts";
 import type { AgentConfig, GossipConfig } from "./config.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
@@ -28,10 +29,13 @@ export interface AgentDiscoveryPorts {
   readonly clock: Pick<Clock, "now">;
   readonly telemetry: Telemetry;
   readonly change: (change: MembershipChange) => Promise<Fault | null>;
+  /** Of this build, for members that ask. */
+  readonly version: string;
 }
 
 export class AgentDiscovery {
   readonly membership: Membership;
+  readonly talk: HeardTalk;
   readonly #keyring: GossipKeyring | null;
   readonly #timer: NodeJS.Timeout;
 
@@ -39,8 +43,10 @@ export class AgentDiscovery {
     membership: Membership,
     discovery: DiscoveryLoop,
     keyring: GossipKeyring | null,
+    talk: HeardTalk,
   ) {
     this.membership = membership;
+    this.talk = talk;
     this.#keyring = keyring;
     this.#timer = setInterval(() => discovery.look(), LOOK_MS);
   }
@@ -54,6 +60,7 @@ export class AgentDiscovery {
     const options = optionsOf(config, gossip);
     let discovery: DiscoveryLoop | null = null;
     const keyring = openKeyring(gossip.keyringFile);
+    const talk = new HeardTalk({ ...ports, answers: answersOf(ports) });
     try {
       const membership = await createMembership({
         nodeName: config.nodeName,
@@ -67,13 +74,17 @@ export class AgentDiscovery {
         startJoinAddrs: gossip.startJoinAddrs,
         ...(keyring === null ? {} : { keyring, encryption: gossip.encryption }),
         retryJoinMs: RETRY_JOIN_MS,
-        handler: { fail: (member) => discovery?.failed(member) },
+        handler: {
+          fail: (member) => discovery?.failed(member),
+          event: (event) => talk.event(event),
+          query: (query) => talk.query(query),
+        },
         onNotice: (notice) => ports.telemetry.notice(notice),
       });
       discovery = new DiscoveryLoop(options, { ...ports, membership });
       const facts = { address: membership.localAddr };
       ports.telemetry.notice({ level: "info", what: "gossiping", facts });
-      return new AgentDiscovery(membership, discovery, keyring);
+      return new AgentDiscovery(membership, discovery, keyring, talk);
     } catch (error) {
       throw new CommandError(`bind-addr: ${describeError(error)}`);
     }
@@ -98,8 +109,20 @@ export class AgentDiscovery {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.talk.close();
     await this.membership.stop();
   }
+}
+
+/** Whoever reaches the port of gossip may ask: what its tags do not tell is not told here. */
+function answersOf({ host, version }: AgentDiscoveryPorts): Record<string, () => string> {
+  return {
+    "cairn:version": () => version,
+    "cairn:status": () => {
+      const { name, state, role, leader } = host.status();
+      return JSON.stringify({ name, state, role, leader });
+    },
+  };
 }
 
 function openKeyring(file: string | null): GossipKeyring | null {

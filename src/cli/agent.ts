@@ -47,6 +47,7 @@ export async function runAgent(
 
 class Agent {
   readonly #config: AgentConfig;
+  readonly #version: string;
   readonly #security: AgentSecurity;
   readonly #logger: Logger;
   readonly #telemetry: Telemetry;
@@ -60,6 +61,7 @@ class Agent {
 
   constructor(config: AgentConfig, security: AgentSecurity, logger: Logger, version: string) {
     this.#config = config;
+    this.#version = version;
     this.#security = security;
     this.#logger = logger;
     this.#metrics = new AgentMetrics(config, version, logger);
@@ -164,6 +166,7 @@ class Agent {
         clock,
         telemetry: this.#telemetry,
         change: (change) => this.#node.changeMembership(change),
+        version: this.#version,
       });
       this.#discovery = discovery;
       this.#node.attachGossip({
@@ -176,6 +179,10 @@ class Agent {
         forceLeave: (name, prune) => discovery.forceLeave(name, prune),
         keys: (act, key) => discovery.keys(act, key),
         rtt: (from, to) => discovery.membership.rtt(from, to),
+        sendEvent: (name, payload, coalesce) =>
+          discovery.membership.userEvent(name, payload, { coalesce }),
+        query: (...question) => discovery.membership.query(...question),
+        watch: () => discovery.talk.watch(),
       });
       // A stop that came while contacts were asked has found nothing to close.
       if (this.#isEnding) await discovery.close();

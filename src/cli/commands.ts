@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 import { addKeys } from "./keys-commands.ts";
 import { addLog, addMirror } from "./log-commands.ts";
 import { SETTINGS } from "./settings.ts";
+import { addTalk } from "./talk-commands.ts";
 
 /** What this process is, for the commands that start others like it. */
 export interface Program {
@@ -47,6 +48,7 @@ ${EXIT_CODES}`,
   addTop(root);
   addLeave(root);
   addRtt(root);
+  addTalk(root, withCluster);
   addKeys(root, withCluster);
   addAdmin(root);
   addCerts(root);
@@ -64,7 +66,8 @@ ${EXIT_CODES}`,
       const { runVersion } = await import("./version.ts");
       await runVersion(program.version, json === true);
     });
-  return root;
+  // A line for each command; groups tell what theirs take.
+  return root.configureHelp({ subcommandTerm: (command) => command.name() });
 }
 
 function addAgent(root: Command, program: Program): void {

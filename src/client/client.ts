@@ -9,6 +9,7 @@ import type {
 } from "../proto/cairn-admin.ts";
 import type { Cursor } from "../proto/cairn-cursors.ts";
 import { decodeReadResponse, encodeReadRequest } from "../proto/cairn-read.ts";
+import type { AdminHeard, AdminQueryNews } from "../proto/cairn-talk.ts";
 import { decodeCheckTailResponse } from "../proto/cairn-v1.ts";
 import { EMPTY_MESSAGE } from "../proto/log-v1.ts";
 
@@ -44,18 +45,21 @@ import {
 } from "./producer.ts";
 import { type ReadRecord, readRecords } from "./reader.ts";
 import { type Route, Routes } from "./routes.ts";
+import { type GossipEvent, type GossipQuery, heardTalk, queryNews, sendEventCall } from "./talk.ts";
 
 export type {
   AdminChange as MembershipChange,
   AdminStatus as ServerStatus,
 } from "../proto/cairn-admin.ts";
 export type { Cursor } from "../proto/cairn-cursors.ts";
+export type { AdminHeard as HeardTalk, AdminQueryNews as QueryNews } from "../proto/cairn-talk.ts";
 export type { ProducerPosition } from "./append-as.ts";
 export type { ClientCredentials, CredentialsSource } from "./channel.ts";
 export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
 export { CairnError, type CairnErrorCode } from "./errors.ts";
 export type { AppendOptions, AppendResult, ProducerCounts } from "./producer.ts";
 export type { ReadRecord } from "./reader.ts";
+export type { GossipEvent, GossipQuery } from "./talk.ts";
 
 export interface ConnectOptions {
   /** host:port of some servers; the others are learnt from them. */
@@ -317,6 +321,30 @@ export class CairnClient {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly from: string; readonly to: string; readonly micros: number }> {
     return this.#call(roundTripCall({ from, to }, options.signal));
+  }
+
+  /**
+   * Tells all that gossip, by one of the servers, that something happened. Rejects with
+   * "change-refused" and the reason. Needs the action `admin`.
+   */
+  sendEvent(event: GossipEvent, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#call(sendEventCall(event, options.signal));
+  }
+
+  /**
+   * Asks all that gossip and match, by one of the servers; what comes of it as it comes, from
+   * "begun" to "ended". Throws "change-refused" with the reason. Needs the action `admin`.
+   */
+  query(
+    query: GossipQuery,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<AdminQueryNews, void> {
+    return queryNews(this.#routes, query, options.signal ?? null);
+  }
+
+  /** Events and queries as one of the servers hears them by gossip from now on. */
+  watchEvents(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<AdminHeard, void> {
+    return heardTalk(this.#routes, options.signal ?? null);
   }
 
   /** The state of one of the servers: of the given one, when the client has one address only. */

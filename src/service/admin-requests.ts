@@ -11,6 +11,15 @@ import { ADMIN, DESCRIBE, type Need } from "./access.ts";
 import type { Caller } from "./caller.ts";
 import type { ControlConditions } from "./cursor-requests.ts";
 import type { Member } from "./membership.ts";
+import type { QueryOptions } from "./membership-talk.ts";
+import {
+  type NewsSink,
+  type QueryNews,
+  type TalkControls,
+  type TalkNews,
+  tellHeard,
+  tellQuery,
+} from "./talk-requests.ts";
 
 export interface StatusAnswer {
   readonly kind: "status";
@@ -42,7 +51,7 @@ export interface AdminQuestions {
 }
 
 /** This node's gossip, for operators; what is refused rejects with an Error in plain words. */
-export interface GossipControls {
+export interface GossipControls extends TalkControls {
   members(): readonly Member[];
   /** Says good-bye to the others, and then lets the node stop. */
   leave(): Promise<void>;
@@ -128,6 +137,56 @@ export class AdminRequests {
     const answer = await this.#depart(caller, ask, DESCRIBE);
     if (answer.kind === "fault") return answer;
     return { kind: "round-trip", from: between[0], to, micros };
+  }
+
+  /** Answered when it is under way. */
+  sendEvent(
+    caller: Caller,
+    event: { readonly name: string; readonly payload: Uint8Array; readonly coalesce: boolean },
+  ): Promise<Done | Faulted> {
+    const { name, payload, coalesce } = event;
+    return this.#depart(caller, (gossip) => gossip.sendEvent(name, payload, coalesce));
+  }
+
+  /** Replies as they come; ends with null when time is up. */
+  query(
+    caller: Caller,
+    query: { readonly name: string; readonly payload: Uint8Array; readonly options: QueryOptions },
+    sink: NewsSink<QueryNews>,
+  ): Promise<Fault | null> {
+    const { name, payload, options } = query;
+    return this.#stream(caller, ADMIN, async (gossip) => {
+      const running = await gossip.query(name, payload, options);
+      return async () => {
+        await tellQuery(caller, running, sink);
+        return null;
+      };
+    });
+  }
+
+  /** What this node hears by gossip, until the caller leaves or the node stops. */
+  watchEvents(caller: Caller, sink: NewsSink<TalkNews>): Promise<Fault | null> {
+    return this.#stream(caller, DESCRIBE, async (gossip) => {
+      const own = this.#ask.status()?.name ?? "";
+      return () => tellHeard(caller, own, gossip.watch(), sink);
+    });
+  }
+
+  /** Only what `begin` throws is a refusal. */
+  async #stream(
+    caller: Caller,
+    need: Need,
+    begin: (gossip: GossipControls) => Promise<() => Promise<Fault | null>>,
+  ): Promise<Fault | null> {
+    let tell: () => Promise<Fault | null> = async () => null;
+    const begun = await this.#depart(
+      caller,
+      async (gossip) => {
+        tell = await begin(gossip);
+      },
+      need,
+    );
+    return begun.kind === "fault" ? begun.fault : tell();
   }
 
   async #depart(

@@ -226,7 +226,8 @@ describe("which server a stock client's call goes to", () => {
 
   test("is said for every method of the log and of its administration", () => {
     const methods = ["log/v1/log.proto", "cairn/v1/log.proto", "cairn/v1/admin.proto"];
-    const anybody = ["GetServers", "Status", "Leave", "GossipKeys", "RoundTrip"];
+    const streams = ["SendEvent", "Query", "WatchEvents", "Backup"];
+    const anybody = ["GetServers", "Status", "Leave", "GossipKeys", "RoundTrip", ...streams];
     const known = [...LEADERS_METHODS, ...READS, ...anybody].sort();
     expect([...new Set(methods.flatMap(methodsIn))].sort()).toEqual(known);
   });

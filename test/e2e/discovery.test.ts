@@ -157,6 +157,51 @@ test("an operator is told how far members are from each other, or that none is n
   expect(stranger.stderr).toContain("no member is named n9");
 }, 60_000);
 
+test("an operator tells of events and asks all, and another watches what is heard", async () => {
+  const watching = start(["event", "--watch", "--json", ...as("n4")]);
+  await watching.says(/what n4 hears/);
+  const told = await cairn(["event", "deploy", "v1", "--no-coalesce", ...as("n1")]);
+  expect(told).toMatchObject({ code: 0, stdout: "deploy is under way\n" });
+  await watching.says(/"kind":"event","name":"deploy","payload":"v1","time":1,"coalesced":false/);
+  await anybodySays(/"event":"deploy","bytes":2,"eventTime":1,"msg":"gossip-event"/);
+
+  const asked = await cairn(["query", "cairn:status", "--json", ...as("n2")]);
+  expect(asked.code).toBe(0);
+  const news = rowsOf(asked);
+  const answers = news.filter(({ kind }) => kind === "answer");
+  expect(answers.map(({ from }) => from).sort()).toEqual(names);
+  expect(JSON.parse(answers[0].payload)).toMatchObject({ state: "serving" });
+  expect(news.at(-1)).toEqual({ kind: "ended", acks: 4, answers: 4, duplicates: 0 });
+  await watching.says(/"kind":"query","name":"cairn:status","payload":"","from":"n2"/);
+  watching.child.kill("SIGINT");
+  expect(await watching.ended).toMatchObject({ code: 0 });
+}, 60_000);
+
+test("an operator asks some of them, and whether all are reached", async () => {
+  const some = ["--tag", "zone=^z1$", "--timeout", "1", "--relay-factor", "2"];
+  const [version, reached, nobody] = await Promise.all([
+    cairn(["query", "cairn:version", ...some, ...as("n2")]),
+    cairn(["reachability", ...as("n3")]),
+    cairn(["query", "x", "--node", "n9", "--timeout", "0.5", ...as("n2")]),
+  ]);
+  expect(version.stdout).toMatch(
+    /^asked; .* 1 s\nack of n4\nanswer of n4: [\d.]+\n1 ack, 1 answer/,
+  );
+  const said = "4 acks of 4 members alive\nall members are reached\n";
+  expect(reached).toMatchObject({ code: 0, stdout: said });
+  expect(nobody).toMatchObject({ code: 1 });
+  expect(nobody.stdout).toContain("0 acks, 0 answers");
+}, 60_000);
+
+test("an operator who asks what cannot be asked is told why", async () => {
+  const [wrong, large] = await Promise.all([
+    cairn(["query", "x", "--tag", "zone=(", ...as("n2")]),
+    cairn(["event", "big", "x".repeat(600), ...as("n1")]),
+  ]);
+  expect(wrong.stderr).toContain("no regular expression (RE2)");
+  expect(large.stderr).toContain("too long: shorten them");
+}, 60_000);
+
 test("a member that leaves is removed and stops, and joins again when it is started again", async () => {
   const left = await cairn(["leave", "n4", ...as("n2")]);
   expect(left).toMatchObject({ code: 0, stdout: "n4 has left and stops\n" });

@@ -24,6 +24,7 @@ import * as admin from "../../src/proto/cairn-admin.ts";
 import * as backup from "../../src/proto/cairn-backup.ts";
 import * as cursors from "../../src/proto/cairn-cursors.ts";
 import * as reads from "../../src/proto/cairn-read.ts";
+import * as talk from "../../src/proto/cairn-talk.ts";
 import * as appends from "../../src/proto/cairn-v1.ts";
 import * as book from "../../src/proto/log-v1.ts";
 import type { RaftMessage } from "../../src/raft/protocol.ts";
@@ -109,6 +110,11 @@ const MESSAGES: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   "cairn.v1.GossipKeysResponse": admin.decodeKeysResponse,
   "cairn.v1.RoundTripRequest": admin.decodeRoundTripRequest,
   "cairn.v1.RoundTripResponse": admin.decodeRoundTrip,
+  "cairn.v1.SendEventRequest": talk.decodeSendEvent,
+  "cairn.v1.QueryRequest": talk.decodeQuery,
+  "cairn.v1.QueryResponse": talk.decodeQueryNews,
+  "cairn.v1.WatchEventsRequest": (bytes) => book.decodeEmptyRequest("WatchEventsRequest", bytes),
+  "cairn.v1.WatchEventsResponse": talk.decodeHeard,
   "cairn.v1.StatusRequest": (bytes) => book.decodeEmptyRequest("StatusRequest", bytes),
   "cairn.v1.CheckTailRequest": (bytes) => book.decodeEmptyRequest("CheckTailRequest", bytes),
   "cairn.v1.TrimRequest": admin.decodeTrimRequest,

@@ -13,10 +13,12 @@ import { PEER_BYTE, PeerLinks } from "../../src/adapters/peer-links.ts";
 import { PortMux } from "../../src/adapters/port-mux.ts";
 import { REST_ROUTES } from "../../src/adapters/rest-requests.ts";
 import { RestServer } from "../../src/adapters/rest-server.ts";
-import type { NodeId } from "../../src/base/ids.ts";
+import type { Instant, NodeId } from "../../src/base/ids.ts";
 import type { Notice } from "../../src/base/notice.ts";
 import { isBound } from "../../src/node/identity.ts";
 import { ACCESS } from "../../src/service/access.ts";
+import { HeardTalk } from "../../src/service/heard-talk.ts";
+import { RunningQuery } from "../../src/service/membership-talk.ts";
 import { TestAuthority } from "../adapters/certificates.ts";
 import { Ear } from "../contract/network.contract.ts";
 import { methodTypes } from "../proto/reference-proto.ts";
@@ -96,6 +98,9 @@ const METHODS: Readonly<Record<string, readonly [request: object, row: Row]>> = 
   "/cairn.v1.Admin/ForceLeave": [{ name: "nobody" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/GossipKeys": [{ act: "list" }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/RoundTrip": [{ from: "n1", to: "n1" }, TO_DESCRIBE],
+  "/cairn.v1.Admin/SendEvent": [{ name: "deploy" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/Query": [{ name: "uptime" }, TO_ADMINISTRATE],
+  "/cairn.v1.Admin/WatchEvents": [{}, TO_DESCRIBE],
   "/cairn.v1.Admin/Trim": [{ before: 0 }, TO_ADMINISTRATE],
   "/cairn.v1.Admin/Backup": [{}, TO_ADMINISTRATE],
   "/grpc.health.v1.Health/Check": [{}, TO_PROBE],
@@ -178,12 +183,16 @@ beforeEach(async () => {
     grpc: { tls: server, telemetry },
   });
   const gone = () => Promise.resolve();
+  const talk = new HeardTalk({ telemetry, clock: { now: () => 0 as Instant }, answers: {} });
   node.service.admin.attachGossip({
     members: () => [],
     leave: gone,
     forceLeave: gone,
     keys: () => [],
     rtt: () => 1,
+    sendEvent: gone,
+    query: () => Promise.resolve(new RunningQuery()),
+    watch: () => talk.watch(),
   });
   await callGrpc("writer", "/log.v1.Log/Produce", node.address);
   links = new PeerLinks({

@@ -41,6 +41,9 @@ function withGossip(admin: AdminRequests): string[] {
         return { name, addr: "10.0.0.1:7946", tags: {}, status: "alive" };
       }),
     rtt: (from, to) => ([from, to].every((name) => ["n1", "n3"].includes(name)) ? 0.5 : null),
+    sendEvent: () => Promise.reject(new Error("this test tells of nothing")),
+    query: () => Promise.reject(new Error("this test asks nothing")),
+    watch: () => null,
     keys: (act, key) => {
       if (act === "remove") throw new Error("this is the primary key: use another one first");
       departed.push(`${act} ${key}`);
