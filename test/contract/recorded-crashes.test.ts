@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { FileDisk } from "../../src/adapters/file-disk.ts";
 import { chooseIndex, type IndexKind } from "../../src/adapters/index-maps.ts";
 import { assert } from "../../src/base/assert.ts";
+import { freeze } from "../../src/base/bytes.ts";
 import { type Entry, LOG_START, type LogPoint, type LogWrite } from "../../src/base/entry.ts";
 import type { Instant, LogIndex, Offset, Term, WallMs, WriteId } from "../../src/base/ids.ts";
 import { NO_MEMBERS } from "../../src/base/membership.ts";
@@ -33,7 +34,7 @@ import {
   type ModelState,
   STATE_BYTES,
 } from "../log/crash-model.ts";
-import { entriesAfter, entriesOf, hardStateOf, OPTIONS, stateAt } from "../log/driver.ts";
+import { entriesAfter, entriesOf, hardStateOf, headerOf, OPTIONS, stateAt } from "../log/driver.ts";
 import { type DiskImage, digestOf } from "../log/fake-disk.ts";
 import { directoryImage, RecordingDisk } from "./recording-disk.ts";
 
@@ -186,7 +187,8 @@ class Recording {
     this.host.step({ kind: "trim", before: at.endOffset });
   }
 
-  install(): void {
+  /** Received in two parts, then installed. */
+  async install(): Promise<void> {
     const end = endOf(this.now);
     const at: LogPoint = {
       index: (end.index + 10) as LogIndex,
@@ -197,7 +199,17 @@ class Recording {
     const { index } = at;
     const limits = { checkpoints: [index], checkpointMin: index, startMin: index, trimOffset: 0 };
     this.#limits.set(index, limits);
-    const install = { at, membership: NO_MEMBERS, state: stateAt(index, STATE_BYTES) };
+    const state = stateAt(index, STATE_BYTES);
+    for (const [from, to] of [
+      [0, 400],
+      [400, STATE_BYTES],
+    ]) {
+      const bytes = freeze(state.subarray(from, to));
+      const place = { base: headerOf({ at, state }), position: from ?? 0, bytes };
+      this.host.step({ kind: "receive-base", ...place });
+      await this.host.idle();
+    }
+    const install = { at, membership: NO_MEMBERS, state };
     this.submit({ install, entries: entriesAfter(at, at.term, 2) });
   }
 
@@ -225,7 +237,7 @@ async function record(kind: IndexKind): Promise<readonly Recorded[]> {
   recording.checkpointAndTrim();
   recording.append(6);
   await recording.host.idle();
-  recording.install();
+  await recording.install();
   recording.append(2);
   await recording.host.idle();
   recording.checkShadow();

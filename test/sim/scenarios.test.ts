@@ -84,7 +84,7 @@ class Dangers implements Observer {
   }
 
   operationCompleted(node: Computer, operation: DiskOperation): void {
-    if (operation.kind === "create" && operation.file.includes(".install"))
+    if (operation.kind === "create" && operation.file.endsWith(".incoming"))
       this.#installing.add(node.name);
     if (operation.kind === "rename" && operation.from.endsWith(".install"))
       this.#installing.delete(node.name);
