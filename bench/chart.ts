@@ -34,11 +34,14 @@ type Scale = (value: number) => number;
 
 const WIDTH = 760;
 const PANEL_HEIGHT = 300;
-const PLOT = { left: 64, right: 556, top: 44, bottom: 250 };
+export const PLOT = { left: 64, right: 556, top: 44, bottom: 250 };
 const LEGEND_LEFT = 578;
 // Okabe and Ito's colours, told apart by all eyes; dashes tell them apart in print.
-const COLOURS = ["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"];
-const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "4 2", "12 3"];
+export const COLOURS = [
+  ...["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"],
+  "#56b4e9",
+];
+export const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "4 2", "12 3", "1 2"];
 
 /** One SVG document: the panels under one another, over one logarithmic axis. */
 export function chartOf({ title, unit, panels }: Chart): string {
@@ -57,6 +60,11 @@ export function chartOf({ title, unit, panels }: Chart): string {
     const axis = text((PLOT.left + PLOT.right) / 2, PLOT.bottom + 36, unit, MIDDLE);
     return group(34 + at * PANEL_HEIGHT, [name, ...inside, axis]);
   });
+  return documentOf(title, height, drawn);
+}
+
+/** The title above what is drawn. */
+export function documentOf(title: string, height: number, drawn: readonly string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" ` +
       `height="${height}" font-family="sans-serif" font-size="12" role="img">`,
@@ -69,7 +77,7 @@ export function chartOf({ title, unit, panels }: Chart): string {
   ].join("\n");
 }
 
-const MIDDLE = 'text-anchor="middle"';
+export const MIDDLE = 'text-anchor="middle"';
 
 function gridOf(x: Scale, ticks: readonly number[], y: Scale): string[] {
   const upright = ticks.map((tick) => {
@@ -119,13 +127,7 @@ function shares(values: readonly number[]): [number, number][] {
 }
 
 function legendOf({ distributions, published }: Panel): string[] {
-  const lines = distributions.map(({ name }, at) => {
-    const y = PLOT.top + 8 + at * 19;
-    const stroke = `stroke="${COLOURS[at % COLOURS.length]}" stroke-width="2"`;
-    const dash = `stroke-dasharray="${DASHES[at % DASHES.length]}"`;
-    const sample = `<path d="M${LEGEND_LEFT} ${y}h28" fill="none" ${stroke} ${dash}/>`;
-    return `${sample}${text(LEGEND_LEFT + 36, y + 4, name)}`;
-  });
+  const lines = distributions.map(({ name }, at) => legendLine(name, at));
   const below = PLOT.top + 20 + distributions.length * 19;
   const rings = published.map(({ name }, at) => {
     return text(LEGEND_LEFT, below + at * 17, `${letterOf(at)}  ${name}`);
@@ -133,19 +135,28 @@ function legendOf({ distributions, published }: Panel): string[] {
   return [...lines, ...rings];
 }
 
+/** The line of the `at`-th colour, and what it stands for. */
+export function legendLine(name: string, at: number): string {
+  const y = PLOT.top + 8 + at * 19;
+  const stroke = `stroke="${COLOURS[at % COLOURS.length]}" stroke-width="2"`;
+  const dash = `stroke-dasharray="${DASHES[at % DASHES.length]}"`;
+  const sample = `<path d="M${LEGEND_LEFT} ${y}h28" fill="none" ${stroke} ${dash}/>`;
+  return `${sample}${text(LEGEND_LEFT + 36, y + 4, name)}`;
+}
+
 const letterOf = (at: number): string => String.fromCharCode("A".charCodeAt(0) + at);
 
-const round = (value: number): number => Math.round(value * 10) / 10;
+export const round = (value: number): number => Math.round(value * 10) / 10;
 
-function rule(x1: number, y1: number, x2: number, y2: number): string {
+export function rule(x1: number, y1: number, x2: number, y2: number): string {
   return `<path d="M${x1} ${y1}L${x2} ${y2}" stroke="#dddddd" fill="none"/>`;
 }
 
-function text(x: number, y: number, words: string, attributes = ""): string {
+export function text(x: number, y: number, words: string, attributes = ""): string {
   return `<text x="${x}" y="${y}" ${attributes}>${escaped(words)}</text>`;
 }
 
-function group(top: number, inside: readonly string[]): string {
+export function group(top: number, inside: readonly string[]): string {
   return `<g transform="translate(0 ${top})">\n${inside.join("\n")}\n</g>`;
 }
 

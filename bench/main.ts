@@ -39,6 +39,11 @@ const BENCHES: Readonly<Record<string, Listed>> = {
     load: async () => sized((await import("./elections.ts")).runElectionsBench),
     page: "raft.md",
   },
+  gossip: {
+    what: "gossip in virtual time: detection, dissemination and load, and slow members",
+    load: async () => sized((await import("./gossip.ts")).runGossipBench),
+    page: "gossip.md",
+  },
   log: {
     what: "the log engine on real files, beside raw writes and syncs of the same bytes",
     load: async () => sized((await import("./log.ts")).runLogBench),

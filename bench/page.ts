@@ -35,10 +35,24 @@ function provenance(bench: string): string {
   return `Written by ${what} at ${commit}${isClean ? "" : " with changes"}, ${date}; ${machine}.`;
 }
 
-/** Cases of the form "setting: statistic" are one line a setting. */
+/**
+ * Cases of the form "setting: statistic" are one line a setting; settings with other statistics are
+ * another table.
+ */
 function tableOf(rows: readonly Row[]): string {
   const isPivot = rows.filter((row) => row.case.includes(": ")).length > rows.length / 2;
-  return isPivot ? pivotOf(rows) : listOf(rows);
+  if (!isPivot) return listOf(rows);
+  const settings = new Map<string, Row[]>();
+  for (const row of rows) {
+    const [setting = "", statistic] = row.case.split(": ");
+    if (statistic !== undefined) settings.set(setting, [...(settings.get(setting) ?? []), row]);
+  }
+  const tables = new Map<string, Row[]>();
+  for (const lines of settings.values()) {
+    const statistics = lines.map((row) => row.case.split(": ")[1]).join();
+    tables.set(statistics, [...(tables.get(statistics) ?? []), ...lines]);
+  }
+  return [...tables.values()].map(pivotOf).join("\n\n");
 }
 
 function listOf(rows: readonly Row[]): string {
@@ -63,9 +77,13 @@ function pivotOf(rows: readonly Row[]): string {
     const cells = statistics.map((statistic) => cellOf(line.get(statistic)));
     return `| ${[setting, ...cells].join(" | ")} |`;
   });
-  const unit = rows[0]?.unit ?? "";
+  const units = new Set(rows.map(({ unit }) => unit));
+  const headed = statistics.map((statistic) => {
+    const unit = rows.find((row) => row.case.endsWith(`: ${statistic}`))?.unit ?? "";
+    return units.size === 1 ? statistic : `${statistic} (${unit})`;
+  });
   return [
-    `| ${[`in ${unit}`, ...statistics].join(" | ")} |`,
+    `| ${[units.size === 1 ? `in ${[...units][0]}` : "", ...headed].join(" | ")} |`,
     `|${"---|".repeat(statistics.length + 1)}`,
     ...lines,
   ].join("\n");

@@ -2,6 +2,21 @@
 
 /** UTF-8 bytes of a string; lone surrogates become U+FFFD. Language only: no TextEncoder here. */
 export function encodeUtf8(text: string): Uint8Array {
+  return maybeAscii(text) ?? encodeAny(text);
+}
+
+/** What nearly every name and key is; null for anything else. */
+function maybeAscii(text: string): Uint8Array | null {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code >= 0x80) return null;
+    bytes[at] = code;
+  }
+  return bytes;
+}
+
+function encodeAny(text: string): Uint8Array {
   const bytes: number[] = [];
   for (const character of text) {
     let code = character.codePointAt(0) as number;

@@ -171,6 +171,11 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     };
   }
 
+  /** Rumors that are still told. */
+  get rumorCount(): number {
+    return this.#rumors.size;
+  }
+
   /** Where `node` is, as far as we were told; ourselves once we have measured. */
   coordinateOf(node: NodeId): Coordinate | null {
     return this.#coordinates.of(node);

@@ -46,11 +46,53 @@ class BitWriter {
   }
 }
 
+/**
+ * The codes of (prefix code, next byte): a hash table in one block of memory, for packets are many
+ * and small. An entry is key + 1 and code, 20 and 12 bits; 0 is a free place.
+ */
+class CodeTable {
+  readonly #entries: Uint32Array;
+  readonly #mask: number;
+
+  /** With room for all entries that so many bytes can make. */
+  constructor(bytes: number) {
+    let places = 64;
+    while (places < 2 * Math.min(bytes, CODES)) places *= 2;
+    this.#entries = new Uint32Array(places);
+    this.#mask = places - 1;
+  }
+
+  /** NO_CODE when there is none. */
+  get(key: number): number {
+    const entry = this.#entries[this.#placeOf(key)] as number;
+    return entry === 0 ? NO_CODE : entry & (CODES - 1);
+  }
+
+  /** Only for a key that has no code. */
+  set(key: number, code: number): void {
+    this.#entries[this.#placeOf(key)] = (((key + 1) << WIDTH_MAX) | code) >>> 0;
+  }
+
+  clear(): void {
+    this.#entries.fill(0);
+  }
+
+  /** Where `key` is, or would be. */
+  #placeOf(key: number): number {
+    let place = Math.imul(key, 0x9e3779b1) >>> 16;
+    for (;;) {
+      place &= this.#mask;
+      const entry = this.#entries[place] as number;
+      if (entry === 0 || entry >>> WIDTH_MAX === key + 1) return place;
+      place++;
+    }
+  }
+}
+
 /** The compressed form of `plain`: clear, codes, end. */
 export function lzwEncode(plain: Uint8Array): FrozenBytes {
   const out = new BitWriter(plain.length + 8);
-  /** Code of (prefix code, next byte). */
-  const table = new Map<number, number>();
+  const table = new CodeTable(plain.length);
   let width = FIRST_WIDTH;
   let newest = END;
   /** Counts the code that was just written; says whether the table has room for a new entry. */
@@ -73,7 +115,7 @@ export function lzwEncode(plain: Uint8Array): FrozenBytes {
     }
     const key = (prefix << 8) | byte;
     const longer = table.get(key);
-    if (longer !== undefined) {
+    if (longer !== NO_CODE) {
       prefix = longer;
       continue;
     }
@@ -110,15 +152,20 @@ class Decoder {
   /** The entry that the next code defines. */
   #next = END;
   #last = NO_CODE;
-  readonly #prefixes = new Int16Array(CODES);
-  readonly #suffixes = new Uint8Array(CODES);
+  readonly #prefixes: Int16Array;
+  readonly #suffixes: Uint8Array;
   /** Bytes that each entry stands for. */
-  readonly #lengths = new Uint16Array(CODES).fill(1);
+  readonly #lengths: Uint16Array;
 
   constructor(packed: Uint8Array, bytesMax: number) {
     this.#packed = packed;
     this.#bytesMax = bytesMax;
     this.#out = new Uint8Array(Math.min(bytesMax, Math.max(64, 4 * packed.length)));
+    // A code takes nine bits at least, and makes one entry at most.
+    const codes = Math.min(CODES, END + 2 + packed.length);
+    this.#prefixes = new Int16Array(codes);
+    this.#suffixes = new Uint8Array(codes);
+    this.#lengths = new Uint16Array(codes).fill(1);
   }
 
   run(): FrozenBytes | "malformed" | "too-large" {

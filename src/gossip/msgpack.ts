@@ -108,7 +108,18 @@ export class MsgpackWriter {
   }
 
   text(value: string): this {
-    return this.raw(encodeUtf8(value));
+    const start = this.#at;
+    this.#header(value.length, 0xa0, 31, 0xda);
+    this.#grow(value.length);
+    for (let at = 0; at < value.length; at++) {
+      const code = value.charCodeAt(at);
+      if (code >= 0x80) {
+        this.#at = start;
+        return this.raw(encodeUtf8(value));
+      }
+      this.#bytes[this.#at++] = code;
+    }
+    return this;
   }
 
   /** What was written; the writer must not be used after. */

@@ -61,6 +61,7 @@ export class Roster {
   readonly #members = new Map<NodeId, Member>();
   readonly #departed = new Set<Member>();
   readonly #suspected = new Set<Member>();
+  readonly #condemned = new Set<Member>();
   readonly #order: ProbeOrder;
   readonly #targets: Prng;
   readonly #countMax: number;
@@ -98,6 +99,18 @@ export class Roster {
     return this.#suspected;
   }
 
+  /** Who shall be erased for good at their pruneAt. */
+  get condemned(): Iterable<Member> {
+    return this.#condemned;
+  }
+
+  /** Null: `member` is not erased after all. */
+  setPruneAt(member: Member, at: Instant | null): void {
+    member.pruneAt = at;
+    if (at === null) this.#condemned.delete(member);
+    else this.#condemned.add(member);
+  }
+
   /**
    * How many members the formulas count: ourselves, those present, and those who departed so
    * lately that rumors still go to them.
@@ -122,6 +135,7 @@ export class Roster {
     this.#members.delete(member.node);
     this.#departed.delete(member);
     this.#suspected.delete(member);
+    this.#condemned.delete(member);
     this.#order.remove(member.node);
   }
 

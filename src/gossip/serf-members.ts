@@ -83,7 +83,7 @@ export class SerfMembers {
   /** A member is there: new, or back again. */
   joined(member: Member, isNew: boolean): void {
     member.status = "alive";
-    member.pruneAt = null;
+    this.#roster.setPruneAt(member, null);
     const early = isNew ? this.#early.get(member.node) : undefined;
     if (early !== undefined) {
       this.#early.delete(member.node);
@@ -188,7 +188,7 @@ export class SerfMembers {
     for (const member of this.#roster.departed) {
       deadline = Math.min(deadline, this.#erasedAt(member));
     }
-    for (const { pruneAt } of this.#roster.members) {
+    for (const { pruneAt } of this.#roster.condemned) {
       if (pruneAt !== null) deadline = Math.min(deadline, pruneAt);
     }
     const oldest = this.#early.values().next();
@@ -197,9 +197,11 @@ export class SerfMembers {
   }
 
   timePassed(now: Instant): void {
-    for (const member of [...this.#roster.members]) {
+    for (const member of [...this.#roster.condemned]) {
       if (member.pruneAt !== null && now >= member.pruneAt) this.#prune(now, member);
-      else if (!member.isPresent && now >= this.#erasedAt(member)) this.#erase(member);
+    }
+    for (const member of [...this.#roster.departed]) {
+      if (now >= this.#erasedAt(member)) this.#erase(member);
     }
     for (const [node, early] of this.#early) {
       if (now < this.#forgottenAt(early)) break;
@@ -262,7 +264,7 @@ export class SerfMembers {
     member.mark = { kind: intent.kind, time: intent.time };
     if (intent.kind === "join-intent") {
       if (member.status === "leaving") member.status = "alive";
-      member.pruneAt = null;
+      this.#roster.setPruneAt(member, null);
       return;
     }
     if (member.status === "alive") member.status = "leaving";
@@ -273,7 +275,8 @@ export class SerfMembers {
     if (!intent.prune) return;
     const { broadcastTimeout, leavePropagateDelay } = this.#profile;
     if (member.isPresent) {
-      member.pruneAt = after(after(now, broadcastTimeout), leavePropagateDelay);
+      const at = after(after(now, broadcastTimeout), leavePropagateDelay);
+      this.#roster.setPruneAt(member, at);
     } else this.#prune(now, member);
   }
 
