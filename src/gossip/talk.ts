@@ -27,7 +27,8 @@ import type {
   GossipRequestId,
   Question,
 } from "./protocol.ts";
-import { type InternalAnswer, QUERY_TIMEOUT_MAX, Queries } from "./queries.ts";
+import { INTERNAL_PREFIX, type InternalAnswer, QUERY_TIMEOUT_MAX, Queries } from "./queries.ts";
+import { encodeKeyResponse } from "./query-payloads.ts";
 import type { ReplyBudget } from "./reply-budget.ts";
 import type { Roster } from "./roster.ts";
 import type { Rumors } from "./rumors.ts";
@@ -43,6 +44,17 @@ export interface Saying {
   readonly bytes: FrozenBytes;
   readonly budget: ReplyBudget;
 }
+
+/** Keys are changed where it is known who asks; whoever has a key could ask by gossip. */
+const KEY_QUERIES = ["install-key", "use-key", "remove-key", "list-keys"].map(
+  (act) => `${INTERNAL_PREFIX}${act}`,
+);
+const KEYS_REFUSED = encodeKeyResponse({
+  keys: [],
+  message: "the keys of this member are listed and changed by `cairn keys`",
+  primaryKey: "",
+  succeeded: false,
+});
 
 type Request = Extract<GossipEvent, { kind: "user-event" | "query" | "answer-query" }>;
 
@@ -72,6 +84,7 @@ export class Talk {
     const own = new OwnQueries(self, clock, prng);
     this.#own = own;
     this.#queries = new Queries({ self, roster, clock, rumors, outbox, own });
+    for (const name of KEY_QUERIES) this.answerInternal(name, () => KEYS_REFUSED);
   }
 
   get eventTime(): LamportTime {

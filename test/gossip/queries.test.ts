@@ -16,7 +16,7 @@ import {
 import { OWN_QUERIES_MAX, QUERY_BYTES_MAX } from "../../src/gossip/own-queries.ts";
 import type { GossipRequestId, Heard, QueryId, Question } from "../../src/gossip/protocol.ts";
 import { UNANSWERED_MAX } from "../../src/gossip/queries.ts";
-import { encodeFilter } from "../../src/gossip/query-payloads.ts";
+import { decodeKeyResponse, encodeFilter } from "../../src/gossip/query-payloads.ts";
 import { RECENT_TIMES } from "../../src/gossip/recent.ts";
 import { ANSWER_BYTES_PER_SECOND } from "../../src/gossip/reply-budget.ts";
 import { encodeSerf } from "../../src/gossip/serf-codec.ts";
@@ -260,6 +260,18 @@ describe("a query of another", () => {
     const subject = acquainted(1);
     const said = subject.hearSerf(1, query(1, 5, { name: "_serf_ping" }));
     expect(responses(said)).toHaveLength(1);
+    expect(subject.output.heard).toEqual([]);
+  });
+
+  test("for keys is answered with who may change them", () => {
+    const subject = acquainted(1);
+    const [said] = responses(
+      subject.hearSerf(1, query(1, 5, { name: "_serf_list-keys", flags: 0 })),
+    );
+    const payload = said?.message.kind === "query-response" ? said.message.payload : NOTHING;
+    const answered = decodeKeyResponse(payload);
+    expect(answered).toMatchObject({ succeeded: false, keys: [] });
+    expect(answered?.message).toContain("cairn keys");
     expect(subject.output.heard).toEqual([]);
   });
 

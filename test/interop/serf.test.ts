@@ -1,7 +1,12 @@
 // Stock Serf agents and members of ours in one cluster on loopback, in real time. Without the agent
 // (scripts/ci-tools brings it) this fails under CAIRN_REQUIRE_ALL=1 and says so otherwise.
 
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseIp } from "../../src/base/address.ts";
 import { EMPTY_BYTES, freeze } from "../../src/base/bytes.ts";
@@ -11,7 +16,7 @@ import { type Incarnation, type NodeRecord, OUR_VERSIONS } from "../../src/gossi
 import { LAN_PROFILE } from "../../src/gossip/profiles.ts";
 import { encodeStream } from "../../src/gossip/stream-codec.ts";
 import { encodeTags } from "../../src/gossip/tags.ts";
-import { createMembership, type Membership } from "../../src/membership.ts";
+import { createMembership, type Membership, type QueryOptions } from "../../src/membership.ts";
 import { findSerf, SerfAgent } from "./serf-agent.ts";
 
 const serf = findSerf();
@@ -19,6 +24,8 @@ const problem = "problem" in serf ? serf.problem : null;
 const isExcused = problem !== null && process.env["CAIRN_REQUIRE_ALL"] !== "1";
 if (isExcused) process.stderr.write(`serf.test.ts is not run: ${problem}\n`);
 
+const membershipFile = fileURLToPath(new URL("../../dist/src/membership.js", import.meta.url));
+const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function until(isSo: () => Promise<boolean> | boolean, withinMs: number): Promise<number> {
@@ -28,6 +35,14 @@ async function until(isSo: () => Promise<boolean> | boolean, withinMs: number): 
     await sleep(100);
   }
   return performance.now() - began;
+}
+
+/** A member of ours in a process of its own, of what was built. */
+function spawnMember(nodeName: string, contact: string): ChildProcess {
+  const options = { nodeName, bindAddr: "127.0.0.1:0", startJoinAddrs: [contact] };
+  const script = `import { createMembership } from ${JSON.stringify(membershipFile)};
+    await createMembership(${JSON.stringify(options)});`;
+  return spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
 }
 
 /** The longest that a failure may go unnoticed among so many: a probe lap, then suspicion. */
@@ -42,6 +57,20 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
   const agents: SerfAgent[] = [];
   const ours = new Map<string, Membership>();
   const told: string[] = [];
+  /** What members of ours hear beside membership. */
+  const heard: string[] = [];
+  const folder = mkdtempSync(path.join(tmpdir(), "cairn-serf-"));
+  /** What a stock agent's handlers write: its events' payloads, a line each. */
+  const eventsOf = (name: string) => readFileSync(path.join(folder, name), "utf8");
+  const handlersOf = (name: string) => {
+    const append = `(cat; echo) >> ${path.join(folder, name)}`;
+    return [
+      `-event-handler=user:news=${append}`,
+      `-event-handler=user:burst=${append}`,
+      `-event-handler=query:who=echo stock ${name}`,
+    ];
+  };
+  let killed: ChildProcess | null = null;
   let twoWas = "";
   const names = ["alpha", "beta", "gamma", "one", "two", "three"];
 
@@ -70,6 +99,13 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
       handler: {
         leave: (left) => told.push(`${name}: leave ${left.name}`),
         fail: (failed) => told.push(`${name}: fail ${failed.name}`),
+        event: ({ name: event, payload, coalesced }) => {
+          heard.push(`${name}: ${event} ${textOf(payload)}${coalesced ? ", the last" : ""}`);
+        },
+        query: ({ name: asked, payload, from, respond }) => {
+          heard.push(`${name}: ${asked} ${textOf(payload)} of ${from}`);
+          if (asked === "who") void respond(`ours ${name}`);
+        },
       },
     });
     ours.set(name, member);
@@ -95,8 +131,8 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
   };
 
   beforeAll(async () => {
-    const first = await startAgent("alpha", ["-tag", "role=web"]);
-    await startAgent("beta", [`-join=${first.address}`]);
+    const first = await startAgent("alpha", ["-tag", "role=web", ...handlersOf("alpha")]);
+    await startAgent("beta", [`-join=${first.address}`, ...handlersOf("beta")]);
     await startAgent("gamma", [`-join=${first.address}`]);
     const one = await openOurs("one", first.address);
     await openOurs("two", one.localAddr);
@@ -105,6 +141,8 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
   afterAll(async () => {
     for (const member of ours.values()) await member.stop();
     for (const agent of agents) await agent.kill();
+    killed?.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
   });
 
   test("see all and are seen by all, with tags, for a minute", { timeout: 120_000 }, async () => {
@@ -135,6 +173,89 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
     }, 5000);
   });
 
+  test("hear of agents' events, and agents of ours, and of a burst the last", async () => {
+    const everybody = [...ours.keys()];
+    await agentAt(0).command("event", "-coalesce=false", "news", "from alpha");
+    await our("two").userEvent("news", "from two", { coalesce: false });
+    for (const count of ["1", "2", "3"])
+      await agentAt(1).command("event", "burst", `beta ${count}`);
+    const wanted = everybody.flatMap((name) => [
+      `${name}: news from alpha`,
+      `${name}: news from two`,
+      `${name}: burst beta 3, the last`,
+    ]);
+    await until(() => heard.length >= wanted.length, 10_000);
+    expect(heard.toSorted()).toEqual(wanted.toSorted());
+    heard.length = 0;
+    for (const count of ["1", "2", "3"]) await our("one").userEvent("burst", `one ${count}`);
+    const lines = (name: string) =>
+      eventsOf(name)
+        .split("\n")
+        .filter((line) => line !== "")
+        .sort();
+    const atAgents = ["beta 3", "from alpha", "from two", "one 3"];
+    for (const name of ["alpha", "beta"]) {
+      await until(() => lines(name).length >= atAgents.length, 10_000);
+      expect(lines(name)).toEqual(atAgents);
+    }
+    await until(() => heard.length >= everybody.length, 10_000);
+    expect(heard.toSorted()).toEqual(
+      everybody.map((name) => `${name}: burst one 3, the last`).sort(),
+    );
+  });
+
+  test("answer agents' queries, and agents answer ours", { timeout: 60_000 }, async () => {
+    heard.length = 0;
+    interface Told {
+      readonly Acks: readonly string[] | null;
+      readonly Responses: Readonly<Record<string, string>> | null;
+    }
+    const askedBy = async (at: number, ...flags: string[]) => {
+      const json = await agentAt(at).command("query", "-format", "json", ...flags, "who", "p");
+      const { Acks, Responses } = JSON.parse(json) as Told;
+      const answers = Object.entries(Responses ?? {}).map(
+        ([name, text]) => `${name}: ${text.trim()}`,
+      );
+      return { acks: [...(Acks ?? [])].sort(), answers: answers.sort() };
+    };
+    const ofOurs = ["one", "three", "two"].map((name) => `${name}: ours ${name}`);
+    const all = ["alpha: stock alpha", "beta: stock beta", ...ofOurs];
+    expect(await askedBy(0)).toEqual({ acks: names.toSorted(), answers: all });
+    expect(heard.toSorted()).toEqual(["one", "three", "two"].map((at) => `${at}: who p of alpha`));
+    const tagged = await askedBy(1, "-tag", "kind=^o.rs$");
+    expect(tagged).toEqual({ acks: ["one", "three", "two"], answers: ofOurs });
+    const named = await askedBy(2, "-node=two", "-node=alpha", "-relay-factor=2");
+    expect(named).toEqual({ acks: ["alpha", "two"], answers: [all[0], "two: ours two"] });
+
+    const askedByUs = async (options: QueryOptions) => {
+      const query = await our("one").query("who", "q", { requestAck: true, ...options });
+      const acks: string[] = [];
+      const answers: string[] = [];
+      for await (const reply of query) {
+        if (reply.kind === "ack") acks.push(reply.from);
+        else answers.push(`${reply.from}: ${textOf(reply.payload).trim()}`);
+      }
+      const { duplicates } = await query.ended;
+      return { acks: acks.sort(), answers: answers.sort(), hasRelayed: duplicates > 0 };
+    };
+    const everybody = { acks: names.toSorted(), answers: all };
+    expect(await askedByUs({})).toEqual({ ...everybody, hasRelayed: false });
+    // Each answer comes again by others, stock agents among them.
+    expect(await askedByUs({ relayFactor: 3 })).toEqual({ ...everybody, hasRelayed: true });
+    const web = { acks: ["alpha"], answers: [all[0]], hasRelayed: false };
+    expect(await askedByUs({ filterTags: { role: "^web$" } })).toEqual(web);
+    expect(await askedByUs({ filterNodes: ["alpha", "none"] })).toEqual(web);
+  });
+
+  test("are reached, say agents, and members of ours", { timeout: 60_000 }, async () => {
+    const said = await agentAt(0).command("reachability");
+    expect(said).toContain("Successfully contacted all live nodes");
+    const query = await our("two").query("_serf_ping", "", { requestAck: true });
+    expect(await query.ended).toMatchObject({ acks: 6, answers: 0, duplicates: 0 });
+    expect(agents.flatMap((agent) => agent.complaints())).toEqual([]);
+    for (const member of ours.values()) expect(member.status().dropped).toEqual({});
+  });
+
   test("leave, and see agents leave, in good order", async () => {
     await our("three").leave();
     await our("three").stop();
@@ -150,17 +271,22 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
   });
 
   test("that say nothing more are failed to agents, and agents to us", {
-    timeout: 120_000,
+    timeout: 180_000,
   }, async () => {
     twoWas = our("two").localAddr;
     await our("two").stop();
     ours.delete("two");
     const bound = detectionMsMax(6);
     await until(async () => (await agentAt(0).member("two"))?.status === "failed", bound);
+    killed = spawnMember("killed", agentAt(0).address);
+    await until(() => statusAt("one", "killed") === "alive", 10_000);
+    killed.kill("SIGKILL");
+    await until(async () => (await agentAt(0).member("killed"))?.status === "failed", bound);
+    await until(() => statusAt("one", "killed") === "failed", bound);
     await agentAt(2).kill();
     await until(() => statusAt("one", "gamma") === "failed", bound);
     const fails = told.filter((event) => event.includes("fail"));
-    expect(fails).toEqual(["one: fail two", "one: fail gamma"]);
+    expect(fails).toEqual(["one: fail two", "one: fail killed", "one: fail gamma"]);
   });
 
   test("come back, whether they had failed or left", async () => {
