@@ -244,6 +244,15 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     knownSeed: 1,
   },
   {
+    name: "transfer-to-the-silent",
+    breaks: "Proposals stall while leadership is offered to who does not answer.",
+    properties: [],
+    hunt: { by: "tests", files: ["test/raft/transfer.test.ts"] },
+    file: "src/raft/succession.ts",
+    find: "} else if (to !== self && !this.#peers.answers(now, to)) {",
+    replace: "} else if (to !== self && now < 0) {",
+  },
+  {
     name: "transfer-never-over",
     breaks: "A transfer that came to nothing is never given up.",
     source: "V11: hashicorp/raft#493",

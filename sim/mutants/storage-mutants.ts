@@ -119,6 +119,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     replace: "if (now >= 0) return false;",
   },
   {
+    name: "leader-without-its-base-stays",
+    breaks: "A leader whose base checkpoint rotted keeps its place, and nobody is brought up.",
+    source: "D16, D17: hashicorp/raft#522",
+    ...foundBy(SAFEKEEPING),
+    file: "src/node/handover.ts",
+    find: "    return this.#misreads >= MISREADS_MAX &&",
+    replace: "    return this.#misreads < 0 &&",
+  },
+  {
     name: "trim-beyond-its-base",
     breaks: "A trim removes the segment that its checkpoint stands in.",
     ...foundBy(UPKEEP),

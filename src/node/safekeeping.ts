@@ -49,7 +49,8 @@ export class Safekeeping {
   }
 
   /** What the log said, once Raft has heard of it. */
-  logSpoke(now: Instant, { rolled, room, persisted }: LogOutput): void {
+  logSpoke(now: Instant, { rolled, room, persisted, bases }: LogOutput): void {
+    for (const base of bases) this.#handover.baseRead(base);
     if (rolled !== null) this.#digests.sealed(now, rolled.index);
     if (room !== null) {
       this.#handover.room(room);

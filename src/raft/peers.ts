@@ -119,18 +119,35 @@ export class Peers {
     return peer !== undefined && !peer.isMending;
   }
 
+  /** Whether it has been heard so recently that it can be counted on to answer. */
+  answers(now: Instant, id: MemberId): boolean {
+    const peer = this.#progress.get(id);
+    return peer !== undefined && this.#isHeard(now, peer);
+  }
+
+  #isHeard(now: Instant, { contactAt }: Progress): boolean {
+    return now < after(contactAt, this.#server.options.electionTimeoutMin);
+  }
+
   /**
-   * The voter whose log is the longest, the first of several; null when there is no other. Of a
-   * joint configuration only those that stay are considered.
+   * The voter whose log is the longest of those that answer, of all when none does; the first of
+   * several; null when there is no other. Of a joint configuration only those that stay are
+   * considered.
    */
-  mostCaughtUp(): MemberId | null {
+  mostCaughtUp(now: Instant): MemberId | null {
     let best: Progress | null = null;
     for (const voter of this.#server.membership.voters) {
       const peer = this.#progress.get(voter);
       if (peer === undefined || peer.isMending) continue;
-      if (best === null || peer.matchIndex > best.matchIndex) best = peer;
+      if (best === null || this.#isFitter(now, peer, best)) best = peer;
     }
     return best?.peer ?? null;
+  }
+
+  #isFitter(now: Instant, one: Progress, other: Progress): boolean {
+    const isHeard = this.#isHeard(now, one);
+    if (isHeard !== this.#isHeard(now, other)) return isHeard;
+    return one.matchIndex > other.matchIndex;
   }
 
   /** The first learner that is to vote and lacks more than one append of what is committed. */
@@ -164,7 +181,7 @@ export class Peers {
    */
   #isCaughtUp(now: Instant, peer: Progress): boolean {
     const { tail, commitIndex, options } = this.#server;
-    if (now >= after(peer.contactAt, options.electionTimeoutMin)) return false;
+    if (!this.#isHeard(now, peer)) return false;
     if (peer.isMending || peer.mode !== "replicate" || !tail.isRecent(peer.matchIndex))
       return false;
     return tail.bytesBetween(peer.matchIndex, commitIndex) <= options.appendBytesMax;

@@ -242,7 +242,14 @@ export type TransferVerdict =
   | {
       readonly kind: "aborted";
       readonly transferId: number;
-      readonly why: "not-leader" | "not-a-voter" | "transferring" | "timed-out" | "another-leader";
+      readonly why:
+        | "not-leader"
+        | "not-a-voter"
+        /** Not for electionTimeoutMin: nothing could be proposed while it is waited for. */
+        | "does-not-answer"
+        | "transferring"
+        | "timed-out"
+        | "another-leader";
     };
 
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";

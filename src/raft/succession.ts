@@ -26,14 +26,16 @@ export class Succession {
     return transfers.current === null && this.#peers.hasVoters ? disk.deadline : NEVER;
   }
 
-  /** Begins to hand leadership over; null lets the longest log decide. */
+  /** Begins to hand leadership over; null lets the longest log of those that answer decide. */
   request(now: Instant, transferId: number, wanted: MemberId | null): void {
     const { transfers, membership, outbox, self } = this.#server;
-    const to = wanted ?? this.#peers.mostCaughtUp();
+    const to = wanted ?? this.#peers.mostCaughtUp(now);
     if (transfers.current !== null) {
       outbox.transferVerdict({ kind: "aborted", transferId, why: "transferring" });
     } else if (to === null || !membership.voters.includes(to) || !this.#mayLead(to)) {
       outbox.transferVerdict({ kind: "aborted", transferId, why: "not-a-voter" });
+    } else if (to !== self && !this.#peers.answers(now, to)) {
+      outbox.transferVerdict({ kind: "aborted", transferId, why: "does-not-answer" });
     } else {
       this.#begin(now, transferId, to);
       if (to === self) transfers.complete();
@@ -45,7 +47,8 @@ export class Succession {
    * it is tried nothing is proposed; when it comes to nothing in time the leader steps down.
    */
   giveWay(now: Instant): void {
-    const successor = this.#server.transfers.current === null ? this.#peers.mostCaughtUp() : null;
+    const isFree = this.#server.transfers.current === null;
+    const successor = isFree ? this.#peers.mostCaughtUp(now) : null;
     if (successor !== null) this.#begin(now, null, successor);
   }
 

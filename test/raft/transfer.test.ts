@@ -137,6 +137,26 @@ describe("a leader that hands over", () => {
     expect(server.status).toMatchObject({ role: "leader", transferTo: null });
   });
 
+  test("refuses who has not answered for an election timeout, and goes on proposing", () => {
+    const server = leader();
+    for (let beats = 0; beats < 3; beats++) server.elapse(ms(50)).ack("c", 1);
+    server.forget().transfer(7, "b");
+    expect(server.transfers).toEqual([{ kind: "aborted", transferId: 7, why: "does-not-answer" }]);
+    expect(server.status).toMatchObject({ role: "leader", transferTo: null });
+    expect(server.propose(8).ack("c", 2).verdicts).toMatchObject([{ kind: "committed" }]);
+    server.ack("b", 2).transfer(9, "b");
+    expect(server.sent("timeout-now")).toMatchObject([{ to: "b", lastIndex: 2 }]);
+  });
+
+  test("prefers who answers to whose log is the longest when nobody is named", () => {
+    const server = leader().propose(1).ack("b", 2);
+    for (let beats = 0; beats < 3; beats++) server.elapse(ms(50)).ack("c", 1);
+    server.forget().transfer(7, null);
+    expect(server.status.transferTo).toBe("c");
+    server.ack("c", 2);
+    expect(server.sent("timeout-now")).toMatchObject([{ to: "c", lastIndex: 2 }]);
+  });
+
   test("hands over once at a time; the first goes on", () => {
     const server = leader().transfer(7, "b").transfer(8, "c");
     expect(server.transfers).toEqual([{ kind: "aborted", transferId: 8, why: "transferring" }]);

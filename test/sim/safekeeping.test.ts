@@ -1,6 +1,7 @@
 // The safety of the log over time: entries that are wrong on one node and look whole are found by
 // the leader's digests, rot in a sealed segment by scrubbing before a reader meets it; a leader
-// without room hands over before anybody is refused, and a full disk is trimmed and serves again.
+// without room hands over before anybody is refused, and so does one that cannot bring its base to
+// who needs it; and a full disk is trimmed and serves again.
 
 import { describe, expect, test } from "vitest";
 
@@ -198,6 +199,24 @@ describe("a leader whose disk is full", () => {
       expect(observer.ackedWithin(ms, ms + 500)).toBeGreaterThan(20);
     }
   });
+});
+
+test("a leader whose base rotted hands over to who can bring another its own (seed 90013)", () => {
+  const mishaps: PlanDraft["mishaps"] = [
+    { kind: "crash", node: 2, how: "power", atMs: 900, downMs: 2600 },
+    { kind: "bit-rot", node: "leader", file: "checkpoint", bits: 64, atMs: 2800 },
+  ];
+  const operations: PlanDraft["operations"] = [
+    { kind: "append", client: 0, atMs: 500, times: 250, everyMs: 16, records: 2, bytes: 200 },
+    { kind: "trim", client: 1, atMs: 1000, times: 12, everyMs: 100, keep: 40 },
+  ];
+  const observer = new Appending();
+  const plan = planWith({ seed: "leader-with-a-rotten-base", mishaps, operations });
+  const options = { ...plan.options, segmentBytesMax: 4096 };
+  const report = runPlan({ ...plan, options }, [observer]);
+  expect([report.verdict, report.violation]).toEqual(["pass", null]);
+  expect(observer.leaders).toHaveLength(2);
+  expect(report.counts.rottenBits).toBe(64);
 });
 
 /** Asks whoever leads to trim all but the last records, from an instant on, once a second. */

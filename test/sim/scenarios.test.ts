@@ -270,6 +270,10 @@ const OCCURRED: Readonly<
     expect(dangers.damagedReads).toBe(0);
     expect(counts.disksLost).toBe(1);
   },
+  "leader-with-a-rotten-base-hands-over": (_, { counts, marks }) => {
+    expect(counts.rottenBits).toBe(64);
+    expect([counts.leaders, marks["snapshot-installed"]]).toEqual([2, 1]);
+  },
   "full-leader-hands-over": (dangers, { counts }) => {
     expect(dangers.fullLeaders).toBeGreaterThan(0);
     expect(dangers.refusedForRoom).toBe(0);
