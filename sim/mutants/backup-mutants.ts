@@ -10,6 +10,7 @@ export const BACKUP_MUTANTS: readonly Mutant[] = [
     file: "src/node/backups.ts",
     find: "const { committed: cut, startOffset } = this.#replica.state;",
     replace: "const { end: cut, startOffset } = this.#replica.state;",
+    knownSeed: 6,
   },
   {
     name: "backup-without-read-index",
@@ -18,6 +19,7 @@ export const BACKUP_MUTANTS: readonly Mutant[] = [
     file: "src/node/requests.ts",
     find: "else this.#findReadIndex(now, request);\n  }",
     replace: "else this.#parts.backups.begin(now, request.requestId);\n  }",
+    knownSeed: 6,
   },
   {
     name: "backup-pins-nothing",
@@ -26,13 +28,15 @@ export const BACKUP_MUTANTS: readonly Mutant[] = [
     file: "src/node/backups.ts",
     find: 'this.#events.push({ kind: "pin", from });',
     replace: "",
+    knownSeed: 6,
   },
   {
     name: "backup-base-too-new",
     breaks: "A backup begins with the newest checkpoint, whatever entries come behind it.",
-    properties: ["backup-whole", "trimmed-read", "recovered-log", "trim-agreed"],
+    properties: ["backup-whole", "trim-agreed", "trimmed-read", "recovered-log"],
     file: "src/log/upkeep.ts",
     find: "const point = start.index === 0 ? null : checkpoints.firstFrom(start.index);",
     replace: "const point = start.index === 0 ? null : checkpoints.newest;",
+    knownSeed: 1,
   },
 ];

@@ -157,6 +157,8 @@ export interface BackupBegun {
   readonly term: Term;
   /** Of its directory. */
   readonly instanceId: string;
+  /** A user's own machine applies the log here: its state is not in the entries alone. */
+  readonly hasMachine: boolean;
   /** About so many bytes there are to come; more than there are, mostly. */
   readonly bytes: number;
 }

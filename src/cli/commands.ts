@@ -3,6 +3,7 @@
 
 import { Command, Option } from "commander";
 
+import { addBackup, addRestore } from "./backup-commands.ts";
 import { addKeys } from "./keys-commands.ts";
 import { addLog, addMirror } from "./log-commands.ts";
 import { SETTINGS } from "./settings.ts";
@@ -54,6 +55,8 @@ ${EXIT_CODES}`,
   addCerts(root);
   addAcl(root);
   addLog(root);
+  addBackup(root, program.version, withCluster);
+  addRestore(root);
   addRecover(root);
   addMirror(root);
   addBench(root);

@@ -1,36 +1,24 @@
 // `cairn recover DIR...`: the way out when a quorum is lost for good. Makes a cluster of one from
 // the greatest log among the directories that are left, in a directory of its own; the old ones
 // stay as they are, and belong to another cluster from then on. Owns the questions, the copy and
-// the words; how directories compare is recover-survey.ts.
+// the words; how directories compare is recover-survey.ts, how one is made new-cluster.ts.
 
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { connect } from "node:net";
 import path from "node:path";
 
 import { type DataLock, lockDataDirectory } from "../adapters/data-lock.ts";
-import { FileDisk } from "../adapters/file-disk.ts";
-import { chooseIndex } from "../adapters/index-maps.ts";
 import { OverlayDisk } from "../adapters/overlay-disk.ts";
 import { splitHostPort } from "../base/address.ts";
-import { controlDraft } from "../base/control.ts";
-import { crc32c } from "../base/crc32c.ts";
-import {
-  type Draft,
-  type Entry,
-  FRAME_HEADER_BYTES,
-  headOf,
-  type LogPoint,
-  pointAfter,
-} from "../base/entry.ts";
-import type { LogIndex, MemberId, Term, WallMs } from "../base/ids.ts";
-import { type Member, memberId, membershipOf, nameOf } from "../base/membership.ts";
+import type { LogPoint } from "../base/entry.ts";
+import type { LogIndex, MemberId, Term } from "../base/ids.ts";
+import { nameOf } from "../base/membership.ts";
 import { MANIFEST_FILE } from "../log/file-names.ts";
-import { sealFrame } from "../log/frame.ts";
 import type { Identity } from "../log/protocol.ts";
-import { State } from "../state/state.ts";
 import { type ConfirmFlags, confirm } from "./confirm.ts";
 import { CommandError, describeError, EXIT } from "./exit.ts";
+import { freeDirectory, makeCluster, type NewLog } from "./new-cluster.ts";
 import { OfflineLog, offlineOptions } from "./offline-log.ts";
 import {
   areQuorum,
@@ -51,9 +39,6 @@ export interface RecoverFlags extends ConfirmFlags {
 }
 
 const ANSWER_MS_MAX = 1000;
-const PRODUCERS_MAX = 10_000;
-/** In the new directory: the same words as the entry of kind "recovered". */
-const RECORD_FILE = "recovered.json";
 
 /** What is done, for people and for whoever asks later. */
 interface Plan {
@@ -126,7 +111,7 @@ async function planFor(directories: readonly string[], flags: RecoverFlags): Pro
     chosen,
     found,
     unusable,
-    into: await freeDirectory(flags.into ?? `${path.resolve(chosen.directory)}-recovered`),
+    into: await freeInto(flags, chosen),
     identity: {
       clusterId: randomBytes(16).toString("hex"),
       nodeName: chosen.identity.nodeName,
@@ -168,15 +153,9 @@ function isAnswered(address: string): Promise<boolean> {
   });
 }
 
-/** Absent, or empty. */
-async function freeDirectory(directory: string): Promise<string> {
-  const into = path.resolve(directory);
-  const files = await readdir(into).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw new CommandError(`--into ${directory}: ${error.message}`, EXIT.usage);
-  });
-  if (files.length === 0) return into;
-  throw new CommandError(`--into ${directory}: it holds files, name another one`, EXIT.usage);
+function freeInto({ into }: RecoverFlags, chosen: Survey): Promise<string> {
+  const directory = into ?? `${path.resolve(chosen.directory)}-recovered`;
+  return freeDirectory(directory, `--into ${directory}`);
 }
 
 const isThere = (file: string): Promise<boolean> =>
@@ -215,104 +194,39 @@ function describePlan({
 
 // ---- making ----
 
-/** Made aside and renamed: under its name it is whole. */
-async function make(plan: Plan): Promise<void> {
-  const aside = `${plan.into}.unfinished`;
-  await rm(aside, { recursive: true, force: true });
-  const lock = await lockDataDirectory(aside);
-  try {
-    await copy(plan, aside);
-    await writeDurably(
-      path.join(aside, RECORD_FILE),
-      `${JSON.stringify(recordOf(plan), null, 2)}\n`,
-    );
-    await syncDirectory(aside);
-  } catch (error) {
-    throw new CommandError(`${aside}: ${describeError(error)}`);
-  } finally {
-    await lock.release();
-  }
-  await mkdir(path.dirname(plan.into), { recursive: true });
-  await rename(aside, plan.into);
-  await syncDirectory(path.dirname(plan.into));
-}
-
 /** Every entry as it is, frame by frame, and behind them who decides from here on. */
-async function copy(plan: Plan, directory: string): Promise<void> {
-  const { chosen, identity } = plan;
+async function make(plan: Plan): Promise<void> {
+  const { chosen, into, identity, term } = plan;
+  const { address = "" } = chosen.membership.members.find(({ id }) => id === chosen.member) ?? {};
   const source = new OverlayDisk(chosen.directory);
-  const target = new FileDisk({ directory, index: chooseIndex("file").maps });
   try {
-    const from = await OfflineLog.open(source, offlineOptions(chosen.identity));
-    const to = await OfflineLog.open(target, offlineOptions(identity));
-    await copyBase(from.log, to.log);
-    await copyEntries(from.log, to.log, from.opened.base, chosen.end);
-    const hardState = { term: plan.term, votedFor: null };
-    const entries = lastEntries(plan, chosen.end);
-    await to.log.write({ hardState, truncateFrom: null, entries });
-    if (from.opened.checkpoint !== null) to.log.checkpoint(from.opened.checkpoint);
-    await to.log.close();
+    await makeCluster(into, identity, async (to) => {
+      const from = await OfflineLog.open(source, offlineOptions(chosen.identity));
+      const base = await from.log.base();
+      if (base !== null) await to.base(base);
+      await copyEntries(from.log, to, from.opened.base, chosen.end);
+      const { checkpoint } = from.opened;
+      return { end: { term, address, record: recordOf(plan), checkpoint } };
+    });
   } finally {
     await source.close();
-    await target.close();
   }
-}
-
-async function copyBase(from: OfflineLog, to: OfflineLog): Promise<void> {
-  const base = await from.base();
-  if (base === null) return;
-  const membership = State.restore(PRODUCERS_MAX, base.at, base.state)?.committedMembership;
-  if (membership === undefined) throw new Error("the base checkpoint cannot be read");
-  const install = { ...base, membership };
-  await to.write({ hardState: null, install, truncateFrom: null, entries: [] });
 }
 
 async function copyEntries(
   from: OfflineLog,
-  to: OfflineLog,
+  to: NewLog,
   start: LogPoint,
   end: LogPoint,
 ): Promise<void> {
   const progress = new Progress("copying", end.index - start.index);
   for (let next = (start.index + 1) as LogIndex; next <= end.index; ) {
     const entries = await from.entries(next, end.index);
-    // A term is durable before an entry of it; these are of the old cluster's terms.
-    const term = entries.at(-1)?.term ?? end.term;
-    await to.write({ hardState: { term, votedFor: null }, truncateFrom: null, entries });
+    await to.append(entries);
     next = (next + entries.length) as LogIndex;
     progress.update(next - start.index, `entry ${grouped(next - 1)} of ${grouped(end.index)}`);
   }
   progress.stop();
-}
-
-/** What was done, and the membership of the one. */
-function lastEntries(plan: Plan, end: LogPoint): Entry[] {
-  const { identity, term, chosen } = plan;
-  const self = memberId(identity.nodeName, identity.instanceId);
-  const { address = "" } = chosen.membership.members.find(({ id }) => id === chosen.member) ?? {};
-  const only: Member = { id: self, address };
-  const drafts = [
-    noteOf(recordOf(plan)),
-    controlDraft({ kind: "membership", membership: membershipOf([only]) }, 0 as WallMs),
-  ];
-  const entries: Entry[] = [];
-  let last = end;
-  for (const draft of drafts) {
-    const head = headOf(draft, (last.index + 1) as LogIndex, term, last);
-    entries.push({ ...head, frame: sealFrame(head, draft.bytes) });
-    last = pointAfter(head);
-  }
-  return entries;
-}
-
-function noteOf(record: unknown): Draft {
-  const body = new TextEncoder().encode(JSON.stringify(record));
-  const bytes = new Uint8Array(FRAME_HEADER_BYTES + body.length);
-  bytes.set(body, FRAME_HEADER_BYTES);
-  const numbers = { codec: 0, count: 0, producerId: 0, epoch: 0, sequence: 0 } as const;
-  const sums = { bodyCrc: crc32c(body), rawLength: body.length };
-  // Who does not know the kind lacks a note, and nothing else.
-  return { kind: "recovered", critical: false, timestamp: 0 as WallMs, ...numbers, ...sums, bytes };
 }
 
 /** Names and numbers only: directories are this machine's business. */
@@ -332,25 +246,6 @@ function recordOf({ chosen, found, unusable, identity, term, mayBeLost }: Plan):
 const placeOf = ({ index, term, endOffset }: LogPoint) => {
   return { lastIndex: index, lastTerm: term, endOffset };
 };
-
-async function writeDurably(file: string, text: string): Promise<void> {
-  const opened = await open(file, "wx", 0o640);
-  try {
-    await opened.writeFile(text);
-    await opened.sync();
-  } finally {
-    await opened.close();
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const opened = await open(directory, "r");
-  try {
-    await opened.sync();
-  } finally {
-    await opened.close();
-  }
-}
 
 async function tell(plan: Plan, { json }: RecoverFlags): Promise<void> {
   const { into, identity } = plan;

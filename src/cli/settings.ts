@@ -58,6 +58,11 @@ const memberName = z
   .string({ error: `expected a name: ${NAME_RULE}` })
   .regex(namePattern, { error: `expected a name: ${NAME_RULE}` });
 
+/** What is wrong with a member's name; null when nothing is. */
+export function refusalOfName(name: string): string | null {
+  return namePattern.test(name) ? null : `expected a name: ${NAME_RULE}`;
+}
+
 /** "host:port" or "[v6]:port" taken apart; null when it is neither. */
 export function splitAddress(address: string): { host: string; port: number } | null {
   const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]/,=]+)):(\d{1,5})$/.exec(address);

@@ -24,6 +24,7 @@ import {
   trimCall,
 } from "./admin.ts";
 import { appendAsCall, type ProducerPosition } from "./append-as.ts";
+import { type BackupEvent, readBackup } from "./backup.ts";
 import { type Call, inDoubt } from "./call.ts";
 import type { Channel, CredentialsSource } from "./channel.ts";
 import {
@@ -54,6 +55,7 @@ export type {
 export type { Cursor } from "../proto/cairn-cursors.ts";
 export type { AdminHeard as HeardTalk, AdminQueryNews as QueryNews } from "../proto/cairn-talk.ts";
 export type { ProducerPosition } from "./append-as.ts";
+export type { BackupEvent, BackupHead } from "./backup.ts";
 export type { ClientCredentials, CredentialsSource } from "./channel.ts";
 export type { CommitCursorOptions, ReadCursorOptions } from "./cursors.ts";
 export { CairnError, type CairnErrorCode } from "./errors.ts";
@@ -345,6 +347,24 @@ export class CairnClient {
   /** Events and queries as one of the servers hears them by gossip from now on. */
   watchEvents(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<AdminHeard, void> {
     return heardTalk(this.#routes, options.signal ?? null);
+  }
+
+  /**
+   * A copy of the log of one of the servers, file by file, up to an end that all lies before that
+   * was acknowledged before the call; ends only once nothing is missing. Rejects with
+   * "backup-ended" where the server had to give it up. Needs the action `admin`.
+   */
+  async *backup(
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<BackupEvent, void, undefined> {
+    const { signal } = options;
+    // Until it has begun, any other server may do it; from then on it is this one's.
+    const begun = await this.#retry(this.#routes.toAny(), signal, async (channel, timeoutMs) => {
+      const events = readBackup(channel, timeoutMs, signal);
+      return { first: await events.next(), events };
+    });
+    if (begun.first.done !== true) yield begun.first.value;
+    yield* begun.events;
   }
 
   /** The state of one of the servers: of the given one, when the client has one address only. */

@@ -46,7 +46,7 @@ type ReadBackup = Extract<ClientRequest, { kind: "read-backup" }>;
 /** What is asked of the node that is copied. */
 export type BackupSource = Pick<
   Replica,
-  "state" | "startsAfter" | "room" | "self" | "raft" | "logStatus"
+  "state" | "startsAfter" | "room" | "self" | "raft" | "hasMachine" | "logStatus"
 >;
 
 interface Session {
@@ -198,14 +198,14 @@ export class Backups {
 
   #answerBegun(now: Instant, session: Session, base: BackupBase | null): void {
     const { id, cut, startOffset } = session;
-    const { self, raft } = this.#replica;
+    const { self, raft, hasMachine } = this.#replica;
     session.base = base;
     session.asked = null;
     this.#touch(now, session);
     const term = Math.max(raft?.term ?? 0, cut.term) as Term;
     const instanceId = self === null ? "" : instanceOf(self);
     const bytes = this.#replica.logStatus().storeBytes + (base?.stateBytes ?? 0);
-    const backup = { base, cut, startOffset, term, instanceId, bytes };
+    const backup = { base, cut, startOffset, term, instanceId, hasMachine, bytes };
     this.#answers.push({ kind: "backup-begun", requestId: id, backup });
   }
 

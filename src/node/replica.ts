@@ -110,7 +110,8 @@ export class Replica {
   #checkpointIndex: LogIndex = NO_INDEX;
   /** The state of a checkpoint that waits for the user's machine to come as far. */
   #awaited: StateAt | null = null;
-  readonly #hasMachine: boolean;
+  /** A user's own machine applies the log. */
+  readonly hasMachine: boolean;
   readonly #diskPatience: Micros;
   /** Raft was told that the disk does nothing any more. */
   #isDiskHung = false;
@@ -125,7 +126,7 @@ export class Replica {
     listener: RaftListener,
     hasMachine: boolean,
   ) {
-    this.#hasMachine = hasMachine;
+    this.hasMachine = hasMachine;
     this.#diskPatience = diskPatienceOf(options);
     this.#options = options;
     this.#prng = prng;
@@ -392,7 +393,7 @@ export class Replica {
     this.#checkpointDue = false;
     this.#checkpointIndex = at.index;
     this.#awaited = this.#state.stateAt(at.index);
-    if (!this.#hasMachine) this.finishCheckpoint(EMPTY_BYTES);
+    if (!this.hasMachine) this.finishCheckpoint(EMPTY_BYTES);
   }
 
   /** The index at which the user's machine is to say what it is; null while nobody waits. */

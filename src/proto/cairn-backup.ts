@@ -16,6 +16,7 @@ export interface BackupHeadMessage {
   readonly startOffset: number;
   readonly endOffset: number;
   readonly bytes: number;
+  readonly hasMachine: boolean;
 }
 
 export interface BackupFileMessage {
@@ -44,6 +45,7 @@ const COUNTS = [
 const HEAD_TAGS = [
   ...TEXTS.map((_, at) => (1 + at) * 8 + 2),
   ...COUNTS.map((_, at) => (1 + TEXTS.length + at) * 8),
+  12 * 8,
 ];
 
 export function encodeBackupResponse(message: BackupResponse): Buffer {
@@ -70,6 +72,7 @@ function encodeHead(head: BackupHeadMessage): Buffer {
   return encodeFields([
     ...TEXTS.map((name, at) => [1 + at, head[name]] as const),
     ...COUNTS.map((name, at) => [1 + TEXTS.length + at, head[name]] as const),
+    [12, head.hasMachine ? 1 : 0],
   ]);
 }
 
@@ -97,15 +100,17 @@ function readHead(reader: MessageReader): BackupHeadMessage {
     endOffset: 0,
     bytes: 0,
   };
+  let hasMachine = false;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     const at = (tag >> 3) - 1;
     const text = TEXTS[at];
     const count = COUNTS[at - TEXTS.length];
     if (text !== undefined) texts[text] = fields.string();
     else if (count !== undefined) counts[count] = fields.uint();
+    else hasMachine = fields.bool();
   }
   reader.close(fields);
-  return { ...texts, ...counts };
+  return { ...texts, ...counts, hasMachine };
 }
 
 function readFile(reader: MessageReader): BackupFileMessage {

@@ -120,12 +120,18 @@ export class BackupDamage extends Error {
 
 /** Reads files back in the order in which they were made, and holds each against those before. */
 export class BackupReader {
-  readonly #owner: BackupOwner;
+  #owner: BackupOwner | null;
   #point: LogPoint = LOG_START;
   #hasAny = false;
 
-  constructor(owner: BackupOwner) {
+  /** `owner` null: whoever the first store says. */
+  constructor(owner: BackupOwner | null) {
     this.#owner = owner;
+  }
+
+  /** Null while no store has said it. */
+  get owner(): BackupOwner | null {
+    return this.#owner;
   }
 
   /** The place after the last entry so far. */
@@ -161,6 +167,7 @@ export class BackupReader {
     if (decoded.kind === "newer") throw damage(name, 8, `format ${decoded.found}: a newer build's`);
     if (decoded.kind === "malformed") throw damage(name, 0, decoded.what);
     const { before, clusterId, instanceId } = decoded.header;
+    this.#owner ??= { clusterId, instanceId };
     if (clusterId !== this.#owner.clusterId) throw damage(name, 48, "it is of another cluster");
     if (instanceId !== this.#owner.instanceId) throw damage(name, 64, "it is of another node");
     const { index, term, endOffset, timestamp } = this.#point;

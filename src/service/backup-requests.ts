@@ -29,6 +29,8 @@ export interface BackupHead {
   /** Of the first record that readers may have. */
   readonly startOffset: number;
   readonly endOffset: number;
+  /** A user's own machine applies the log there. */
+  readonly hasMachine: boolean;
   /** About so many are to come. */
   readonly bytes: number;
 }
@@ -114,7 +116,7 @@ export class BackupRequests {
 
 function headOf(backup: BackupBegun, status: NodeStatus | null): BackupHead | null {
   if (status === null) return null;
-  const { base, cut, startOffset, term, instanceId, bytes } = backup;
+  const { base, cut, startOffset, term, instanceId, hasMachine, bytes } = backup;
   const { name: node, clusterId, members } = status;
   const address = members.find(({ id }) => id === node)?.address ?? "";
   return {
@@ -128,6 +130,7 @@ function headOf(backup: BackupBegun, status: NodeStatus | null): BackupHead | nu
     lastTerm: cut.term,
     startOffset,
     endOffset: cut.endOffset,
+    hasMachine,
     bytes,
   };
 }

@@ -16,7 +16,10 @@ const rows = [...page.matchAll(/^\| `?([^|`]+?)`? \| ([^|]+) \| ([^|]+) \|$/gm)]
 function leaves(command: Command, above: readonly string[]): [string, Command][] {
   return command.commands.flatMap((each): [string, Command][] => {
     const path = [...above, each.name()];
-    return each.commands.length === 0 ? [[path.join(" "), each]] : leaves(each, path);
+    const own: [string, Command][] = [[path.join(" "), each]];
+    if (each.commands.length === 0) return own;
+    // A command with others below it that does something by itself, too, has flags of its own.
+    return [...(each.options.length > 0 ? own : []), ...leaves(each, path)];
   });
 }
 

@@ -43,6 +43,7 @@ beforeEach(() => {
     },
     self: `n1/${"ab".repeat(16)}` as MemberId,
     raft: { term: 9 as Term },
+    hasMachine: false,
     logStatus: () => ({ storeBytes: 5000 }),
   };
   backups = new Backups(source as unknown as BackupSource, new OutputDraft());

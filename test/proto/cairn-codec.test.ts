@@ -477,6 +477,7 @@ const heads = fc.record({
   startOffset: offsets,
   endOffset: offsets,
   bytes: offsets,
+  hasMachine: fc.boolean(),
 });
 const backupMessages: fc.Arbitrary<BackupResponse> = fc.oneof(
   heads.map((head) => ({ kind: "head" as const, head })),

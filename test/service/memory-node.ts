@@ -262,7 +262,7 @@ export class MemoryNode implements NodeHost {
     const last = entries.at(-1);
     const cut = last === undefined ? LOG_START : pointAfter(last);
     this.#backedUp = 0;
-    const rest = { instanceId: "1".repeat(32), bytes: 0 };
+    const rest = { instanceId: "1".repeat(32), hasMachine: false, bytes: 0 };
     const backup = { base: null, cut, startOffset, term, ...rest };
     return { kind: "backup-begun", requestId, backup };
   }
