@@ -110,8 +110,7 @@ export class NewLog {
   async base(base: Checkpoint): Promise<void> {
     const membership = State.restore(PRODUCERS_MAX, base.at, base.state)?.committedMembership;
     if (membership === undefined) throw new Error("the base checkpoint cannot be read");
-    const install = { ...base, membership };
-    await this.#log.write({ hardState: null, install, truncateFrom: null, entries: [] });
+    await this.#log.install(base, membership);
     this.#point = base.at;
   }
 

@@ -6,6 +6,7 @@ import { freeze } from "../base/bytes.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { Entry, LogWrite } from "../base/entry.ts";
 import type { Instant, LogIndex, WriteId } from "../base/ids.ts";
+import type { Membership } from "../base/membership.ts";
 import type { Checkpoint } from "../log/checkpoint.ts";
 import { Log } from "../log/log.ts";
 import type {
@@ -16,6 +17,7 @@ import type {
   LogOptions,
   LogOutput,
   LogRead,
+  LogReceived,
   OpenRefusal,
 } from "../log/protocol.ts";
 import { describeRefusal } from "../node/status.ts";
@@ -121,6 +123,30 @@ export class OfflineLog {
     });
     if (base === undefined) throw failed("reading the base", base);
     return base;
+  }
+
+  /**
+   * Makes it the log's beginning, whatever was there before; `membership` is what its state says.
+   */
+  async install({ at, state }: Checkpoint, membership: Membership): Promise<void> {
+    const base = { at, stateBytes: state.length, stateCrc: crc32c(state) };
+    for (let position = 0, isWhole = false; !isWhole; position += READ_BYTES_MAX) {
+      const bytes = freeze(state.subarray(position, position + READ_BYTES_MAX));
+      isWhole = position + bytes.length === state.length;
+      await this.#receive({ kind: "receive-base", base, position, bytes }, isWhole);
+    }
+    const install = { at, state, membership };
+    await this.write({ hardState: null, install, truncateFrom: null, entries: [] });
+  }
+
+  /** Resolves when the bytes are written; `isLast`: when all of it is durable, and is itself. */
+  async #receive(event: LogEvent, isLast: boolean): Promise<void> {
+    let answer: LogReceived | undefined;
+    await this.#until(event, ({ received }) => {
+      answer = received.find(({ kind }) => !isLast || kind !== "part");
+      return answer !== undefined;
+    });
+    if (answer?.kind === "broken") throw new OfflineLogError("the base cannot be written");
   }
 
   /** Resolves when it is durable. */
