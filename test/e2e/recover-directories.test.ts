@@ -91,8 +91,7 @@ async function directoryOf(
     state.commit(base as LogIndex, () => undefined);
     const { at, ...then } = state.stateAt(base as LogIndex);
     const bytes = encodeStateAt({ at, ...then }, new Uint8Array([7, 7]) as never);
-    const install = { at, membership: MEMBERSHIP, state: bytes };
-    await log.write({ hardState, install, truncateFrom: null, entries: [] });
+    await log.install({ at, state: bytes }, MEMBERSHIP);
   }
   await log.write({ hardState, truncateFrom: null, entries: entries.slice(base) });
   await log.close();
