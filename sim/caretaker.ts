@@ -2,11 +2,20 @@
 // some time later. Owns what a disk excuses, and when the next life begins; what disks refuse is
 // sim/disk-errors.ts.
 
+import type { Instant } from "../src/base/ids.ts";
 import type { SimComputer } from "./computer.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** At least so long after a failed start comes the next one. */
 const RESTART_MICROS_MIN = 20_000;
+/** A node that fails again at once is left twice as long each time, up to this, as by systemd. */
+const RESTART_MICROS_MAX = 2_000_000;
+
+/** The last time that a node stopped by itself, and how long it was left then. */
+interface Stopped {
+  readonly at: Instant;
+  readonly wait: number;
+}
 
 export class Caretaker {
   readonly #timeline: Timeline;
@@ -14,6 +23,7 @@ export class Caretaker {
   readonly #patience = new Map<SimComputer, number>();
   /** The life of each computer that is being looked after. */
   readonly #lives = new Map<SimComputer, number>();
+  readonly #stopped = new Map<SimComputer, Stopped>();
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline;
@@ -55,8 +65,18 @@ export class Caretaker {
     }
     if (computer.disk.errors.met === 0) return false;
     computer.retire();
-    this.#timeline.after(this.#waitOf(computer), () => computer.maybeStart());
+    this.#timeline.after(this.#waitAgain(computer), () => computer.maybeStart());
     return true;
+  }
+
+  /** How long to wait this time, after a start that may have been one of many in a row. */
+  #waitAgain(computer: SimComputer): number {
+    const [shortest, at] = [this.#waitOf(computer), this.#timeline.now];
+    const last = this.#stopped.get(computer);
+    const isInARow = last !== undefined && at - last.at < 2 * last.wait;
+    const wait = isInARow ? Math.min(2 * last.wait, RESTART_MICROS_MAX) : shortest;
+    this.#stopped.set(computer, { at, wait: Math.max(wait, shortest) });
+    return Math.max(wait, shortest);
   }
 
   #lookLater(computer: SimComputer, life: number): void {

@@ -7,6 +7,7 @@ import type { Answer, MembershipChange } from "../src/base/client.ts";
 import { controlDraft } from "../src/base/control.ts";
 import type { FaultCode } from "../src/base/faults.ts";
 import type { NodeId, Offset } from "../src/base/ids.ts";
+import { isJoint } from "../src/base/membership.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { RequestMaker } from "./client-path.ts";
 import { addressOf, type SimComputer } from "./computer.ts";
@@ -37,6 +38,7 @@ export function isErrand(planned: PlannedOperation): planned is PlannedErrand {
 const ATTEMPT_MICROS = 400_000;
 /** A leader answers when a change is complete, or cannot be. */
 const CHANGE_ATTEMPT_MICROS = 3_000_000;
+const LOOK_AGAIN_MICROS = 1_000;
 const BACKOFF_MIN_MICROS = 20_000;
 const BACKOFF_MAX_MICROS = 200_000;
 
@@ -93,8 +95,20 @@ export class Operator {
     const due = Math.max(planned.atMs * 1000, notBefore, timeline.now);
     timeline.at(due, () => {
       if (this.#room.isClosing) this.#isDone = true;
+      else if (this.#isTooEarly(planned)) this.#next(timeline.now + LOOK_AGAIN_MICROS);
       else this.#run(planned);
     });
+  }
+
+  /** A joint membership is soon left: so leaders are watched until one has it, and it is asked. */
+  #isTooEarly(planned: PlannedErrand): boolean {
+    if (planned.kind !== "transfer" || planned.inJointMs === 0) return false;
+    const { computers, timeline } = this.#room;
+    const place = computers.findIndex(({ raft }) => {
+      return raft?.role === "leader" && isJoint(raft.membership);
+    });
+    if (place >= 0) this.#place = place;
+    return place < 0 && timeline.now < (planned.atMs + planned.inJointMs) * 1000;
   }
 
   #run(planned: PlannedErrand): void {

@@ -167,5 +167,7 @@ export const operation = z.discriminatedUnion("kind", [
     times: z.int().min(1).default(1),
     everyMs: count.default(0),
     to: count.nullable().default(null),
+    /** Waits until members are being exchanged, by so many milliseconds after `atMs` at most. */
+    inJointMs: count.default(0),
   }),
 ]);

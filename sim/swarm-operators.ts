@@ -12,6 +12,7 @@ const TRIMMER = 200;
 const ADMINISTRATOR = 201;
 const MOVER = 202;
 const KEEPER = 203;
+const HASTY_MOVER = 204;
 
 /**
  * In a half of the seeds the log loses its beginning: because somebody asks for it, because of its
@@ -23,7 +24,7 @@ export function drawUpkeep(
 ): { options: PlanDraft["options"]; operations: OperationDraft[] } {
   const why = prng.pick(["nobody", "nobody", "nobody", "asked", "asked", "size", "age"] as const);
   if (why === "nobody") return { options: {}, operations: [] };
-  const segmentBytesMax = prng.pick([2048, 4096, 8192]);
+  const segmentBytesMax = prng.pick([3072, 4096, 8192]);
   const options = { segmentBytesMax, preallocateBytes: prng.pick([0, 512, 4096]) };
   if (why === "size") {
     const retentionBytes = segmentBytesMax * prng.between(1, 6);
@@ -68,6 +69,8 @@ export function drawChanges(prng: Prng, founders: number, healAtMs: number): Cha
   const operations = hasMembers ? drawMembers(prng.fork("changes"), nodes, founders, healAtMs) : [];
   const own = prng.fork("transfers");
   if (own.chance(1, 3)) operations.push(...drawTransfers(own, nodes, healAtMs));
+  const hasty = prng.fork("hasty transfers");
+  if (hasty.chance(1, 2)) operations.push(...drawHastyTransfers(hasty, operations));
   return { nodes, hasMembers, operations };
 }
 
@@ -105,6 +108,18 @@ function drawMembers(
     const learners = own.chance(1, 2) ? [] : mixed.slice(voters.length, voters.length + 1);
     return { kind: "set-members", client, atMs, voters, learners };
   });
+}
+
+/** Leadership is moved while members are exchanged: such a membership is soon left. */
+function drawHastyTransfers(prng: Prng, changes: readonly OperationDraft[]): OperationDraft[] {
+  const sets = changes.filter(({ kind }) => kind === "set-members" || kind === "replace-member");
+  return sets.map(({ atMs }) => ({
+    kind: "transfer",
+    client: HASTY_MOVER,
+    atMs,
+    to: null,
+    inJointMs: prng.pick([1000, 4000]),
+  }));
 }
 
 function drawTransfers(prng: Prng, nodes: number, healAtMs: number): OperationDraft[] {

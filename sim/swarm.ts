@@ -20,7 +20,7 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
   const isLong = profile === "long";
   const healAtMs = isLong
     ? cluster.between(LONG_MS_MIN, LONG_MS_MAX)
-    : cluster.between(28_000, 36_000);
+    : cluster.between(HEAL_MS_MIN, HEAL_MS_MAX);
   const hasOperators = profile !== "discovery";
   const upkeep = hasOperators ? drawUpkeep(root.fork("upkeep"), healAtMs) : NO_UPKEEP;
   const changes = hasOperators
@@ -64,6 +64,12 @@ function settlingOf(profile: Profile, hasMembers: boolean): Pick<PlanDraft, "set
   return { settleMs: profile === "long" ? 240_000 : 120_000 };
 }
 
+/**
+ * Long enough for a fault, what follows of it and the next, short enough for many seeds: more is
+ * found by another seed than by the second half minute of the same one.
+ */
+const HEAL_MS_MIN = 18_000;
+const HEAL_MS_MAX = 24_000;
 /** A long run lasts an hour or two. */
 const LONG_MS_MIN = 3_600_000;
 const LONG_MS_MAX = 7_200_000;
@@ -199,6 +205,8 @@ function drawOperations(prng: Prng, nodes: number, healAtMs: number): OperationD
   return operations;
 }
 
+const BATCH_BYTES_MAX = 4000;
+
 /** One client's appends: a few bursts, each of its own kind, one after another. */
 function drawBursts(prng: Prng, client: number, healAtMs: number): OperationDraft[] {
   const bursts = prng.between(2, 4);
@@ -206,14 +214,17 @@ function drawBursts(prng: Prng, client: number, healAtMs: number): OperationDraf
   return Array.from({ length: bursts }, (_, burst) => {
     const everyMs = prng.pick([30, 100, 200, 400]);
     const timesMax = Math.floor(spanMs / everyMs);
+    const records = prng.pick([1, 1, 1, 3, 10]);
+    const bytes = prng.pick([16, 60, 100, 250, 1200]);
     return {
       kind: "append",
       client,
       atMs: 300 + burst * spanMs,
       times: Math.min(timesMax, prng.between(20, 80)),
       everyMs,
-      records: prng.pick([1, 1, 1, 3, 10]),
-      bytes: prng.pick([16, 60, 100, 250, 1200]),
+      records,
+      // Together they would be several segments an append, and most of the time goes into those.
+      bytes: Math.min(bytes, Math.floor(BATCH_BYTES_MAX / records)),
       producer: prng.chance(4, 5),
       guarded: prng.chance(1, 8),
       gap: prng.fork(`gap ${burst}`).chance(1, 6),

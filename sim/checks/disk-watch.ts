@@ -155,6 +155,7 @@ export class DiskWatch {
       before.push(this.find(index as LogIndex)?.head.term ?? NO_TERM);
     }
     const certain = this.#certainIndex;
+    const known = this.#files;
     this.#files = new Map();
     this.#stores = [];
     this.#slotStates = [];
@@ -164,8 +165,13 @@ export class DiskWatch {
     this.#checkpoints = new Map();
     this.#installs = new Map();
     for (const [file, bytes] of this.#view.writtenImage()) {
-      this.#add(file, new FileWatch());
-      this.#write(file, 0, [bytes]);
+      const before = known.get(file);
+      // PERF: what a crash left as it was has been read, and told of.
+      if (before?.holds(bytes) === true) this.#add(file, before);
+      else {
+        this.#add(file, new FileWatch());
+        this.#write(file, 0, [bytes]);
+      }
     }
     this.#watchCut();
     this.#certainIndex = NO_INDEX;

@@ -39,6 +39,11 @@ export class FileWatch {
     return changedAt;
   }
 
+  /** It has these bytes and no others. */
+  holds(bytes: Uint8Array): boolean {
+    return this.length === bytes.length && this.#firstChange(0, bytes) === null;
+  }
+
   /** The checkpoint in it; null when it is none, or not whole. */
   get checkpoint(): Checkpoint | null {
     if (this.#checkpoint === undefined)

@@ -189,7 +189,7 @@ describe("the command line", () => {
   });
 
   test("prints where a seed parts from itself", async () => {
-    const { code, lines } = await run("--diff", "42", "--without", "1");
+    const { code, lines } = await run("--diff", "42", "--without", "2");
     expect(code).toBe(0);
     expect(lines[0]).toMatch(/^without {2}\{"kind":"/);
     expect(lines.some((line) => line.startsWith("> "))).toBe(true);
