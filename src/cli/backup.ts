@@ -6,7 +6,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { concat, freeze } from "../base/bytes.ts";
-import type { BackupEvent, BackupHead, CairnClient } from "../client/client.ts";
+import {
+  type BackupEvent,
+  type BackupHead,
+  type CairnClient,
+  CairnError,
+} from "../client/client.ts";
 import { type BackupTarget, FILE_BYTES_MAX, STREAM, targetOf } from "./backup-archive.ts";
 import { BackupCheck } from "./backup-check.ts";
 import {
@@ -41,9 +46,13 @@ export async function runBackup(flags: BackupFlags, version: string): Promise<vo
   const target = await targetOf(flags.to);
   const { signal } = interrupted;
   try {
-    const manifest = await withClient(cluster, {}, (client) =>
-      take(client, target, { version, rate, signal }),
-    );
+    const manifest = await withClient(cluster, {}, async (client) => {
+      try {
+        return await take(client, target, { version, rate, signal });
+      } catch (error) {
+        throw error instanceof CairnError ? withAdvice(error) : error;
+      }
+    });
     await target.done();
     await tell(manifest, flags.to, flags.json === true);
   } catch (error) {
@@ -51,6 +60,15 @@ export async function runBackup(flags: BackupFlags, version: string): Promise<vo
     if (signal.aborted) throw new CommandError("interrupted: nothing is left", EXIT.interrupted);
     throw error;
   }
+}
+
+/** What is wrong with one member's copy is not wrong with the others'. */
+function withAdvice(error: CairnError): Error {
+  const { code, message } = error;
+  if (!["backup-ended", "damaged", "disk-failed", "disk-full", "not-serving"].includes(code)) {
+    return error;
+  }
+  return new CommandError([`${message} [${code}]`, "take it from another member, with --addr"]);
 }
 
 /** Bytes a second; null for as fast as it goes. */
