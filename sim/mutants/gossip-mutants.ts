@@ -251,4 +251,25 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     find: "if (upCount * 2 <= voters.length || voters.length <= VOTERS_KEPT) return null;",
     replace: "if (upCount * 2 <= voters.length) return null;",
   },
+  {
+    name: "majority-gives-its-name-up",
+    breaks:
+      "A member whose name somebody else claims gives it up although most know it as its own.",
+    source: "Serf resolveNodeConflict",
+    properties: [],
+    hunt: { by: "tests", files: ["test/gossip/fleet.test.ts"] },
+    file: "src/gossip/name-conflicts.ts",
+    find: "if (vote.answers === 0 || vote.forUs >= majority) {",
+    replace: "if (vote.answers === 0 || vote.forUs > vote.answers + majority) {",
+  },
+  {
+    name: "measures-relayed-answers",
+    breaks: "The way through others counts as the round trip to a member.",
+    source: "Vivaldi; memberlist NotifyPingComplete",
+    properties: [],
+    hunt: { by: "tests", files: ["test/gossip/coordinates.test.ts"] },
+    file: "src/gossip/prober.ts",
+    find: "const isDirect = probe.indirectAt !== null;",
+    replace: "const isDirect = true;",
+  },
 ];

@@ -1,6 +1,7 @@
 // Going in good order: first the intent, until it has been told or time is up, then our own last
 // word, likewise, then a while in which we still answer, then silence. Owns the order and the
-// waiting; what is said is serf-members.ts and membership.ts.
+// waiting; what is said is serf-members.ts and membership.ts. Only who has lost his name goes at
+// once.
 
 import { after, type Instant, type Micros, NEVER } from "../base/ids.ts";
 import type { LocalMember } from "./local-member.ts";
@@ -93,6 +94,14 @@ export class Departure {
     if (this.#phase !== "lingering" || now < this.#deadline) return false;
     this.#end();
     return true;
+  }
+
+  /**
+   * At once and without a word: our name is somebody else's, and what we say of it would be his.
+   */
+  fallSilent(): void {
+    this.#serf.hasLeft();
+    this.#end();
   }
 
   #mustWait(now: Instant, isTelling: boolean): boolean {

@@ -31,6 +31,7 @@ import { LocalMember } from "./local-member.ts";
 import { Membership } from "./membership.ts";
 import { encodeMessage } from "./message-codec.ts";
 import type { Ack, Alive, Incarnation, MemberState, SerfMessage } from "./messages.ts";
+import { NameConflicts } from "./name-conflicts.ts";
 import { Outbox } from "./outbox.ts";
 import { type PacketPart, readPacket } from "./packet-codec.ts";
 import { Prober } from "./prober.ts";
@@ -75,6 +76,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
   readonly #departure: Departure;
   readonly #coordinates: Coordinates;
   readonly #talk: Talk;
+  readonly #nameConflicts: NameConflicts;
   #now: Instant;
   #isStepping = false;
 
@@ -111,6 +113,8 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#exchanges = new Exchanges({ ...shared, prober, streamsMax, compress });
     this.#antiEntropy = new AntiEntropy(profile, roster, this.#exchanges, prng, now);
     this.#departure = new Departure(shared);
+    this.#nameConflicts = new NameConflicts({ ...shared, sequence });
+    membership.whenContested((at, theirs) => this.#nameConflicts.heard(at, theirs));
     this.#talk = talk;
     membership.announce();
   }
@@ -126,6 +130,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       this.#exchanges.deadline,
       this.#antiEntropy.deadline,
       this.#talk.deadline,
+      this.#nameConflicts.deadline,
       this.#departure.deadline,
     ].reduce(earlier);
   }
@@ -240,6 +245,7 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
     this.#membership.timePassed(now);
     this.#serf.timePassed(now);
     this.#talk.timePassed(now);
+    this.#nameConflicts.timePassed(now);
     this.#antiEntropy.timePassed(now);
     this.#disseminator.timePassed(now);
   }
@@ -295,7 +301,9 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
       return roundTrip === null ? null : this.#coordinates.answered(target, roundTrip, payload);
     }
     const isKnown =
-      this.#responder.maybeAcked(this.#now, sequence) || this.#sequence.isRecent(sequence);
+      this.#responder.maybeAcked(this.#now, sequence) ||
+      this.#nameConflicts.maybeAcked(sequence) ||
+      this.#sequence.isRecent(sequence);
     return isKnown ? null : "no-such-ping";
   }
 
@@ -373,7 +381,11 @@ export class Gossip implements Machine<GossipEvent, GossipOutput> {
 
   #maybeDepart(): void {
     const { state } = this.#departure;
-    if (state !== "leaving" || !this.#departure.maybeEnd(this.#now)) return;
+    const hasLostName = state !== "left" && this.#nameConflicts.hasLost;
+    if (hasLostName) this.#departure.fallSilent();
+    else if (state !== "leaving" || !this.#departure.maybeEnd(this.#now)) return;
+    this.#prober.stop();
+    this.#nameConflicts.stop();
     this.#responder.stop();
     this.#exchanges.stop();
     this.#talk.stop();

@@ -2,7 +2,7 @@
 // suspicion becomes a verdict, and that a claim about ourselves is refuted. Which claim wins is
 // claims.ts; how claims come and go is the business of packets and push/pulls.
 
-import { sameAddress } from "../base/address.ts";
+import { type Address, sameAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { after, type Instant, type Micros, NEVER, type NodeId } from "../base/ids.ts";
 import type { Awareness } from "./awareness.ts";
@@ -33,6 +33,7 @@ export class Membership {
   readonly #serf: SerfMembers;
   readonly #awareness: Awareness;
   #hasSaidGoodbye = false;
+  #contested: (now: Instant, theirs: Address) => void = () => undefined;
 
   constructor(
     profile: GossipProfile,
@@ -48,6 +49,11 @@ export class Membership {
     this.#rumors = rumors;
     this.#serf = serf;
     this.#awareness = awareness;
+  }
+
+  /** Who is told that somebody has our name at another address. */
+  whenContested(contested: (now: Instant, theirs: Address) => void): void {
+    this.#contested = contested;
   }
 
   /** Tells everybody what we say of ourselves. */
@@ -69,7 +75,7 @@ export class Membership {
       // Nobody can be reached there.
       if (claim.address.port === 0) return "malformed";
     }
-    if (claim.node === this.#self.node) return this.#heardOfSelf(claim);
+    if (claim.node === this.#self.node) return this.#heardOfSelf(now, claim);
     const member = this.#roster.get(claim.node);
     const known = member?.standing.incarnation ?? null;
     if (!isCredible(claim.incarnation, known)) return "incarnation-jump";
@@ -115,10 +121,13 @@ export class Membership {
   }
 
   /** Whatever is not what we say of ourselves now is refuted, unless it is older. */
-  #heardOfSelf(claim: Claim): DropReason | null {
+  #heardOfSelf(now: Instant, claim: Claim): DropReason | null {
     const { incarnation, address, announcement } = this.#self;
     if (!isCredible(claim.incarnation, incarnation)) return "incarnation-jump";
-    if (claim.kind === "alive" && !sameAddress(claim.address, address)) return "name-conflict";
+    if (claim.kind === "alive" && !sameAddress(claim.address, address)) {
+      if (!this.#hasSaidGoodbye) this.#contested(now, claim.address);
+      return "name-conflict";
+    }
     if (this.#hasSaidGoodbye || claim.incarnation < incarnation) return null;
     const isOurWord =
       claim.kind === "alive" && compareAnnouncements(announcementOf(claim), announcement) === 0;

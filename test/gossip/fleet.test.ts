@@ -186,6 +186,49 @@ test("a second member of the same name is turned away, and that is told", () => 
   expect(impostor.gossip.status().dropped).toMatchObject({ "name-conflict": expect.anything() });
 });
 
+/** What its operator was told, since `turns` were taken down. */
+const noticesOf = (node: FleetNode) =>
+  (node.turns ?? []).flatMap(({ output }) => output?.notices ?? []);
+
+test("a newcomer whose name is taken gives it up without harm to its owner", () => {
+  const { fleet, nodes } = whole("taken", 5);
+  const owner = at(nodes, 1);
+  const impostor = fleet.start("n2", { address: addressOf(77) });
+  impostor.turns = [];
+  owner.turns = [];
+  fleet.join(impostor, at(nodes, 0));
+  expect(fleet.runUntil(() => impostor.gossip.status().state === "left", seconds(30))).toBe(true);
+  const lost = noticesOf(impostor).find(({ what }) => what === "gossip-name-lost");
+  const facts = { name: "n2", ours: "10.0.0.77:7946", theirs: "10.0.0.2:7946", votes: "0 of 4" };
+  expect(lost).toMatchObject({ level: "error", facts });
+  const { packetsSent } = impostor;
+  fleet.run(seconds(60));
+  expect(impostor.packetsSent).toBe(packetsSent);
+  expect(owner.gossip.status().state).toBe("running");
+  for (const node of nodes) expect(node.happenings.every(({ kind }) => kind === "join")).toBe(true);
+  for (const node of nodes) if (node !== owner) expect(node.statusOf("n2")).toBe("alive");
+  expect(noticesOf(owner).map(({ what }) => what)).not.toContain("gossip-name-lost");
+});
+
+test("a member that comes back at another address before anybody missed it keeps its name", () => {
+  const { fleet, nodes } = whole("moving", 5);
+  const moved = at(nodes, 3);
+  fleet.kill(moved);
+  fleet.nodes.splice(fleet.nodes.indexOf(moved), 1);
+  const again = fleet.start(moved.name, { address: addressOf(99) });
+  again.turns = [];
+  for (let round = 0; round < 12; round++) {
+    fleet.join(again, at(nodes, 0));
+    fleet.run(seconds(10));
+  }
+  expect(again.gossip.status().state).toBe("running");
+  expect(fleet.isWhole()).toBe(true);
+  const told = noticesOf(again).map(({ what }) => what);
+  expect(told).toContain("gossip-name-contested");
+  expect(told).toContain("gossip-name-kept");
+  expect(told).not.toContain("gossip-name-lost");
+});
+
 test("an operator ends a failed member's time, and it shows as left everywhere", () => {
   const { fleet, nodes } = whole("force", 5);
   const crashed = at(nodes, 2);
