@@ -129,7 +129,6 @@ const MS = 1000;
 export function measureSize(size: number, trials: number, tick: () => void): SizeFigures {
   const options = { size, rumorsMax: FEW_RUMORS, profile: LAN_PROFILE };
   const formed = new Formed(`bench/gossip/${size}`, options);
-  const atRest = formed.loadFor(REST);
   const detections: Detection[] = [];
   const spreadsMs: number[] = [];
   const loads: Load[] = [];
@@ -138,6 +137,8 @@ export function measureSize(size: number, trials: number, tick: () => void): Siz
     loads.push(spread(formed, `round ${trial}`, spreadsMs));
     tick();
   }
+  // Last of all: what members learn by push/pulls after they have met is told on, too.
+  const atRest = formed.loadFor(REST);
   const mean = (of: (load: Load) => number) =>
     loads.reduce((sum, load) => sum + of(load), 0) / loads.length;
   const withNews = { packets: mean(({ packets }) => packets), bytes: mean(({ bytes }) => bytes) };

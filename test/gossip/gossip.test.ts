@@ -258,7 +258,8 @@ test("a member does not fight with another of its name, it counts and tells", ()
   subject.hear(1, alive(0, 5));
   expect(subject.incarnation).toBe(1);
   expect(subject.dropped).toEqual({ "name-conflict": 1 });
-  expect(subject.output.notices).toMatchObject([{ what: "gossip-dropped" }]);
+  const told = subject.output.notices.map(({ what }) => what);
+  expect(told).toEqual(["gossip-name-contested", "gossip-dropped"]);
 });
 
 test("a member believes no incarnation that nobody can have reached", () => {
