@@ -14,6 +14,7 @@ import type { Mutant } from "./mutant.ts";
 import { NODE_MUTANTS } from "./node-mutants.ts";
 import { RAFT_MUTANTS } from "./raft-mutants.ts";
 import { STORAGE_MUTANTS } from "./storage-mutants.ts";
+import { TALK_MUTANTS } from "./talk-mutants.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...RAFT_MUTANTS,
@@ -25,6 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONSUMER_MUTANTS,
   ...BACKUP_MUTANTS,
   ...GOSSIP_MUTANTS,
+  ...TALK_MUTANTS,
   ...DISCOVERY_MUTANTS,
   ...STORAGE_MUTANTS,
 ];

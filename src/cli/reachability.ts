@@ -67,7 +67,7 @@ export function describeReachability(found: Reachability): readonly string[] {
   for (const name of missing) {
     lines.push(
       `${shownText(name)} did not ack: packets to it or from it are lost, or it has just failed;` +
-        " is UDP open in both directions?",
+        " a rumor passes somebody by now and then, so ask again; else, is UDP open both ways?",
     );
   }
   for (const name of unexpected) {

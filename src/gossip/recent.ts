@@ -40,11 +40,6 @@ export class Recent<Item> {
     return kept.sort((one, other) => one.time - other.time);
   }
 
-  /** Whatever is before `time` is no news from now on. */
-  ignoreBefore(time: number): void {
-    this.#begins = Math.max(this.#begins, time);
-  }
-
   /** `clock` is the one of its kind, after `time` was witnessed. */
   add(clock: number, time: LamportTime, item: Item): "news" | "seen" | "too-old" | "queue-full" {
     if (time < this.#begins) return "seen";
@@ -68,7 +63,7 @@ export class Recent<Item> {
     const oldest = this.slots[0];
     if (oldest === undefined) return;
     this.#forget(oldest.time % RECENT_TIMES);
-    this.ignoreBefore(oldest.time + 1);
+    this.#begins = oldest.time + 1;
   }
 
   #forget(place: number): void {

@@ -33,6 +33,8 @@ export class UserEvents {
   readonly #outbox: Outbox;
   readonly #recent: Recent<Told>;
   readonly #coalescing: Coalescing;
+  /** What push/pulls show of before is not told. */
+  #toldFrom = 0 as LamportTime;
 
   constructor(profile: GossipProfile, clock: LamportClock, rumors: Rumors, outbox: Outbox) {
     this.#clock = clock;
@@ -71,7 +73,7 @@ export class UserEvents {
 
   /** Passes on what is news, by the bytes it came as. */
   heard(now: Instant, event: UserEvent, bytes: Uint8Array): DropReason | null {
-    const reason = this.#hear(now, event);
+    const reason = this.#hear(now, event, true);
     if (reason !== null) return reason === "seen" ? null : reason;
     if (bytes.length > PASSED_BYTES_MAX) return "too-large";
     this.#rumors.tellEvent(bytes);
@@ -80,16 +82,18 @@ export class UserEvents {
 
   /**
    * Takes in the recent events of another's push/pull, which are not passed on: others exchange
-   * theirs. Without `replays` all that was before its clock is ignored. Says what was refused.
+   * theirs. Without `replays` nothing that was before its clock is told, in this exchange or a
+   * later one; a rumor may still be, for it is of now, however far behind its sender's clock is.
+   * Says what was refused.
    */
   merge(now: Instant, { eventTime, events }: SerfState, replays: boolean): readonly DropReason[] {
-    if (!replays) this.#recent.ignoreBefore(eventTime);
+    if (!replays && eventTime > this.#toldFrom) this.#toldFrom = eventTime;
     const reasons: DropReason[] = [];
     for (const slot of events) {
       for (const { name, payload } of slot?.events ?? []) {
         const time = slot?.time ?? (0 as LamportTime);
         const event: UserEvent = { kind: "user-event", time, name, payload, coalesce: false };
-        const reason = this.#hear(now, event);
+        const reason = this.#hear(now, event, time >= this.#toldFrom);
         if (reason !== null && reason !== "seen") reasons.push(reason);
       }
     }
@@ -105,13 +109,13 @@ export class UserEvents {
     this.#coalescing.flush();
   }
 
-  #hear(now: Instant, event: UserEvent): DropReason | "seen" | null {
+  #hear(now: Instant, event: UserEvent, isTold: boolean): DropReason | "seen" | null {
     if (!this.#clock.maybeWitness(event.time)) return "time-jump";
     // A copy: what it came in is the host's.
     const payload = freeze(event.payload.slice());
     const sight = this.#recent.add(this.#clock.time, event.time, { name: event.name, payload });
     if (sight !== "news") return sight;
-    this.#pass(now, { ...event, payload });
+    if (isTold) this.#pass(now, { ...event, payload });
     return null;
   }
 

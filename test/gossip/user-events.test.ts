@@ -2,22 +2,24 @@
 // push/pulls to whoever was away, and bounded whatever comes.
 import { describe, expect, test } from "vitest";
 import { freeze } from "../../src/base/bytes.ts";
-import { millis } from "../../src/base/ids.ts";
+import { millis, type StreamId } from "../../src/base/ids.ts";
 import { encodeUtf8 } from "../../src/base/utf8.ts";
 import { encodeMessage } from "../../src/gossip/message-codec.ts";
 import type { SerfState, UserEvent } from "../../src/gossip/messages.ts";
 import type { GossipRequestId, Heard } from "../../src/gossip/protocol.ts";
 import { RECENT_PER_TIME_MAX, RECENT_TIMES } from "../../src/gossip/recent.ts";
 import { encodeSerf } from "../../src/gossip/serf-codec.ts";
+import { encodeStream } from "../../src/gossip/stream-codec.ts";
 import { USER_EVENT_BYTES_MAX } from "../../src/gossip/user-events.ts";
-import { Fleet, type FleetNode, seconds } from "./fleet.ts";
+import { addressOf, Fleet, type FleetNode, seconds } from "./fleet.ts";
 import {
   acquainted,
+  alive,
   ofKind,
   pushPull,
   record,
   type Said,
-  type Subject,
+  Subject,
   serfState,
   time,
 } from "./subject.ts";
@@ -226,6 +228,32 @@ describe("in a fleet", () => {
     fleet.run(seconds(60));
     expect(told(late)).toEqual(["after t2"]);
     expect(told(asking)).toEqual(["before t1", "after t2"]);
+  });
+
+  test("whoever joined hears of an event whose sender's clock is behind", () => {
+    const subject = new Subject();
+    subject.hear(1, alive(1, 1));
+    subject.step({
+      kind: "join",
+      requestId: 1 as GossipRequestId,
+      addresses: [addressOf(1)],
+    });
+    const [dial] = subject.output.dials;
+    const streamId = dial?.streamId as StreamId;
+    subject.step({ kind: "stream-opened", streamId, peer: addressOf(1), dialed: true });
+    const state: SerfState = {
+      ...serfState({}),
+      eventTime: time(100),
+      events: [{ time: time(60), events: [{ name: "old", payload: bytes("p") }] }],
+    };
+    const answer = encodeStream(pushPull([record(1, 1)], state, true), { compress: false });
+    subject.step({ kind: "stream-bytes", streamId, bytes: answer });
+    expect(subject.output.heard).toEqual([]);
+    expect(subject.gossip.status().eventTime).toBe(100);
+    subject.hearSerf(1, event("old", 60));
+    expect(subject.output.heard).toEqual([]);
+    subject.hearSerf(1, event("behind", 50));
+    expect(eventsIn(subject.output.heard)).toEqual(["behind t50"]);
   });
 
   test("whoever was cut off hears of what it missed once it is back", () => {

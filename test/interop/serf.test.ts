@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseIp } from "../../src/base/address.ts";
 import { EMPTY_BYTES, freeze } from "../../src/base/bytes.ts";
@@ -43,6 +44,17 @@ function spawnMember(nodeName: string, contact: string): ChildProcess {
   const script = `import { createMembership } from ${JSON.stringify(membershipFile)};
     await createMembership(${JSON.stringify(options)});`;
   return spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
+}
+
+/** Rumors pass a member by once in a few hundred times, and nothing mends that for a query. */
+async function expectSoon(ask: () => Promise<unknown>, wanted: unknown): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const got = await ask();
+    if (tries === 4 || isDeepStrictEqual(got, wanted)) {
+      expect(got).toEqual(wanted);
+      return;
+    }
+  }
 }
 
 /** The longest that a failure may go unnoticed among so many: a probe lap, then suspicion. */
@@ -173,7 +185,9 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
     }, 5000);
   });
 
-  test("hear of agents' events, and agents of ours, and of a burst the last", async () => {
+  test("hear of agents' events, and agents of ours, and of a burst the last", {
+    timeout: 240_000,
+  }, async () => {
     const everybody = [...ours.keys()];
     await agentAt(0).command("event", "-coalesce=false", "news", "from alpha");
     await our("two").userEvent("news", "from two", { coalesce: false });
@@ -184,7 +198,8 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
       `${name}: news from two`,
       `${name}: burst beta 3, the last`,
     ]);
-    await until(() => heard.length >= wanted.length, 10_000);
+    // Whom rumors pass by is told by a push/pull.
+    await until(() => heard.length >= wanted.length, 60_000);
     expect(heard.toSorted()).toEqual(wanted.toSorted());
     heard.length = 0;
     for (const count of ["1", "2", "3"]) await our("one").userEvent("burst", `one ${count}`);
@@ -195,16 +210,16 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
         .sort();
     const atAgents = ["beta 3", "from alpha", "from two", "one 3"];
     for (const name of ["alpha", "beta"]) {
-      await until(() => lines(name).length >= atAgents.length, 10_000);
+      await until(() => lines(name).length >= atAgents.length, 60_000);
       expect(lines(name)).toEqual(atAgents);
     }
-    await until(() => heard.length >= everybody.length, 10_000);
+    await until(() => heard.length >= everybody.length, 60_000);
     expect(heard.toSorted()).toEqual(
       everybody.map((name) => `${name}: burst one 3, the last`).sort(),
     );
   });
 
-  test("answer agents' queries, and agents answer ours", { timeout: 60_000 }, async () => {
+  test("answer agents' queries, and agents answer ours", { timeout: 180_000 }, async () => {
     heard.length = 0;
     interface Told {
       readonly Acks: readonly string[] | null;
@@ -220,12 +235,13 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
     };
     const ofOurs = ["one", "three", "two"].map((name) => `${name}: ours ${name}`);
     const all = ["alpha: stock alpha", "beta: stock beta", ...ofOurs];
-    expect(await askedBy(0)).toEqual({ acks: names.toSorted(), answers: all });
-    expect(heard.toSorted()).toEqual(["one", "three", "two"].map((at) => `${at}: who p of alpha`));
-    const tagged = await askedBy(1, "-tag", "kind=^o.rs$");
-    expect(tagged).toEqual({ acks: ["one", "three", "two"], answers: ofOurs });
-    const named = await askedBy(2, "-node=two", "-node=alpha", "-relay-factor=2");
-    expect(named).toEqual({ acks: ["alpha", "two"], answers: [all[0], "two: ours two"] });
+    await expectSoon(() => askedBy(0), { acks: names.toSorted(), answers: all });
+    const heardOf = ["one", "three", "two"].map((at) => `${at}: who p of alpha`);
+    expect([...new Set(heard)].sort()).toEqual(heardOf);
+    const tagged = { acks: ["one", "three", "two"], answers: ofOurs };
+    await expectSoon(() => askedBy(1, "-tag", "kind=^o.rs$"), tagged);
+    const named = { acks: ["alpha", "two"], answers: [all[0], "two: ours two"] };
+    await expectSoon(() => askedBy(2, "-node=two", "-node=alpha", "-relay-factor=2"), named);
 
     const askedByUs = async (options: QueryOptions) => {
       const query = await our("one").query("who", "q", { requestAck: true, ...options });
@@ -239,19 +255,25 @@ describe.skipIf(isExcused)("members among stock Serf agents", () => {
       return { acks: acks.sort(), answers: answers.sort(), hasRelayed: duplicates > 0 };
     };
     const everybody = { acks: names.toSorted(), answers: all };
-    expect(await askedByUs({})).toEqual({ ...everybody, hasRelayed: false });
+    await expectSoon(() => askedByUs({}), { ...everybody, hasRelayed: false });
     // Each answer comes again by others, stock agents among them.
-    expect(await askedByUs({ relayFactor: 3 })).toEqual({ ...everybody, hasRelayed: true });
+    await expectSoon(() => askedByUs({ relayFactor: 3 }), { ...everybody, hasRelayed: true });
     const web = { acks: ["alpha"], answers: [all[0]], hasRelayed: false };
-    expect(await askedByUs({ filterTags: { role: "^web$" } })).toEqual(web);
-    expect(await askedByUs({ filterNodes: ["alpha", "none"] })).toEqual(web);
+    await expectSoon(() => askedByUs({ filterTags: { role: "^web$" } }), web);
+    await expectSoon(() => askedByUs({ filterNodes: ["alpha", "none"] }), web);
   });
 
   test("are reached, say agents, and members of ours", { timeout: 60_000 }, async () => {
-    const said = await agentAt(0).command("reachability");
-    expect(said).toContain("Successfully contacted all live nodes");
-    const query = await our("two").query("_serf_ping", "", { requestAck: true });
-    expect(await query.ended).toMatchObject({ acks: 6, answers: 0, duplicates: 0 });
+    const successOf = async () => {
+      const said = await agentAt(0).command("reachability");
+      return said.includes("Successfully contacted all live nodes");
+    };
+    await expectSoon(successOf, true);
+    const ackedAtTwo = async () => {
+      const query = await our("two").query("_serf_ping", "", { requestAck: true });
+      return await query.ended;
+    };
+    await expectSoon(ackedAtTwo, { acks: 6, answers: 0, duplicates: 0, unread: 0 });
     expect(agents.flatMap((agent) => agent.complaints())).toEqual([]);
     for (const member of ours.values()) expect(member.status().dropped).toEqual({});
   });
