@@ -55,15 +55,17 @@ export class Caretaker {
 
   /**
    * True when the node stopped in a life in which its disk refused something or read it wrong, or
-   * because it found damage that is there: then it is lost for good.
+   * because it found damage that is there: then it is lost for good if it could not even start. If
+   * it had, it may mend its log when it starts again.
    */
   stopped(computer: SimComputer, why: string): boolean {
-    if (computer.disk.isDamaged && why.includes("damaged")) {
+    const isDamaged = computer.disk.isDamaged && why.includes("damaged");
+    if (isDamaged && computer.raft === null) {
       computer.retire();
       computer.lose();
       return true;
     }
-    if (computer.disk.errors.met === 0) return false;
+    if (!isDamaged && computer.disk.errors.met === 0) return false;
     computer.retire();
     this.#timeline.after(this.#waitAgain(computer), () => computer.maybeStart());
     return true;

@@ -2,12 +2,16 @@
 // knows, for each disk, which entries it may not have any more: some indexes after rot in a store,
 // all of them after a wipe, an older image or a write that never reached the medium, and for a hard
 // state or a manifest, without which there is no copy. It says no when an entry would be true on
-// fewer disks than a quorum; and, while a node cannot repair itself from its peers, when a quorum
-// of nodes would not be left. In an unbounded run it says yes to everything.
+// fewer disks than a quorum; and, while a node gives up more than what is damaged to get it back
+// from its peers, when a quorum of nodes would not be left. In an unbounded run it says yes to
+// everything.
 
 import type { LogIndex } from "../src/base/ids.ts";
 
-/** Whether a node mends damaged entries from its peers; today it stops for good. */
+/**
+ * Whether a node mends a damaged entry and keeps those behind it; today it gives up all behind the
+ * damage, and gets them back from its peers.
+ */
 export const NODES_REPAIR = false;
 
 /** Entries `first` to `last`, both included. */

@@ -40,6 +40,7 @@ export const MARKS = {
   "transfer-completed": "leadership goes to whom it was handed over",
   "transfer-given-up": "a leader keeps what it wanted to hand over",
   "transfer-in-joint": "leadership is handed over in a joint membership",
+  mended: "a node that lost durable entries has them again, and counts",
   blackout: "all nodes are down at once",
   eviction: "a full path throws a frame away",
   "cursor-guarded": "a commit of a cursor is refused, since another one moved it",
@@ -132,6 +133,7 @@ export class Marks implements Observer {
       if (this.#oneWayCuts > 0) this.#reach("commit-one-way");
       if (commitIndex > raft.durableIndex) this.#reach("commit-ahead-of-disk");
     }
+    if (last?.isMending === true && !raft.isMending) this.#reach("mended");
     this.#lookAtMembers(raft, last);
     this.#lookAtTransfer(raft, last);
     this.#last.set(node, raft);

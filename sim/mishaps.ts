@@ -48,6 +48,8 @@ export class Mishaps {
   readonly #inForce = new Map<PlannedMishap, () => void>();
   readonly #downUntil = new Map<number, number>();
   readonly #caretaker: Caretaker;
+  /** Those that get back what they had lost. */
+  readonly #mending = new Set<SimComputer>();
   readonly #atlas: DiskAtlas;
   readonly #electorates: Electorates;
   readonly #replacements: Replacements;
@@ -113,8 +115,19 @@ export class Mishaps {
 
   /** A turn has changed a node's Raft: a crash may have waited for what it reached by it. */
   tookTurn(computer: SimComputer): void {
+    this.#maybeMended(computer);
     this.#replacements.tookTurn(computer);
     this.#reach(computer, this.#moments?.afterTurn(computer), "outside");
+  }
+
+  /**
+   * Who has got back what it had lost has a true copy again, unless more is wrong with its disk.
+   */
+  #maybeMended(computer: SimComputer): void {
+    const { raft } = computer;
+    if (raft?.isMending === true) this.#mending.add(computer);
+    else if (raft !== null && this.#mending.delete(computer) && !computer.disk.isDamaged)
+      this.#atlas.restored(computer.place);
   }
 
   /** A turn came to a fault site, and nothing of it has been performed. */

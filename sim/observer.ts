@@ -43,6 +43,8 @@ export interface Computer {
 export interface DiskView {
   /** Grows with every crash of its computer: what was asked before may be otherwise since. */
   readonly crashes: number;
+  /** Something that a node cannot do without reads otherwise than it was written. */
+  readonly isDamaged: boolean;
   /** True when losing the power now cannot change or take away bytes [start, end) of the file. */
   survivesPowerLoss(file: string, start: number, end: number): boolean;
   /** What the least lucky power loss would leave; copies, so ask rarely. */

@@ -100,7 +100,8 @@ export class Replacements {
     const needed = Math.max(this.#committed, this.#confirmed.get(without) ?? 0);
     return electorates.bears((computer) => {
       const { raft, disk, isLost } = computer;
-      if (computer === without || isLost || raft === null || disk.isDamaged) return false;
+      if (computer === without || isLost || raft === null || raft.isMending || disk.isDamaged)
+        return false;
       return Math.min(raft.commitIndex, raft.durableIndex) >= needed;
     });
   }

@@ -300,9 +300,11 @@ export class World implements Stage {
     // Another will lead before long.
     if (raft.transferTo !== null || !raft.isVoter) return `${raft.self} is on its way out`;
     if (isJoint(raft.membership)) return `${raft.self} completes a change of the members`;
-    for (const { name, raft: own } of core)
+    for (const { name, raft: own } of core) {
+      if (own?.isMending === true) return `${name} has not got back what it had lost`;
       if (own === null || own.commitIndex !== end || own.durableIndex !== end)
         return `${name} is at commit ${own?.commitIndex}, durable ${own?.durableIndex} of ${end}`;
+    }
     if (!this.#workload.isAnswered) return "clients still wait for answers";
     return null;
   }

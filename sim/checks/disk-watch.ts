@@ -225,6 +225,16 @@ export class DiskWatch {
     return NO_HARD_STATE;
   }
 
+  /** The hard state that was written last, certain or not; null before the first. */
+  get noted(): HardStateSlot | null {
+    return this.#wholeSlots()[0]?.state ?? null;
+  }
+
+  /** The entries that would have survived, whatever is being cut of them now. */
+  *certainHeads(): Generator<EntryHead> {
+    for (const { head } of this.entries()) if (head.index <= this.#certainIndex) yield head;
+  }
+
   /** An operation failed: nobody knows what of it was done. */
   failed(): void {
     this.#slots = null;

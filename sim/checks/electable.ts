@@ -7,13 +7,17 @@ import type { MemberId } from "../../src/base/ids.ts";
 import type { RaftStatus } from "../../src/raft/protocol.ts";
 import type { Computer } from "../observer.ts";
 
-/** Why none of these nodes can be elected by them; null when one can, leads, or is not up. */
+/**
+ * Why none of these nodes can be elected by them; null when one can, leads, or is not up. One that
+ * has lost entries votes for nobody, itself included.
+ */
 export function proveUnelectable(left: readonly Computer[]): string | null {
   const up = left.flatMap(({ raft }) => raft ?? []);
   if (up.length < left.length || up.some(({ role }) => role === "leader")) return null;
   if (up.some((candidate) => canWin(candidate, up))) return null;
-  const views = up.map(({ self, lastIndex, lastTerm, membership }) => {
-    return `${shortOf(self)} at ${lastIndex}@${lastTerm} of ${membership.voters.map(shortOf).join(" ")}`;
+  const views = up.map(({ self, lastIndex, lastTerm, membership, isMending }) => {
+    const mends = isMending ? " (mending)" : "";
+    return `${shortOf(self)}${mends} at ${lastIndex}@${lastTerm} of ${membership.voters.map(shortOf).join(" ")}`;
   });
   return `nobody that is left has a log and voters to win by: ${views.join(", ")}`;
 }
@@ -21,7 +25,7 @@ export function proveUnelectable(left: readonly Computer[]): string | null {
 function canWin(candidate: RaftStatus, up: readonly RaftStatus[]): boolean {
   const { voters, outgoing } = candidate.membership;
   const grants = (voter: MemberId) =>
-    up.some((other) => other.self === voter && !isBehind(candidate, other));
+    up.some((other) => other.self === voter && !other.isMending && !isBehind(candidate, other));
   const isMajority = (of: readonly MemberId[]) => of.filter(grants).length * 2 > of.length;
   return isMajority(voters) && (outgoing.length === 0 || isMajority(outgoing));
 }

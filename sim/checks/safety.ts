@@ -241,7 +241,8 @@ export class Safety {
       const first = `${node} starts in term ${now.term}`;
       this.#found("hard-state-monotonic", node, first, `its log ends in term ${now.lastTerm}`);
     }
-    if (mustHave === null || mustHave.index === 0) return;
+    // What it has lost is owed: losses.ts.
+    if (mustHave === null || mustHave.index === 0 || now.isMending) return;
     const { index, term } = mustHave;
     if (now.lastIndex >= index && this.lineage.termAt(index, now.lastTerm) === term) return;
     const first = `entry ${index}@${term} was durable on the disk of ${node} when it went down`;

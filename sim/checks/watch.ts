@@ -21,6 +21,7 @@ import { DiskWatch } from "./disk-watch.ts";
 import { Elections } from "./elections.ts";
 import { checkFences } from "./fences.ts";
 import { checkHistory } from "./history.ts";
+import { Losses } from "./losses.ts";
 import { Meaning } from "./meaning.ts";
 import { Patience } from "./patience.ts";
 import { checkBySearch } from "./porcupine.ts";
@@ -61,6 +62,7 @@ export class Watch implements Observer {
   #archive: Archive | null = null;
   /** Where each node must say that its log begins, as far as it was asked. */
   readonly #starts = new Map<NodeId, number>();
+  #losses: Losses | null = null;
   #isExcused = false;
 
   /** `values` tells what the run's clients wrote. */
@@ -73,11 +75,14 @@ export class Watch implements Observer {
     const report = (finding: Finding) => stage.report({ ...finding, at: stage.now });
     const termBefore = (index: LogIndex, lastTerm: Term) => safety.lineage.termAt(index, lastTerm);
     const durability: Durability = {
-      holds: (node, index, term) => this.#disk(node).certainTermAt(index, termBefore) === term,
+      holds: (node, index, term) =>
+        this.#disk(node).certainTermAt(index, termBefore) === term ||
+        this.#losses?.owedTermAt(node, index) === term,
       termAt: (node, index) => this.#disk(node).certainTermAt(index, termBefore),
       hardState: (node) => this.#voteOn(node),
     };
     const safety = new Safety(voters, durability, report);
+    this.#losses = new Losses(safety.committed, report);
     const meaning = new Meaning(safety.committed, stage.plan.options.producersMax, report);
     const archive = new Archive(safety.committed, this.#values);
     this.#stage = stage;
@@ -143,6 +148,7 @@ export class Watch implements Observer {
 
   diskReplaced(node: Computer): void {
     this.#parts().safety.replaced(node.name);
+    this.#losses?.replaced(node.name);
   }
 
   afterTurn(node: Computer): void {
@@ -174,7 +180,9 @@ export class Watch implements Observer {
       disk.failed();
       return;
     }
-    if (disk.completed(operation)) safety.auditCommitted();
+    const isLess = disk.completed(operation);
+    if ("file" in operation && operation.file === HARD_STATE_FILE) this.#losses?.noted(node, disk);
+    if (isLess) safety.auditCommitted();
     const leftover = disk.takeLeftover();
     if (leftover !== null) safety.truncated(node.name, leftover);
     if (operation.kind === "sync" && operation.file === HARD_STATE_FILE) {
@@ -195,6 +203,7 @@ export class Watch implements Observer {
     this.#silence?.sent(from, to, message);
     this.#patience?.sent(from, message, this.#parts().stage.now);
     this.#elections?.sent(from, to, message, this.#parts().stage.now);
+    this.#losses?.sent(from.name, to, message);
     this.#parts().promises.sent(from.name, to, message);
   }
 

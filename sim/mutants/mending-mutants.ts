@@ -5,6 +5,7 @@ import type { Hunt, Mutant } from "./mutant.ts";
 
 const LOSSES: Hunt = { by: "core", setting: { voters: 3, joiners: 0, losses: true } };
 const TESTS: Hunt = { by: "tests", files: ["test/raft/mending.test.ts"] };
+const LOG_TESTS: Hunt = { by: "tests", files: ["test/log/damage.test.ts"] };
 const FOUND = ["core-safety", "core-keeps-running"];
 
 export const MENDING_MUTANTS: readonly Mutant[] = [
@@ -103,5 +104,44 @@ export const MENDING_MUTANTS: readonly Mutant[] = [
     find: "return this.heldByQuorum(this.#server.journal.durableIndex) >= peer.mend.index",
     replace: "return this.#server.journal.durableIndex >= peer.mend.index",
     hunt: TESTS,
+  },
+  {
+    name: "clean-stop-outlives-the-cut",
+    breaks: "A log that was cut after a clean stop looks cut again after a crash.",
+    properties: [],
+    file: "src/log/mending.ts",
+    find: "if (manifest.cleanStop === null) return manifest;",
+    replace: "if (manifest.cleanStop === null || truncateFrom > 0) return manifest;",
+    hunt: LOG_TESTS,
+  },
+  {
+    name: "checkpoint-of-the-lost-kept",
+    breaks: "A log that was cut goes on from a checkpoint of what it has lost.",
+    source: "D08: Protocol-Aware Recovery, FAST 2018",
+    properties: [],
+    file: "src/log/mending.ts",
+    find: "return index !== null && index >= from;",
+    replace: "return index !== null && index < 0 && from > 0;",
+    hunt: LOG_TESTS,
+  },
+  {
+    name: "loss-not-noted",
+    breaks: "A log that has lost acknowledged entries is cut as if they were a torn tail.",
+    source: "D08, D09: Protocol-Aware Recovery, FAST 2018",
+    properties: [],
+    file: "src/log/hard-state.ts",
+    find: "const hardState = { ...state.hardState, loss: sequence };",
+    replace: "const hardState = { ...state.hardState };",
+    hunt: LOG_TESTS,
+  },
+  {
+    name: "misread-header-cuts-the-log",
+    breaks:
+      "A segment's header that is read wrong twice, and differently, costs all from there on.",
+    properties: [],
+    file: "src/log/store-recovery.ts",
+    find: "if (!equalBytes(again, bytes)) throw",
+    replace: "if (!equalBytes(again, bytes) && base < 0) throw",
+    hunt: { by: "tests", files: ["test/log/misreads.test.ts"] },
   },
 ];

@@ -83,6 +83,7 @@ export class NodeMetrics {
     this.#set("cairn_raft_commit_index", raft.commitIndex);
     this.#set("cairn_raft_last_index", raft.lastIndex);
     this.#set("cairn_raft_durable_index", raft.durableIndex);
+    this.#set("cairn_raft_mending", raft.isMending ? 1 : 0);
     this.#total("cairn_raft_messages_dropped_total", raft.dropped);
     // Whoever is no member any more shall not be shown for ever.
     const lag = this.#gauges.get("cairn_raft_peer_lag_entries");
@@ -150,6 +151,9 @@ const GAUGES = {
   cairn_raft_commit_index: ["The last committed entry, as this node knows."],
   cairn_raft_last_index: ["The last entry of this node's log."],
   cairn_raft_durable_index: ["The last entry that this node has synced."],
+  cairn_raft_mending: [
+    "1 while it gets back entries that its disk had lost, and counts for nothing.",
+  ],
   cairn_raft_peer_lag_entries: ["Entries that a peer lacks; of a leader only.", ["peer"]],
   cairn_log_start_offset: ["The first record that is left."],
   cairn_log_end_offset: ["The end of the committed records, exclusive."],

@@ -4,6 +4,7 @@
 
 import { assert } from "../base/assert.ts";
 import { type EntryHead, LOG_START, type LogPoint } from "../base/entry.ts";
+import type { Damage } from "../base/faults.ts";
 import { type LogIndex, NO_INDEX, NO_TERM } from "../base/ids.ts";
 import { replaceFile } from "./aside.ts";
 import { type FoundCheckpoints, findCheckpoints, readCheckpoint } from "./checkpoint-files.ts";
@@ -28,18 +29,20 @@ import {
   HardStateFile,
   type HardStateSlot,
   type SlotNumber,
+  withLoss,
   writeSlots,
 } from "./hard-state.ts";
 import { findIncoming, type Resumable } from "./incoming.ts";
 import { decodeManifest, describeDifference, encodeManifest, type Manifest } from "./manifest.ts";
+import { beginMending, goOnCutting, mayCut } from "./mending.ts";
 import type { Identity, LogOpened, LogOptions } from "./protocol.ts";
 import { isZeroFrom } from "./recovery.ts";
-import { damaged, type FileSizes, newerFormat, Refused } from "./refusal.ts";
+import { damaged, type FileSizes, LostEnd, newerFormat, Refused } from "./refusal.ts";
 import { SECTOR_BYTES } from "./sector.ts";
 import { Segment } from "./segment.ts";
 import { createFiles, mapIndex } from "./segment-files.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-header.ts";
-import { recoverSegments } from "./store-recovery.ts";
+import { type RecoveredSegments, recoverSegments } from "./store-recovery.ts";
 import { TermRuns } from "./term-runs.ts";
 import { finishInstall } from "./upkeep.ts";
 
@@ -58,42 +61,52 @@ export interface OpenDirectory {
   /** Heads of all entries after the checkpoint. */
   readonly tail: readonly EntryHead[];
   readonly tornBytes: number;
+  /** Why acknowledged entries were cut; null when none were. */
+  readonly lost: Damage | null;
   /** Whether there is a reserve of the wanted size. */
   readonly isReserved: boolean;
   /** Of a checkpoint that was being received. */
   readonly resumable: Resumable | null;
 }
 
-/** Ends with disk trouble, or by throwing Refused; nothing is changed before a refusal. */
-export function* openDirectory(options: LogOptions): Flow<OpenDirectory> {
+/**
+ * Ends with disk trouble, or by throwing Refused; nothing is changed before a refusal. `lost` is
+ * what has just been cut.
+ */
+export function* openDirectory(
+  options: LogOptions,
+  lost: Damage | null = null,
+): Flow<OpenDirectory> {
   const sizes = yield* listFiles();
   if (!sizes.has(MANIFEST_FILE)) {
     yield* clearUnfinished(sizes);
     return yield* createDirectory(options);
   }
-  const manifest = yield* readManifest(options.identity);
-  const [slot, state] = yield* readHardState(sizes, manifest);
+  const found = yield* readManifest(options.identity);
+  const [slot, state] = yield* readHardState(sizes, found);
+  const manifest = yield* goOnCutting(found, state, sizes);
   const installing = [...sizes.keys()].find((file) => indexOfInstall(file) !== null);
   if (installing !== undefined) {
     yield* installAgain({ options, manifest, slot, state, file: installing, sizes });
-    return yield* openDirectory(options);
+    return yield* openDirectory(options, lost);
   }
   const checkpoints = yield* findCheckpoints(sizes);
   const { identity, cleanStop } = manifest;
-  const recovered = yield* recoverSegments({
-    options,
-    identity,
-    cleanStop,
-    state,
-    checkpoints,
-    sizes,
-  });
+  const facts = { options, identity, cleanStop, state, checkpoints, sizes };
+  let recovered: RecoveredSegments;
+  try {
+    recovered = yield* recoverSegments(facts);
+  } catch (thrown) {
+    if (!(thrown instanceof LostEnd) || !(yield* mayCut(facts, thrown))) throw thrown;
+    yield* beginMending(slot, withLoss(state, thrown.from));
+    return yield* openDirectory(options, thrown.damage);
+  }
   const newestIndex = checkpoints.newest?.at.index ?? NO_INDEX;
   const resumable = yield* findIncoming(sizes, newestIndex, options.incomingBytesMax);
   const leftovers = leftoversOf(sizes, options, resumable?.base.at.index ?? NO_INDEX);
   const hardState = yield* settle(leftovers, slot, state, manifest);
   const isReserved = hasReserve(sizes, options);
-  const rest = { isReserved, resumable, ...recovered };
+  const rest = { isReserved, lost, resumable, ...recovered };
   return { identity, cleanStop: cleanStop !== null, hardState, checkpoints, ...rest };
 }
 
@@ -113,6 +126,7 @@ export function openedOf(directory: OpenDirectory): LogOpened {
     tail: rest.tail,
     end: rest.end,
     tornBytes: rest.tornBytes,
+    lost: rest.lost,
   };
 }
 
@@ -163,7 +177,7 @@ function* installAgain({ options, manifest, slot, state, file, sizes }: HalfDone
   yield* finishInstall(at.index);
 }
 
-function* listFiles(): Flow<FileSizes> {
+function* listFiles(): Flow<Map<string, number>> {
   const [listed] = yield* perform({ kind: "list" });
   assert(listed?.kind === "listed", "a list is answered with files", listed?.kind ?? null);
   return new Map(listed.files.map(({ file, bytes }) => [file, bytes]));
@@ -308,6 +322,7 @@ function* createDirectory(options: LogOptions): Flow<OpenDirectory> {
     termRuns: new TermRuns(),
     tail: [],
     tornBytes: 0,
+    lost: null,
     isReserved: false,
     resumable: null,
   };

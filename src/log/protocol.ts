@@ -45,6 +45,21 @@ export interface LogOptions {
    * the same for every life of a directory; absent: 1 MiB.
    */
   readonly incomingBytesMax?: number;
+  /**
+   * Whether a log that has lost its end may be cut there, which is asked with what would be left of
+   * it: its entries are to come from peers, and until then its hard state names the loss. Absent,
+   * or false: it is refused as damaged, and left as it is.
+   */
+  readonly mayMend?: (left: LeftOfLog) => boolean;
+}
+
+/** What is left of a log that has lost its end. */
+export interface LeftOfLog {
+  readonly identity: Identity;
+  /** The newest before the loss; null without one. */
+  readonly checkpoint: Checkpoint | null;
+  /** Heads of every entry after it. */
+  readonly tail: readonly EntryHead[];
 }
 
 /**
@@ -221,6 +236,8 @@ export interface LogOpened {
   readonly end: LogPoint;
   /** Bytes of a torn, never acknowledged tail that were cut. */
   readonly tornBytes: number;
+  /** Why this opening has cut acknowledged entries, the first of them at `index`; else null. */
+  readonly lost: Damage | null;
 }
 
 export type OpenRefusal =

@@ -35,6 +35,8 @@ import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from ".
 /** Bytes asked for at once, unless one frame is longer. */
 export const SCAN_CHUNK_BYTES = 1024 * 1024;
 
+const CUT = "a truncation was under way";
+
 /** A restart may read it right. */
 export const READS_DIFFERENTLY = "reads differently the second time";
 
@@ -168,7 +170,8 @@ export class StoreScan {
           this.#stopAt(decoded.what);
           break;
         case "unsupported":
-          this.#finish({ kind: "unsupported", what: decoded.what });
+          if (this.#isAtCut) this.#stopAt(CUT);
+          else this.#finish({ kind: "unsupported", what: decoded.what });
           break;
       }
     }
@@ -191,8 +194,7 @@ export class StoreScan {
     const start = at + FRAME_HEADER_BYTES;
     const control = decodeControl(head.kind, bytes.subarray(start, start + head.bodyLength));
     if (control === "malformed") {
-      const what = `the body of a ${head.kind} entry makes no sense`;
-      this.#finish({ kind: "damage", what, index: head.index });
+      this.#break(`the body of a ${head.kind} entry makes no sense`);
       return 0;
     }
     return this.#takeHead(control === null ? head : { ...head, control });
@@ -200,15 +202,14 @@ export class StoreScan {
 
   /** The bytes to go on by; 0 when the entry ends the scan. */
   #takeHead(entry: EntryHead): number {
-    const cut = this.#options.truncateFrom;
     const isMarker = entry.kind === "marker";
-    if (!isMarker && cut !== null && entry.index >= cut) {
-      this.#stopAt("a truncation was under way");
+    if (!isMarker && this.#isAtCut) {
+      this.#stopAt(CUT);
       return 0;
     }
     const broken = isMarker ? this.#brokenMarker(entry) : brokenLink(this.#point, entry);
     if (broken !== null) {
-      this.#finish({ kind: "damage", what: broken, index: (this.#point.index + 1) as LogIndex });
+      this.#break(broken);
       return 0;
     }
     if (isMarker) {
@@ -221,6 +222,17 @@ export class StoreScan {
     const length = paddedLength(FRAME_HEADER_BYTES + entry.bodyLength);
     this.#end += length;
     return length;
+  }
+
+  /** Whether the next entry would be one that is being cut: whatever stands here is no loss. */
+  get #isAtCut(): boolean {
+    return this.#point.index + 1 >= (this.#options.truncateFrom ?? Number.MAX_SAFE_INTEGER);
+  }
+
+  /** A whole frame that cannot stand here. */
+  #break(what: string): void {
+    if (this.#isAtCut) this.#stopAt(CUT);
+    else this.#finish({ kind: "damage", what, index: (this.#point.index + 1) as LogIndex });
   }
 
   #brokenMarker(marker: EntryHead): string | null {

@@ -2,6 +2,7 @@
 // so.
 
 import type { Damage } from "../base/faults.ts";
+import type { LogIndex } from "../base/ids.ts";
 import { MANIFEST_VERSION } from "./manifest.ts";
 import type { OpenRefusal } from "./protocol.ts";
 
@@ -16,6 +17,18 @@ export class Refused {
   }
 }
 
+/** All entries from `from` on are lost or cannot be reached; what is before them is whole. */
+export class LostEnd extends Refused {
+  readonly damage: Damage;
+  readonly from: LogIndex;
+
+  constructor(damage: Damage, from: LogIndex) {
+    super({ kind: "damaged", damage });
+    this.damage = damage;
+    this.from = from;
+  }
+}
+
 /** `index` is the first entry that is lost or unreadable, where known. */
 export function damaged(
   file: string,
@@ -24,6 +37,11 @@ export function damaged(
   index: Damage["index"] = null,
 ): Refused {
   return new Refused({ kind: "damaged", damage: { file, position, what, index } });
+}
+
+/** The same of a log whose peers may have what it has lost from `from` on. */
+export function lostEnd(file: string, position: number, what: string, from: LogIndex): LostEnd {
+  return new LostEnd({ file, position, what, index: from }, from);
 }
 
 export function newerFormat(found: number): Refused {

@@ -34,12 +34,16 @@ export function closeSector(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Verifies magic, checksum and version of the sector that starts at `at`. */
+/**
+ * Verifies magic, checksum and version of the sector that starts at `at`; versions from `oldest` on
+ * can be read.
+ */
 export function openSector(
   bytes: Uint8Array,
   at: number,
   magic: string,
   version: number,
+  oldest = version,
 ): OpenedSector {
   if (bytes.length < at + SECTOR_BYTES) return { kind: "malformed", what: "shorter than a sector" };
   for (let n = 0; n < 8; n++) {
@@ -51,7 +55,7 @@ export function openSector(
   }
   const found = view.getUint32(8);
   if (found > version) return { kind: "newer", found };
-  if (found !== version) return { kind: "malformed", what: `version ${found} is none` };
+  if (found < oldest) return { kind: "malformed", what: `version ${found} is none` };
   return { kind: "sector", view };
 }
 

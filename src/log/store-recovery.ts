@@ -37,7 +37,7 @@ import {
   type WholeBytes,
   wholeFrames,
 } from "./recovery.ts";
-import { damaged, type FileSizes, newerFormat, Refused } from "./refusal.ts";
+import { damaged, type FileSizes, lostEnd, newerFormat, Refused } from "./refusal.ts";
 import { decodeSeal, isSealable, SEAL_BYTES_MAX, type Seal, writeSeal } from "./seal.ts";
 import { Segment } from "./segment.ts";
 import { createIndex, mapIndex, writeIndex } from "./segment-files.ts";
@@ -75,11 +75,20 @@ interface Recovered {
   readonly scan: StoreScan | null;
 }
 
-export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> {
+/** All that can be said of the segments without changing anything. */
+interface ReadSegments extends Omit<RecoveredSegments, "segments" | "tornBytes"> {
+  readonly chain: readonly Recovered[];
+  readonly last: Recovered;
+  readonly scan: StoreScan;
+  /** Of segments behind the log's end. */
+  readonly dropped: readonly LogIndex[];
+}
+
+/** Reads and checks everything; refuses as `recoverSegments` would. Nothing is changed. */
+export function* readSegments(facts: RecoveryFacts): Flow<ReadSegments> {
   const bases = [...facts.sizes.keys()].map(baseOfStore).filter((base) => base !== null);
   bases.sort((a, b) => a - b);
-  const cut = facts.state.truncateFrom;
-  const kept = bases.filter((base) => cut === null || base <= cut);
+  const kept = bases.filter((base) => base === bases[0] || isKept(facts.state, base));
   const start = findStart(facts, kept);
   const termRuns = new TermRuns();
   const tail: EntryHead[] = [];
@@ -96,11 +105,23 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
     throw damaged(storeFile(1 as LogIndex), 0, "the first segment is gone");
   }
   checkEvidence(facts, last, chain, start, termRuns);
-  // From here on the directory is changed.
-  yield* removeStores(
-    facts,
-    bases.filter((base) => base > last.segment.before.index + 1),
-  );
+  const dropped = bases.filter((base) => base > last.segment.before.index + 1);
+  return { start, end: last.point, termRuns, tail, chain, last, scan, dropped };
+}
+
+/**
+ * Of the segments behind a cut, the one that begins there stays, and is emptied; but after a loss,
+ * when nobody knows what is in it.
+ */
+function isKept({ truncateFrom, hardState }: HardStateSlot, base: LogIndex): boolean {
+  if (truncateFrom === null || base < truncateFrom) return true;
+  return base === truncateFrom && hardState.loss === undefined;
+}
+
+export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> {
+  const { start, end, termRuns, tail, ...read } = yield* readSegments(facts);
+  const { chain, last, scan, dropped } = read;
+  yield* removeStores(facts, dropped);
   const tornBytes = yield* repairTail(facts, last.segment, scan);
   for (const recovered of chain.slice(0, -1)) {
     if (recovered.scan === null) continue;
@@ -110,7 +131,7 @@ export function* recoverSegments(facts: RecoveryFacts): Flow<RecoveredSegments> 
   yield* removeSeal(facts, last.segment);
   yield* rewriteActiveIndex(facts, last.segment);
   const segments = chain.map(({ segment }) => segment);
-  return { start, segments, end: last.point, termRuns, tail, tornBytes };
+  return { start, segments, end, termRuns, tail, tornBytes };
 }
 
 /**
@@ -156,11 +177,14 @@ function* readChain(
   const chain: Recovered[] = [];
   const seals = yield* readSeals(facts, kept.slice(0, -1));
   for (const base of kept) {
-    const header = yield* readHeader(facts, base);
+    const header = yield* readHeader(facts, base, chain.length === 0);
     if (header === null) {
       // Made just before a crash: its header was not synced yet, so nothing was written behind it.
       if (base === kept.at(-1) && chain.length > 0) break;
-      throw damaged(storeFile(base), 0, "segment header is gone", base);
+      const previous = chain.at(-1);
+      if (previous === undefined) throw damaged(storeFile(base), 0, "segment header is gone", base);
+      checkReaches(previous, base);
+      throw lostEnd(storeFile(base), 0, "segment header is gone", base);
     }
     const previous = chain.at(-1);
     if (previous !== undefined) checkJoin(previous, header, base);
@@ -283,13 +307,21 @@ function* removeSeal(facts: RecoveryFacts, segment: Segment): Flow<void> {
 }
 
 /** Null for a store without a header and without anything else. */
-function* readHeader(facts: RecoveryFacts, base: LogIndex): Flow<SegmentHeader | null> {
+function* readHeader(
+  facts: RecoveryFacts,
+  base: LogIndex,
+  isFirst: boolean,
+): Flow<SegmentHeader | null> {
   const file = storeFile(base);
-  const decoded = decodeSegmentHeader(yield* readAt(file, 0, SEGMENT_HEADER_BYTES));
+  const bytes = yield* readAt(file, 0, SEGMENT_HEADER_BYTES);
+  const decoded = decodeSegmentHeader(bytes);
   if (decoded.kind === "newer") throw newerFormat(decoded.found);
   if (decoded.kind === "malformed") {
     if (yield* isBlank(file)) return null;
-    throw damaged(file, 0, `segment header: ${decoded.what}`, base);
+    const again = yield* readAt(file, 0, SEGMENT_HEADER_BYTES);
+    if (!equalBytes(again, bytes)) throw damaged(file, 0, READS_DIFFERENTLY, base);
+    const what = `segment header: ${decoded.what}`;
+    throw isFirst ? damaged(file, 0, what, base) : lostEnd(file, 0, what, base);
   }
   const { header } = decoded;
   const { clusterId, instanceId } = facts.identity;
@@ -310,22 +342,29 @@ function* isBlank(file: string): Flow<boolean> {
 }
 
 function checkJoin(previous: Recovered, header: SegmentHeader, base: LogIndex): void {
-  const { point, segment } = previous;
-  const { before } = header;
-  if (point.index < before.index) {
-    const what = `ends after entry ${point.index}, but the next segment begins at ${base}`;
-    throw damaged(segment.store, segment.end, what, (point.index + 1) as LogIndex);
-  }
-  checkStart(point, header, base);
+  checkReaches(previous, base);
+  if (!joins(previous.point, header)) throw lostEnd(storeFile(base), 0, NO_JOIN, base);
 }
 
-function checkStart(point: LogPoint, { before }: SegmentHeader, base: LogIndex): void {
-  const joins =
+function checkReaches({ point, segment }: Recovered, base: LogIndex): void {
+  if (point.index >= base - 1) return;
+  const what = `ends after entry ${point.index}, but the next segment begins at ${base}`;
+  throw lostEnd(segment.store, segment.end, what, (point.index + 1) as LogIndex);
+}
+
+function checkStart(point: LogPoint, header: SegmentHeader, base: LogIndex): void {
+  if (!joins(point, header)) throw damaged(storeFile(base), 0, NO_JOIN, base);
+}
+
+const NO_JOIN = "does not join on to what is before it";
+
+function joins(point: LogPoint, { before }: SegmentHeader): boolean {
+  return (
     before.index === point.index &&
     before.term === point.term &&
     before.endOffset === point.endOffset &&
-    before.timestamp === point.timestamp;
-  if (!joins) throw damaged(storeFile(base), 0, "does not join on to what is before it", base);
+    before.timestamp === point.timestamp
+  );
 }
 
 function* runScan(file: string, scan: StoreScan): Flow<void> {
@@ -337,7 +376,10 @@ function* runScan(file: string, scan: StoreScan): Flow<void> {
 function checkVerdict(segment: Segment, scan: StoreScan): void {
   const { verdict } = scan;
   if (verdict.kind === "damage") {
-    throw damaged(segment.store, scan.end, verdict.what, verdict.index);
+    const { what, index } = verdict;
+    throw index === null
+      ? damaged(segment.store, scan.end, what)
+      : lostEnd(segment.store, scan.end, what, index);
   }
   if (verdict.kind === "unsupported") {
     const what = `${verdict.what} is of a newer version: start that version`;
@@ -362,7 +404,7 @@ function checkEvidence(
   const durable = Math.max(state.durableIndex, cleanStop?.endIndex ?? 0, checkpoint?.at.index ?? 0);
   if (Math.min(durable, cut - 1) > point.index) {
     const what = `ends after entry ${point.index}, but entries up to ${durable} were durable`;
-    throw damaged(last.segment.store, last.segment.end, what, (point.index + 1) as LogIndex);
+    throw lostEnd(last.segment.store, last.segment.end, what, (point.index + 1) as LogIndex);
   }
   const sequence = Math.max(...chain.map(({ hardSequence }) => hardSequence));
   if (sequence > state.sequence || point.term > state.hardState.term) {

@@ -47,7 +47,7 @@ import { Safekeeping } from "./safekeeping.ts";
 import { Sites } from "./sites.ts";
 import { PART_BYTES_MAX, type SnapshotMessage } from "./snapshot-wire.ts";
 import { Snapshots } from "./snapshots.ts";
-import { describeRefusal, failedDisk, MACHINE_LOST } from "./status.ts";
+import { describeLoss, describeRefusal, failedDisk, MACHINE_LOST, MENDING } from "./status.ts";
 import { hexOf } from "./wire-head.ts";
 
 /** Of a build that knew its members from its settings alone. */
@@ -85,6 +85,8 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
   #lastLeader: MemberId | null = null;
   #poison: Fault | null = null;
   #damage: string | null = null;
+  /** The log has lost entries that its peers are giving back. */
+  #isMending = false;
 
   /** `machine` hears every committed entry with records; null when nobody wants to. */
   constructor(
@@ -188,7 +190,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
       replica: this.#replica,
       links: this.#links,
       safekeeping: this.#safekeeping,
-      damage: this.#damage,
+      damage: this.#damage ?? (this.#isMending ? MENDING : null),
     };
     return nodeStatus(parts, now);
   }
@@ -329,6 +331,10 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     if (hasCommitted) this.#fetches.advanced(this.#requests.readable);
     const { verdicts, transfers, reads } = output;
     if (verdicts.length + transfers.length + reads.length > 0) this.#performVerdicts(output);
+    if (this.#isMending && !raft.isMending) {
+      this.#isMending = false;
+      this.#output.notice("info", "log-mended", { lastIndex: raft.lastIndex });
+    }
     const { index, endOffset } = this.#state.committed;
     this.#reads.committed(index, endOffset);
     if (output.membership !== null) this.#dialMembers();
@@ -472,7 +478,11 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
     this.#dialMembers();
     this.#safekeeping.begin(this.#now);
     this.#links.ring(this.#now);
-    const { hardState } = opened;
+    const { hardState, lost } = opened;
+    if (lost !== null) {
+      const { index: from } = lost;
+      this.#output.notice("error", "log-lost-entries", { from, why: describeLoss(lost) });
+    }
     this.#output.notice("info", "log-opened", {
       instance: opened.identity.instanceId,
       lastIndex: opened.end.index,
@@ -481,6 +491,7 @@ export class Node implements Machine<NodeEvent, NodeOutput>, RaftListener, Stand
       cleanStop: opened.cleanStop,
       tornBytes: opened.tornBytes,
     });
+    this.#isMending = hardState.loss !== undefined;
   }
 
   #makeSnapshots(links: Links): Snapshots {

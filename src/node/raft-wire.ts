@@ -5,6 +5,7 @@ import { type FrozenBytes, getU64, putU64 } from "../base/bytes.ts";
 import type { Entry } from "../base/entry.ts";
 import { isCount, type LogIndex, type Term } from "../base/ids.ts";
 import { decodeFrame } from "../log/frame.ts";
+import type { Mend } from "../raft/mending.ts";
 import type { Conflict, RaftMessage } from "../raft/protocol.ts";
 import { beginHead, type RouteBytes, sealHead } from "./wire-head.ts";
 
@@ -15,6 +16,13 @@ const APPEND_REPLY = 5;
 const TIMEOUT_NOW = 6;
 const READ_REQUEST = 7;
 const READ_REPLY = 8;
+
+/** Fields of an append-request, and of one that says what makes its receiver whole. */
+const APPEND_BYTES = 44;
+const APPEND_MEND_BYTES = APPEND_BYTES + 16;
+/** The same of a reply, and of one that names the loss its sender mends. */
+const REPLY_BYTES = 49;
+const REPLY_LOSS_BYTES = REPLY_BYTES + 8;
 
 /** A Raft message as the parts of one frame; the entries' frames are passed on, not copied. */
 export function encodeRaft(
@@ -38,19 +46,27 @@ export function encodeRaft(
       return [sealHead(head, view)];
     }
     case "append-request": {
-      const { head, view, at } = beginHead(route, APPEND_REQUEST, 44);
+      const { mend } = message;
+      const bytes = mend === undefined ? APPEND_BYTES : APPEND_MEND_BYTES;
+      const { head, view, at } = beginHead(route, APPEND_REQUEST, bytes);
       putU64(view, at, message.term);
       putU64(view, at + 8, message.prevIndex);
       putU64(view, at + 16, message.prevTerm);
       putU64(view, at + 24, message.commitIndex);
       putU64(view, at + 32, message.round);
       view.setUint32(at + 40, entries.length);
+      if (mend !== undefined) {
+        putU64(view, at + 44, mend.loss);
+        putU64(view, at + 52, mend.index);
+      }
       const parts = [sealHead(head, view)];
       for (const entry of entries) parts.push(entry.frame);
       return parts;
     }
     case "append-reply": {
-      const { head, view, at } = beginHead(route, APPEND_REPLY, 49);
+      const { loss } = message;
+      const bytes = loss === undefined ? REPLY_BYTES : REPLY_LOSS_BYTES;
+      const { head, view, at } = beginHead(route, APPEND_REPLY, bytes);
       putU64(view, at, message.term);
       putU64(view, at + 8, message.round);
       putU64(view, at + 16, message.matchIndex);
@@ -58,6 +74,7 @@ export function encodeRaft(
       putU64(view, at + 25, message.conflict?.prevIndex ?? 0);
       putU64(view, at + 33, message.conflict?.hintIndex ?? 0);
       putU64(view, at + 41, message.conflict?.hintTerm ?? 0);
+      if (loss !== undefined) putU64(view, at + 49, loss);
       return [sealHead(head, view)];
     }
     case "timeout-now":
@@ -122,13 +139,17 @@ function decodeVoteReply(fields: DataView): RaftMessage | null {
 }
 
 function decodeAppendReply(fields: DataView): RaftMessage | null {
-  if (fields.byteLength !== 49) return null;
+  const hasLoss = fields.byteLength === REPLY_LOSS_BYTES;
+  if (!hasLoss && fields.byteLength !== REPLY_BYTES) return null;
   const term = getU64(fields, 0) as Term;
   const round = getU64(fields, 8);
   const matchIndex = getU64(fields, 16) as LogIndex;
   if (!isCount(term) || !isCount(round) || !isCount(matchIndex)) return null;
+  const reply = { kind: "append-reply", term, round, matchIndex } as const;
+  const loss = hasLoss ? getU64(fields, REPLY_BYTES) : 0;
+  if (!isCount(loss)) return null;
   if (fields.getUint8(24) === 0) {
-    return { kind: "append-reply", term, round, matchIndex, conflict: null };
+    return hasLoss ? { ...reply, conflict: null, loss } : { ...reply, conflict: null };
   }
   const conflict: Conflict = {
     prevIndex: getU64(fields, 25) as LogIndex,
@@ -137,7 +158,7 @@ function decodeAppendReply(fields: DataView): RaftMessage | null {
   };
   const { prevIndex, hintIndex, hintTerm } = conflict;
   if (!isCount(prevIndex) || !isCount(hintIndex) || !isCount(hintTerm)) return null;
-  return { kind: "append-reply", term, round, matchIndex, conflict };
+  return hasLoss ? { ...reply, conflict, loss } : { ...reply, conflict };
 }
 
 function decodeTimeoutNow(fields: DataView): RaftMessage | null {
@@ -170,7 +191,8 @@ function decodeAppendRequest(
   headLength: number,
   bodyBytesMax: number,
 ): RaftMessage | string {
-  if (fields.byteLength !== 44) return "append-request";
+  const hasMend = fields.byteLength === APPEND_MEND_BYTES;
+  if (!hasMend && fields.byteLength !== APPEND_BYTES) return "append-request";
   const term = getU64(fields, 0) as Term;
   const prevIndex = getU64(fields, 8) as LogIndex;
   const prevTerm = getU64(fields, 16) as Term;
@@ -178,6 +200,8 @@ function decodeAppendRequest(
   const round = getU64(fields, 32);
   if (!isCount(term) || !isCount(prevIndex) || !isCount(prevTerm)) return "append-request";
   if (!isCount(commitIndex) || !isCount(round)) return "append-request";
+  const mend = hasMend ? decodeMend(fields) : undefined;
+  if (mend === null) return "append-request";
   const entries: Entry[] = [];
   let at = headLength;
   for (let left = fields.getUint32(40); left > 0; left--) {
@@ -187,5 +211,13 @@ function decodeAppendRequest(
     at += decoded.entry.frame.length;
   }
   if (at !== frame.length) return "bytes after the entries";
-  return { kind: "append-request", term, prevIndex, prevTerm, commitIndex, round, entries };
+  const kind = "append-request";
+  const request = { kind, term, prevIndex, prevTerm, commitIndex, round, entries } as const;
+  return mend === undefined ? request : { ...request, mend };
+}
+
+function decodeMend(fields: DataView): Mend | null {
+  const loss = getU64(fields, APPEND_BYTES);
+  const index = getU64(fields, APPEND_BYTES + 8) as LogIndex;
+  return isCount(loss) && isCount(index) ? { loss, index } : null;
 }

@@ -34,13 +34,21 @@ import type { Prng } from "../base/prng.ts";
 import { sealFrame } from "../log/frame.ts";
 import { INDEX_SLOT_BYTES } from "../log/index-file.ts";
 import { Log } from "../log/log.ts";
-import type { LogEvent, LogOpened, LogOutput, LogRoom, LogStatus } from "../log/protocol.ts";
+import type {
+  LeftOfLog,
+  LogEvent,
+  LogOpened,
+  LogOutput,
+  LogRoom,
+  LogStatus,
+} from "../log/protocol.ts";
 import type { RetentionLimits } from "../log/retention.ts";
 import { DISK_PATIENCE_TIMEOUTS } from "../raft/disk-patience.ts";
 import type { RaftEvent, RaftOptions, RaftOutput, RaftRestored } from "../raft/protocol.ts";
 import { Raft } from "../raft/raft.ts";
 import { encodeStateAt, State, type StateAt } from "../state/state.ts";
 import { FOUNDING_TERM, foundingEntry } from "./founding.ts";
+import { mayMend } from "./mending.ts";
 import type { NodeOptions } from "./protocol.ts";
 import { incomingBytesMax } from "./snapshots.ts";
 import { SyncTimes } from "./sync-times.ts";
@@ -139,7 +147,8 @@ export class Replica {
     const reserveBytes = reserveBytesOf(options);
     const sizes = { segmentBytesMax, indexEntriesMax, preallocateBytes, cacheBytesMax };
     const incoming = { incomingBytesMax: incomingBytesMax(options.snapshotPartBytes) };
-    this.#log = new Log({ identity, ...sizes, ...incoming, reserveBytes });
+    const mends = (left: LeftOfLog) => mayMend(options.producersMax, left);
+    this.#log = new Log({ identity, ...sizes, ...incoming, reserveBytes, mayMend: mends });
   }
 
   get raft(): Raft | null {

@@ -1,7 +1,7 @@
 // Sentences for people about what a node is and why it will not run.
 
 import { unreachable } from "../base/assert.ts";
-import type { Fault } from "../base/faults.ts";
+import type { Damage, Fault } from "../base/faults.ts";
 import type { Identity, OpenRefusal } from "../log/protocol.ts";
 import type { Stopped } from "./protocol.ts";
 
@@ -29,6 +29,17 @@ export function describeRefusal(refusal: OpenRefusal): string {
       return unreachable(refusal);
   }
 }
+
+/** One line that says what became of the end of a log. */
+export function describeLoss({ file, position, what, index }: Damage): string {
+  const where = `${file} at byte ${position}`;
+  return `the log is damaged in ${where}: ${what}; entries from ${index} on are cut and come from the peers`;
+}
+
+/** Of a node that is up, and counts for nothing. */
+export const MENDING =
+  "the log has lost entries that were acknowledged: until its peers have given them back, and the " +
+  "leader says that nothing lacks, this node neither votes nor counts; keep the others up";
 
 export function failedDisk(fault: Fault): Stopped {
   return { kind: "failed", why: `the disk failed: ${JSON.stringify(fault)}` };

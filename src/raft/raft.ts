@@ -95,6 +95,11 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
     return this.#server.commitIndex;
   }
 
+  /** Whether its log has lost entries, so that it neither votes nor stands nor counts. */
+  get isMending(): boolean {
+    return this.#server.loss !== 0;
+  }
+
   /** The term of the entry at `index`; null when the log has none there, or no longer. */
   termAt(index: LogIndex): Term | null {
     return this.#server.tail.termAt(index);

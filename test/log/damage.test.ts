@@ -30,13 +30,13 @@ import { sameFrame, samePoint } from "./crash-model.ts";
 import {
   entriesAfter,
   hardStateOf,
-  type LogDriver,
+  LogDriver,
   OPTIONS,
   openedLog,
   reopened,
   stateAt,
 } from "./driver.ts";
-import { type DiskImage, digestOf } from "./fake-disk.ts";
+import { type DiskImage, digestOf, FakeDisk } from "./fake-disk.ts";
 
 const SMALL: LogOptions = {
   ...OPTIONS,
@@ -315,6 +315,110 @@ describe.each(TRUTHS)("a directory that was %s", (_, truth) => {
       }),
       { numRuns: 700 },
     );
+  });
+});
+
+// ---- where peers may give back what is lost ----
+
+const MENDING: LogOptions = { ...SMALL, mayMend: () => true };
+
+/** A byte of the body of an entry in the middle of the log is another. */
+function rotten({ image, entries }: Truth): Spoiled & { readonly index: number } {
+  const { index } = entries[Math.floor(entries.length / 2)] as Entry;
+  for (const [file, bytes] of image) {
+    const scanned = baseOfStore(file) === null ? null : scanStore(freeze(bytes));
+    const at = scanned?.entries.find(({ entry }) => entry.index === index)?.position;
+    if (at === undefined) continue;
+    const changed = bytes.slice();
+    changed[at + 10] = (changed[at + 10] as number) ^ 4;
+    const touched = new Map([[file, [at, at + FRAME_HEADER_BYTES] as const]]);
+    // Of a sealed segment that a checkpoint covers nothing is read, unless its seal is gone.
+    const unsealed = [...image].filter(([name]) => !name.endsWith(".seal"));
+    return { image: new Map(unsealed).set(file, changed), touched, index };
+  }
+  throw new Error(`no entry ${index}`);
+}
+
+describe.each(TRUTHS.slice(0, 3))("a directory that was %s and may be mended", (_, truth) => {
+  test("spoiled anywhere keeps what is before the loss, and notes it, or is as without", () => {
+    let cut = 0;
+    fc.assert(
+      fc.property(mishaps, (mishap) => {
+        const spoiled = spoil(truth.image, mishap);
+        const strict = reopened(spoiled.image, SMALL);
+        const driver = reopened(spoiled.image, MENDING);
+        const { opened, refused } = driver;
+        if (opened === null) {
+          expect(refused).toEqual(strict.refused);
+          expect(digestOf(driver.disk.killImage())).toBe(digestOf(spoiled.image));
+          return;
+        }
+        const all = readable(driver, spoiled);
+        const expected = truth.entries.filter(({ index }) => index > opened.base.index);
+        expect(all.every((entry, n) => sameFrame(entry, expected[n]))).toBe(true);
+        if (strict.opened !== null) {
+          expect(opened).toEqual(strict.opened);
+          return;
+        }
+        cut += 1;
+        const damage = strict.refused?.kind === "damaged" ? strict.refused.damage : null;
+        expect(opened.lost).toEqual(damage);
+        expect(opened.end.index + 1).toBe(damage?.index);
+        const { loss, ...hardState } = opened.hardState;
+        expect(hardState).toEqual(truth.hardState);
+        expect(loss).toBeGreaterThan(0);
+        expect(opened.checkpoint?.at.index ?? 0).toBeLessThanOrEqual(opened.end.index);
+      }),
+      { numRuns: 500 },
+    );
+    expect(cut).toBeGreaterThan(20);
+  });
+
+  test("is cut the same whenever the cutting was cut short, and once only", () => {
+    const spoiled = rotten(truth);
+    const driver = new LogDriver(new FakeDisk(spoiled.image), MENDING);
+    const images: DiskImage[] = [];
+    driver.afterEach = () => images.push(driver.disk.killImage());
+    driver.open();
+    const loss = driver.opened?.hardState.loss;
+    expect(loss).toBeGreaterThan(0);
+    expect(driver.opened?.end.index).toBe(spoiled.index - 1);
+    for (const image of images) {
+      const again = reopened(image, MENDING);
+      expect(again.refused).toBeNull();
+      expect(again.opened?.end).toEqual(driver.opened?.end);
+      expect(again.opened?.hardState).toEqual(driver.opened?.hardState);
+      expect(again.opened?.checkpoint).toEqual(driver.opened?.checkpoint);
+    }
+    const later = reopened(images.at(-1) as DiskImage, SMALL);
+    expect(later.opened).toMatchObject({ lost: null, hardState: { loss } });
+  });
+
+  test("takes other entries where it was cut, and forgets the loss when it is told to", () => {
+    const driver = reopened(rotten(truth).image, MENDING);
+    const { opened } = driver;
+    assert(opened !== null, "it opens");
+    const { term, votedFor } = opened.hardState;
+    const entries = entriesAfter(opened.end, term, 20);
+    driver.write({ entries });
+    driver.write({ hardState: { term, votedFor } });
+    const again = reopened(driver.disk.killImage(), SMALL);
+    expect(again.opened).toMatchObject({ lost: null, hardState: { term, votedFor } });
+    expect(again.opened?.hardState).not.toHaveProperty("loss");
+    expect(again.opened?.end).toEqual(pointAfter(entries.at(-1) as Entry));
+  });
+
+  test("is left as it is where the host says that nobody could give it back", () => {
+    const { image } = rotten(truth);
+    const asked: number[] = [];
+    const mayMend: LogOptions["mayMend"] = ({ checkpoint, tail }) => {
+      asked.push(tail.at(-1)?.index ?? checkpoint?.at.index ?? 0);
+      return false;
+    };
+    const driver = reopened(image, { ...SMALL, mayMend });
+    expect(driver.refused).toMatchObject({ kind: "damaged" });
+    expect(asked).toEqual([rotten(truth).index - 1]);
+    expect(digestOf(driver.disk.killImage())).toBe(digestOf(image));
   });
 });
 

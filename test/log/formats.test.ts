@@ -15,6 +15,7 @@ import {
   decodeSlot,
   encodeSlot,
   type HardStateSlot,
+  withLoss,
 } from "../../src/log/hard-state.ts";
 import { INDEX_SLOT_BYTES, IndexTable } from "../../src/log/index-file.ts";
 import { decodeManifest, encodeManifest } from "../../src/log/manifest.ts";
@@ -87,6 +88,24 @@ describe("the hard state", () => {
     const cut = { ...slot(8, 3, null), truncateFrom: 12 as LogIndex };
     const bytes = hardStateFile(encodeSlot(slot(7, 3)), encodeSlot(cut));
     await expect(hexDump(bytes)).toMatchFileSnapshot(golden("hard-state"));
+  });
+
+  test("of a log that mends has the documented bytes, and is read back", async () => {
+    const mending = withLoss(slot(8, 3), 12 as LogIndex);
+    expect(mending).toEqual({
+      ...slot(9, 3),
+      hardState: { ...hardStateOf(3, "node-b"), loss: 9 },
+      truncateFrom: 12,
+      durableIndex: 11,
+    });
+    const bytes = hardStateFile(encodeSlot(mending), encodeSlot(slot(8, 3)));
+    await expect(hexDump(bytes)).toMatchFileSnapshot(golden("hard-state-mending"));
+    expect(decodeHardState(bytes)).toEqual({ kind: "hard-state", slot: 0, state: mending });
+  });
+
+  test("of a log that mends names its loss, or is malformed", () => {
+    const nameless = encodeSlot(withLoss(slot(8, 3), 12 as LogIndex)).fill(0, 496, 504);
+    expect(decodeSlot(concat([closeSector(nameless)]), 0).kind).toBe("malformed");
   });
 
   test("is the newer of two whole slots, whichever that is", () => {

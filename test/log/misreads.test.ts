@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { freeze } from "../../src/base/bytes.ts";
 import type { DiskOperation } from "../../src/base/disk.ts";
 import { LOG_START, pointAfter } from "../../src/base/entry.ts";
-import { entriesAfter, hardStateOf, LogDriver, openedLog, reopened } from "./driver.ts";
+import { entriesAfter, hardStateOf, LogDriver, OPTIONS, openedLog, reopened } from "./driver.ts";
 import { type Completion, type DiskImage, FakeDisk } from "./fake-disk.ts";
 
 const STORE = "00000000000000000001.store";
@@ -99,6 +99,25 @@ describe("a byte that is read wrong once", () => {
       for (let nth = 1; nth <= 3; nth++) openMisreading(STORE, position, nth);
     expect(openMisreading(STORE, 20, 1)).toBe("refused");
     expect(openMisreading(STORE, 600, 1)).toBe("refused");
+  });
+
+  test("again and again, and differently, is never taken for a loss that peers make good", () => {
+    const options = { ...OPTIONS, segmentBytesMax: 1024 };
+    const segments = openedLog(options);
+    segments.write({ hardState: hardStateOf(2, "n2") });
+    for (let n = 0; n < 4; n++)
+      segments.write({ entries: entriesAfter(segments.log.status().end, 2, 3) });
+    const several = segments.disk.killImage();
+    const { end: lastPoint } = segments.log.status();
+    const stores = [...several.keys()].filter((file) => file.endsWith(".store")).sort();
+    expect(stores.length).toBeGreaterThan(2);
+    for (const position of [20, 100, 530, 620]) {
+      const disk = new MisreadingDisk(several, stores[1] as string, position, 1);
+      disk.times = 8;
+      const misled = new LogDriver(disk, { ...options, mayMend: () => true }).open();
+      expect(misled.opened?.lost ?? null).toBeNull();
+      expect(reopened(disk.killImage(), options).opened?.end).toEqual(lastPoint);
+    }
   });
 
   test.each([0, 4096])("in the hard state at %i forgets no vote", (sector) => {

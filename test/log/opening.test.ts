@@ -41,10 +41,10 @@ describe("a directory", () => {
   test("of a newer format is refused with both versions", () => {
     for (const file of ["manifest", "hard-state", "00000000000000000001.store"]) {
       const bytes = (image.get(file) as Uint8Array).slice();
-      viewOf(bytes).setUint32(8, 2);
+      viewOf(bytes).setUint32(8, 3);
       closeSector(bytes.subarray(0, 512));
       const driver = reopened(new Map(image).set(file, bytes));
-      expect(driver.refused).toEqual({ kind: "newer-format", found: 2, known: 1 });
+      expect(driver.refused).toEqual({ kind: "newer-format", found: 3, known: 1 });
     }
   });
 

@@ -63,22 +63,28 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
     granted: fc.boolean(),
     preVote: fc.boolean(),
   }),
-  fc.record({
-    kind: fc.constant("append-request" as const),
-    term,
-    prevIndex: index,
-    prevTerm: term,
-    commitIndex: index,
-    round: count,
-    entries: fc.array(fc.string(), { maxLength: 4 }).map(chain),
-  }),
-  fc.record({
-    kind: fc.constant("append-reply" as const),
-    term,
-    round: count,
-    matchIndex: index,
-    conflict: fc.option(conflict),
-  }),
+  fc
+    .record({
+      kind: fc.constant("append-request" as const),
+      term,
+      prevIndex: index,
+      prevTerm: term,
+      commitIndex: index,
+      round: count,
+      entries: fc.array(fc.string(), { maxLength: 4 }).map(chain),
+      mend: fc.option(fc.record({ loss: count, index })),
+    })
+    .map(({ mend, ...message }) => (mend === null ? message : { ...message, mend })),
+  fc
+    .record({
+      kind: fc.constant("append-reply" as const),
+      term,
+      round: count,
+      matchIndex: index,
+      conflict: fc.option(conflict),
+      loss: fc.option(count),
+    })
+    .map(({ loss, ...message }) => (loss === null ? message : { ...message, loss })),
   fc.record({ kind: fc.constant("timeout-now" as const), term, lastIndex: index }),
   fc.record({ kind: fc.constant("read-request" as const), term, sequence: count }),
   fc.record({
@@ -121,6 +127,22 @@ describe("a peer message", () => {
         "0000000000000006" +
         "01",
     );
+  });
+
+  test("says of a loss what is documented, and nothing where there is none", () => {
+    const nothing = { round: 2, matchIndex: 5 as LogIndex, conflict: null };
+    const reply = { kind: "append-reply", term: 7 as Term, ...nothing } as const;
+    const fieldsOf = (message: RaftMessage) => hexOf(frameOf(message)).slice(2 * 37);
+    const whole = fieldsOf(reply);
+    expect(whole).toHaveLength(2 * 49);
+    expect(fieldsOf({ ...reply, loss: 9 })).toBe(`${whole}0000000000000009`);
+    const head = { prevIndex: 5 as LogIndex, prevTerm: 7 as Term, commitIndex: 5 as LogIndex };
+    const heartbeat = { kind: "append-request", term: 7 as Term, ...head } as const;
+    const beat = { ...heartbeat, round: 2, entries: [] };
+    const plain = fieldsOf(beat);
+    expect(plain).toHaveLength(2 * 44);
+    const mend = { loss: 9, index: 6 as LogIndex };
+    expect(fieldsOf({ ...beat, mend })).toBe(`${plain}00000000000000090000000000000006`);
   });
 
   test("with any byte changed, lost or added is malformed or says the same", () => {
