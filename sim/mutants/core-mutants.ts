@@ -160,7 +160,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     find: "} else if (here === at.term) {",
     replace: "} else if (here !== null) {",
     hunt: LARGE,
-    knownSeed: 82,
+    knownSeed: 244,
   },
   {
     name: "confirmed-by-the-overtaken",

@@ -1,6 +1,6 @@
 // Reading checkpoints back from a directory. Owns no decision: which are needed is checkpoints.ts.
 
-import { concat, type FrozenBytes, freeze } from "../base/bytes.ts";
+import { type FrozenBytes, freeze } from "../base/bytes.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { LogPoint } from "../base/entry.ts";
 import type { Damage } from "../base/faults.ts";
@@ -23,6 +23,8 @@ import type { FileSizes } from "./refusal.ts";
 
 /** Most checkpoints are read with one operation. */
 const FIRST_BYTES = 64 * 1024;
+/** Read at once of a state that is wanted whole. */
+const STATE_PIECE_BYTES = 4 * 1024 * 1024;
 /** Read at once while a checkpoint is verified. */
 const PIECE_BYTES = 256 * 1024;
 
@@ -67,19 +69,28 @@ function unreadable(index: LogIndex): Damage {
 
 /**
  * The checkpoint in `file`, verified; null when it is torn, rotten, of a newer version, or of
- * another index than the file's name says.
+ * another index than the file's name says. Read in pieces, so that a disk that works on a large one
+ * does not look as if it hung, into the one place where the state then stays.
  */
 export function* readCheckpoint(file: string): Flow<Checkpoint | null> {
   const first = yield* readAt(file, 0, FIRST_BYTES);
   const header = decodeCheckpointHeader(first);
   if (header === null || header.at.index !== indexOfName(file)) return null;
   const length = CHECKPOINT_HEADER_BYTES + header.stateBytes;
-  const rest = length - first.length;
-  let bytes: FrozenBytes = freeze(first.subarray(0, length));
-  if (rest > 0 && first.length === FIRST_BYTES) {
-    bytes = freeze(concat([first, yield* readAt(file, first.length, rest)]));
+  if (first.length < FIRST_BYTES || first.length >= length) {
+    return decodeCheckpoint(freeze(first.subarray(0, length)));
   }
-  return decodeCheckpoint(bytes);
+  // Before room is made for what is not there.
+  if ((yield* readAt(file, length - 1, 1)).length === 0) return null;
+  const state = new Uint8Array(header.stateBytes);
+  state.set(first.subarray(CHECKPOINT_HEADER_BYTES));
+  for (let at = first.length - CHECKPOINT_HEADER_BYTES; at < state.length; ) {
+    const piece = yield* readState(file, at, Math.min(STATE_PIECE_BYTES, state.length - at));
+    if (piece.length === 0) return null;
+    state.set(piece, at);
+    at += piece.length;
+  }
+  return crc32c(state) === header.stateCrc ? { at: header.at, state: freeze(state) } : null;
 }
 
 /**

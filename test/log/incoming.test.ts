@@ -2,6 +2,7 @@
 // let go of, and what a node that restarts believes.
 
 import { describe, expect, test } from "vitest";
+import { equalBytes, freeze } from "../../src/base/bytes.ts";
 import type { LogPoint } from "../../src/base/entry.ts";
 import type { LogIndex, Offset, Term, WallMs } from "../../src/base/ids.ts";
 import { NO_MEMBERS } from "../../src/base/membership.ts";
@@ -10,7 +11,7 @@ import {
   type Checkpoint,
   encodeCheckpointHeader,
 } from "../../src/log/checkpoint.ts";
-import { incomingFile, indexOfIncoming } from "../../src/log/file-names.ts";
+import { checkpointFile, incomingFile, indexOfIncoming } from "../../src/log/file-names.ts";
 import type { LogOptions } from "../../src/log/protocol.ts";
 import {
   entriesAfter,
@@ -110,6 +111,30 @@ describe("a checkpoint that is received", () => {
     driver.receiveUpTo(checkpointAt(950));
     expect(driver.log.status().startIndex).toBe(901);
     expect(driver.received.at(-1)).toMatchObject({ kind: "whole", base: { at: { index: 950 } } });
+  });
+
+  test("of several reads is read back byte for byte, and not at all when its file is cut", () => {
+    const driver = openedLog();
+    const { at } = checkpointAt(900);
+    const state = freeze(
+      Uint8Array.from({ length: 9_000_001 }, (_, n) => n ^ (n >> 8) ^ (n >> 16)),
+    );
+    const checkpoint = { at, state };
+    driver.receiveUpTo(checkpoint, state.length, 512 * 1024);
+    const whole = driver.received.at(-1);
+    expect(whole?.kind === "whole" && equalBytes(whole.state, state)).toBe(true);
+    driver.submit({
+      hardState: hardStateOf(2),
+      install: { ...checkpoint, membership: NO_MEMBERS },
+    });
+    driver.run();
+    const image = driver.disk.killImage();
+    const { opened } = reopened(image, OPTIONS);
+    expect(equalBytes(opened?.checkpoint?.state ?? new Uint8Array(0), state)).toBe(true);
+    const file = checkpointFile(at.index);
+    const cut = (image.get(file) as Uint8Array).subarray(0, 5_000_000);
+    const { refused } = reopened(new Map(image).set(file, cut), OPTIONS);
+    expect(refused).toMatchObject({ kind: "damaged", damage: { index: 900 } });
   });
 
   test("with one byte wrong is let go of, and taken when it is sent anew", () => {
