@@ -159,6 +159,9 @@ function checkBase(start: LogPoint, entry: EntryHead): void {
   throw damaged(checkpointFile(start.index), 0, `of another log: ${broken}`, entry.index);
 }
 
+/** A large log has thousands. */
+const SEALS_AT_ONCE = 64;
+
 interface Found {
   readonly visit: (entry: EntryHead) => void;
   readonly termRuns: TermRuns;
@@ -229,22 +232,27 @@ function noteSizes(facts: RecoveryFacts, segment: Segment, end: Position): void 
   segment.indexFileBytes = facts.sizes.get(segment.indexName) ?? 0;
 }
 
-/** The seals that can be read, by base index; all at once. */
+/** The seals that can be read, by base index. */
 function* readSeals(facts: RecoveryFacts, bases: readonly LogIndex[]): Flow<Map<LogIndex, Seal>> {
-  const sealed = bases.filter(
-    (base) => (facts.sizes.get(sealFile(base)) ?? Number.MAX_SAFE_INTEGER) <= SEAL_BYTES_MAX,
-  );
-  const position = 0 as Position;
-  const reads = sealed.map((base): Operation => {
-    return { kind: "read-at", file: sealFile(base), position, length: SEAL_BYTES_MAX };
-  });
   const seals = new Map<LogIndex, Seal>();
-  for (const [n, result] of (yield* perform(...reads)).entries()) {
-    const seal = result.kind === "read" ? decodeSeal(result.bytes) : null;
-    const base = sealed[n];
-    if (seal !== null && base !== undefined) seals.set(base, seal);
+  const sealed = bases.filter((base) => facts.sizes.has(sealFile(base)));
+  for (let n = 0; n < sealed.length; n += SEALS_AT_ONCE) {
+    const some = sealed.slice(n, n + SEALS_AT_ONCE);
+    const results = yield* perform(...some.map((base) => readingSeal(facts, base)));
+    for (const [at, result] of results.entries()) {
+      const base = some[at];
+      const seal = result.kind === "read" ? decodeSeal(result.bytes) : null;
+      if (seal !== null && base !== undefined) seals.set(base, seal);
+    }
   }
   return seals;
+}
+
+/** No more than a seal has room for: what is longer is none. */
+function readingSeal({ sizes }: RecoveryFacts, base: LogIndex): Operation {
+  const file = sealFile(base);
+  const length = Math.min(sizes.get(file) ?? 0, SEAL_BYTES_MAX + 1);
+  return { kind: "read-at", file, position: 0 as Position, length };
 }
 
 /**

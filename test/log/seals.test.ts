@@ -56,6 +56,21 @@ describe("opening", () => {
     expect(again.allEntries()).toEqual(driver.allEntries());
   });
 
+  test("a hundred and fifty segments reads each seal once, and no more of it than is there", () => {
+    const image = logOf(150).disk.killImage();
+    const { driver, scanned } = scannedOn(image);
+    expect(scanned).toHaveLength(1);
+    const lengths = new Map<string, number>();
+    for (const operation of driver.disk.performed) {
+      if (operation.kind !== "read-at" || baseOfSeal(operation.file) === null) continue;
+      expect(lengths.has(operation.file)).toBe(false);
+      lengths.set(operation.file, operation.length);
+    }
+    const sizes = sealsOf(image).map((file) => [file, image.get(file)?.length]);
+    expect([...lengths].sort()).toEqual(sizes);
+    expect(sizes.length).toBeGreaterThan(2 * 64);
+  });
+
   test("knows the terms of segments that it does not read", () => {
     const driver = openedLog(SMALL);
     const entries: Entry[] = [];
