@@ -100,7 +100,7 @@ async function benchWriters(writers: number, folder: string, ms: number): Promis
   await log.close();
   rmSync(directory, { recursive: true });
   const name = `append 256 B, ${writers} writers`;
-  return row("log", name, median(logs), "entries/s", "a sync for each", median(raws));
+  return row("log", name, median(logs), "entries/s", "one each", median(raws));
 }
 
 /** As an agent has it, in segments of 64 MiB, beside a file that just grows. */

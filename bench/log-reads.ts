@@ -15,6 +15,7 @@ const FIRST_STORE = "00000000000000000001.store";
 const WHOLE = 48 * MIB;
 
 type Bodies = "verified" | "unverified";
+const WORD: Readonly<Record<Bodies, string>> = { verified: "verified", unverified: "unchecked" };
 
 export async function benchReads(folder: string, mebibytes: number): Promise<Row[]> {
   const rows: Row[] = [];
@@ -57,9 +58,9 @@ async function benchSize(folder: string, records: number, mebibytes: number): Pr
       await log.close();
     }
   }
-  const what = `read entries of ${records} KiB`;
+  const what = `read ${records} KiB entries`;
   const rows = (["verified", "unverified"] as const).map((bodies) =>
-    row("log", `${what}, ${bodies}`, median(speeds[bodies]), "MiB/s", "raw", median(raws)),
+    row("log", `${what}, ${WORD[bodies]}`, median(speeds[bodies]), "MiB/s", "raw", median(raws)),
   );
   if (records === 1) {
     rows.push(await benchRandom(directory, 1024 * mebibytes));
@@ -110,7 +111,7 @@ async function benchRandom(directory: string, entries: number): Promise<Row> {
   }
   await file.close();
   await log.close();
-  const what = "random reads of 1 KiB entries, verified";
+  const what = "random reads, 1 KiB entries";
   return row("log", what, median(logs), "1/s", "raw", median(raws));
 }
 

@@ -69,7 +69,7 @@ async function benchMemory(folder: string, gibibytes: number): Promise<Row[]> {
   return [
     row("log", `${what} open`, opened, "MiB", "without", before),
     row("log", `${what}, most while read`, most, "MiB", "without", before),
-    row("log", `${what}, after all was read`, after, "MiB", "without", before),
+    row("log", `${what}, all was read`, after, "MiB", "without", before),
   ];
 }
 
