@@ -9,6 +9,7 @@ import {
   BenchLog,
   copyOf,
   KIB,
+  type Made,
   MIB,
   made,
   median,
@@ -46,11 +47,18 @@ export async function benchAppends(folder: string, ms: number): Promise<Row[]> {
   return rows;
 }
 
+/** The entries of both sides, over and over. */
+function inTurn({ records, recordBytes }: Batch): () => Made {
+  const entries = Array.from({ length: KEPT }, () => made(records, recordBytes));
+  let at = 0;
+  return () => entries[at++ % KEPT] ?? made(records, recordBytes);
+}
+
 /** One batch after another, each an entry, into zeros that were written before. */
 async function benchBatch(batch: Batch, folder: string, ms: number): Promise<Row> {
   const { records, recordBytes } = batch;
-  const entries = Array.from({ length: KEPT }, () => made(records, recordBytes));
-  const bytes = entries[0]?.bytes ?? new Uint8Array(0);
+  const take = inTurn(batch);
+  const { bytes } = take();
   const most = Math.floor(Math.min(ms * SYNCS_PER_MS, AHEAD_BYTES_MAX / ROUNDS / bytes.length));
   const roomFor = ROUNDS * most * (bytes.length + 128);
   const directory = mkdtempSync(path.join(folder, "batch-"));
@@ -63,11 +71,10 @@ async function benchBatch(batch: Batch, folder: string, ms: number): Promise<Row
   await raw.preallocate(roomFor);
   const logs: number[] = [];
   const raws: number[] = [];
-  let at = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const append = () => log.append([entries[at++ % KEPT] ?? made(records, recordBytes)]);
+    const append = () => log.append([take()]);
     logs.push(await rate(ms, append, most));
-    raws.push(await rate(ms, () => raw.append([bytes]), most));
+    raws.push(await rate(ms, () => raw.append([take().bytes]), most));
   }
   await raw.close();
   await log.close();
@@ -107,8 +114,8 @@ async function benchWriters(writers: number, folder: string, ms: number): Promis
 async function benchGrowth(batch: Batch, folder: string, ms: number): Promise<Row> {
   const { records, recordBytes } = batch;
   const directory = mkdtempSync(path.join(folder, "growth-"));
-  const entries = Array.from({ length: KEPT }, () => made(records, recordBytes));
-  const bytes = entries[0]?.bytes ?? new Uint8Array(0);
+  const take = inTurn(batch);
+  const { bytes } = take();
   const options = optionsWith();
   const most = Math.floor(options.segmentBytesMax / bytes.length);
   const log = new BenchLog(directory, options);
@@ -116,11 +123,10 @@ async function benchGrowth(batch: Batch, folder: string, ms: number): Promise<Ro
   const raw = await RawFile.make(path.join(folder, "raw"));
   const logs: number[] = [];
   const raws: number[] = [];
-  let at = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const append = () => log.append([entries[at++ % KEPT] ?? made(records, recordBytes)]);
+    const append = () => log.append([take()]);
     logs.push(await rate(ms, append, most));
-    raws.push(await rate(ms, () => raw.append([bytes]), most));
+    raws.push(await rate(ms, () => raw.append([take().bytes]), most));
   }
   await raw.close();
   await log.close();
