@@ -13,8 +13,8 @@ import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-header.ts";
 
 /** Just under 4 KiB. */
 const BLOCK_SLOTS = 340;
-/** Blocks kept: about a quarter of a MiB. */
-const BLOCKS_MAX = 64;
+/** Blocks kept: 2 MiB, of the entries of three segments of 64 MiB and 1 KiB an entry. */
+const BLOCKS_MAX = 512;
 /** Places known without a look, because a read ended there. */
 const HINTS_MAX = 64;
 
