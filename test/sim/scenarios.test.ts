@@ -45,6 +45,9 @@ class Dangers implements Observer {
   /** Stores that other nodes let go of while a node installed a snapshot. */
   trimsWhileInstalling = 0;
   readonly #installing = new Set<string>();
+  /** Where backups that were read to their end began, and those that were not. */
+  readonly pinnedBases = new Set<number>();
+  backupsGivenUp = 0;
   /** Starts that found fewer nodes up than a quorum. */
   blackouts = 0;
   #stage: Stage | null = null;
@@ -121,6 +124,8 @@ class Dangers implements Observer {
     if (call.facts?.kind === "fault" && call.facts.code === "disk-full") this.refusedForRoom++;
     if (this.#cuts > 0 && call.question.kind === "append" && call.outcome === "ok")
       this.ackedWhileCut++;
+    if (call.facts?.kind === "backup") this.pinnedBases.add(call.facts.base?.at.index ?? 0);
+    else if (call.question.kind === "backup") this.backupsGivenUp++;
   }
 }
 
@@ -357,6 +362,11 @@ const OCCURRED: Readonly<
     expect(counts).toMatchObject({ disksReplaced: 1, disksLost: 0 });
     expect(counts.crashes).toBeGreaterThanOrEqual(4);
     expect([marks["wiped-votes"], marks["snapshot-installed"] > 0]).toEqual([1, true]);
+  },
+  "backup-while-the-log-is-trimmed": ({ backupsGivenUp, pinnedBases }, { marks }) => {
+    expect(marks["backup-of-trimmed"]).toBeGreaterThan(3);
+    expect(pinnedBases.size).toBeGreaterThan(1);
+    expect(backupsGivenUp).toBeGreaterThan(0);
   },
   "trim-while-a-follower-installs-a-snapshot": (dangers, { marks }) => {
     expect(marks["crash-in-install"]).toBe(3);
