@@ -20,7 +20,7 @@ import type { Digest } from "./digest.ts";
 import type { Computer, CrashKind } from "./observer.ts";
 import type { Plan } from "./plan.ts";
 import { SimClock, SimWall } from "./sim-clock.ts";
-import { type KeptGossip, SimDiscovery } from "./sim-discovery.ts";
+import { isLate, type KeptGossip, SimDiscovery } from "./sim-discovery.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { SimGossipNetwork } from "./sim-gossip-network.ts";
 import type { SimNetwork } from "./sim-network.ts";
@@ -192,7 +192,8 @@ export class SimComputer implements Computer {
       const host = this.#host;
       if (host === null || this.#life !== life || plan.discovery === null || network === null)
         return;
-      if (host.status().state !== "serving") {
+      const isEarly = isLate(plan.discovery, this.place) && timeline.now < lateMicros(plan);
+      if (isEarly || host.status().state !== "serving") {
         this.#awaitServing(origin, prng);
         return;
       }
@@ -433,3 +434,6 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     scrubEvery: millis(scrubEveryMs),
   };
 }
+
+/** When nodes that are no founders begin to gossip. */
+const lateMicros = ({ discovery }: Plan): number => (discovery?.lateMs ?? 0) * 1000;

@@ -73,10 +73,13 @@ const disk = z
 
 /**
  * Nobody is told who the members are: nodes find each other by gossip, and found a cluster once
- * `expect` of them have met. Datagrams and streams of gossip have a fate of their own.
+ * `expect` of them have met, the first ones by place. Those after them expect nobody, gossip from
+ * `lateMs` on, and become members by that alone. Datagrams and streams of gossip have a fate of
+ * their own.
  */
 const discovery = z.strictObject({
   expect: z.int().min(1),
+  lateMs: count.default(0),
   /** Nodes that each one tries to join, by place. */
   contacts: z.array(count).min(1).default([0]),
   delayMinMicros: count.default(200),
@@ -342,8 +345,9 @@ const planForm = z
       if (plan.operations.filter(({ client }) => client === stream.client).length > 1)
         misfit(["operations"], `client ${stream.client} has a stream and may do nothing else`);
     const { discovery: found } = plan;
-    if (found !== null && found.expect !== plan.nodes)
-      misfit(["discovery", "expect"], `checkers expect all ${plan.nodes} nodes to found`);
+    const founders = plan.founders ?? plan.nodes;
+    if (found !== null && found.expect !== founders)
+      misfit(["discovery", "expect"], `checkers expect all ${founders} founders to found`);
     if (found !== null && !found.contacts.every(isNode))
       misfit(["discovery", "contacts"], `there are ${plan.nodes} nodes, the first is 0`);
     const outside = new Set<Target>(plan.outside.map(({ node }) => node));

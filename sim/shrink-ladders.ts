@@ -214,12 +214,23 @@ function onNodes(plan: Plan, kept: readonly number[]): Row {
     ...plan,
     nodes: kept.length,
     founders: founders < kept.length ? founders : null,
+    discovery: plan.discovery === null ? null : foundBy(plan.discovery, founders, placeOf),
     operations,
     mishaps: plan.mishaps.flatMap((row) => moved(row, placeOf)),
     outside: plan.outside.flatMap((row) => moved(row, placeOf)),
     wallAheadMs: of(plan.wallAheadMs),
     driftPpm: of(plan.driftPpm),
   };
+}
+
+/** Somebody must be there to join by. */
+function foundBy(
+  discovery: NonNullable<Plan["discovery"]>,
+  expect: number,
+  placeOf: (target: Target) => Target | null,
+): Row {
+  const contacts = discovery.contacts.map(placeOf).filter((place) => place !== null);
+  return { ...discovery, expect, contacts: contacts.length > 0 ? contacts : [0] };
 }
 
 /** Fields that name a node. */

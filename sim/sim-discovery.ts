@@ -53,6 +53,11 @@ export function makeGossipNetwork(
   return network;
 }
 
+/** Whether a node is none of the founders: it comes when they have met, or before. */
+export function isLate({ expect }: PlannedDiscovery, place: number): boolean {
+  return place >= expect;
+}
+
 function gossipAddress(place: number): Address {
   return { ip: freeze(Uint8Array.of(10, 0, 0, place + 1)), port: GOSSIP_PORT };
 }
@@ -94,7 +99,7 @@ export class SimDiscovery {
     const options: DiscoveryOptions = {
       address: life.address,
       bootstrap: false,
-      expect: planned.expect,
+      expect: isLate(planned, place) ? null : planned.expect,
       hasContacts: true,
       replacesWiped: plan.options.autoReplaceWiped,
       tags: {},

@@ -22,10 +22,10 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     ? cluster.between(LONG_MS_MIN, LONG_MS_MAX)
     : cluster.between(HEAL_MS_MIN, HEAL_MS_MAX);
   const hasOperators = profile !== "discovery";
-  const upkeep = hasOperators ? drawUpkeep(root.fork("upkeep"), healAtMs) : NO_UPKEEP;
+  const upkeep = drawUpkeep(root.fork("upkeep"), healAtMs);
   const changes = hasOperators
     ? drawChanges(root.fork("members"), nodes, healAtMs)
-    : { nodes, hasMembers: false, operations: [] };
+    : { nodes: nodes + drawLate(root.fork("late")), hasMembers: false, operations: [] };
   const options = { ...drawOptions(root.fork("options")), ...upkeep.options };
   return planOf({
     format: 1,
@@ -45,7 +45,9 @@ export function drawPlan(seed: string, profile: Profile = "swarm"): Plan {
     ],
     mishaps: drawMishaps(root.fork("mishaps"), changes.nodes, healAtMs, profile),
     healAtMs,
-    ...(profile === "discovery" ? drawDiscovery(root.fork("discovery"), nodes) : {}),
+    ...(profile === "discovery"
+      ? drawDiscovery(root.fork("discovery"), nodes, changes.nodes > nodes)
+      : {}),
     bounded: profile !== "unbounded",
     ...settlingOf(profile, changes.hasMembers),
     outside: profile === "calm" ? [] : drawOutside(root.fork("outside"), nodes),
@@ -119,15 +121,26 @@ function drawOptions(prng: Prng): PlanDraft["options"] {
   };
 }
 
-const NO_UPKEEP: ReturnType<typeof drawUpkeep> = { options: {}, operations: [] };
+/** Nodes that become members by gossip alone, after the founders. */
+function drawLate(prng: Prng): number {
+  return prng.pick([0, 0, 1, 1, 2]);
+}
 
 /** Gossip has its own losses, and its own patience: a suspicion takes longer than an election. */
-function drawDiscovery(prng: Prng, nodes: number): Pick<PlanDraft, "discovery" | "settleMs"> {
+function drawDiscovery(
+  prng: Prng,
+  nodes: number,
+  hasLate: boolean,
+): Pick<PlanDraft, "discovery" | "settleMs"> {
   const maybe = (perMilles: readonly number[]) => (prng.chance(1, 3) ? 0 : prng.pick(perMilles));
-  const contacts = prng.shuffled(places(nodes)).slice(0, prng.between(1, nodes));
+  const shuffled = prng.shuffled(places(nodes));
+  const some = shuffled.slice(0, prng.between(1, nodes));
+  // Nobody knows a latecomer: one of its contacts must be left, whoever has failed for ever.
+  const contacts = hasLate ? shuffled : some;
   const discovery = {
     expect: nodes,
     contacts,
+    lateMs: prng.fork("late").pick([0, 3000, 10_000, 20_000]),
     delayMeanMicros: prng.pick([300, 3000, 30_000]),
     dropPerMille: maybe([10, 100, 300]),
     duplicatePerMille: maybe([10, 200]),

@@ -266,7 +266,8 @@ export class World implements Stage {
     const left = this.#computers.filter(isLeft);
     if (this.#isUnfounded) {
       // All are there: whatever keeps them from founding is no excuse.
-      if (left.length === this.#computers.length) return null;
+      const founders = this.plan.founders ?? this.plan.nodes;
+      if (left.filter(({ place }) => place < founders).length === founders) return null;
       return "not all founders are left, and they had not met before";
     }
     // Where disks are bounded nobody has failed without whom the others cannot do.
@@ -285,8 +286,10 @@ export class World implements Stage {
 
   /** What is not well yet, in one sentence; null when all is. */
   #unrecovered(): string | null {
+    // Whoever gossips becomes a member, also one that has not been one yet.
+    const isNobody = (computer: SimComputer) => this.#gossip === null && this.#isStranger(computer);
     const core = this.#computers.filter((computer) => {
-      return !computer.isLost && !computer.isOutside && !this.#isStranger(computer);
+      return !computer.isLost && !computer.isOutside && !isNobody(computer);
     });
     const learner = core.find(({ raft }) => this.#gossip !== null && raft?.isVoter !== true);
     if (learner !== undefined) return `${learner.name} is no voter`;

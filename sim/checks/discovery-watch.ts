@@ -21,16 +21,16 @@ export class DiscoveryWatch implements Observer {
   noticed({ name }: Computer, { what, facts }: Notice): void {
     if (what !== "cluster-founded") return;
     this.#founder ??= name;
-    const { nodes } = this.#stage?.plan ?? { nodes: 0 };
+    const expect = this.#stage?.plan.discovery?.expect ?? 0;
     const voters = String(facts["voters"]).split(", ").length;
     if (this.#founder !== name) {
       const first = `${this.#founder} founded a cluster`;
       this.#report("founded-once", name, first, `${name} founded one, too`);
-    } else if (voters !== nodes) {
+    } else if (voters !== expect) {
       this.#report(
         "founded-once",
         name,
-        `${nodes} were expected`,
+        `${expect} were expected`,
         `${name} founded with ${voters}`,
       );
     }

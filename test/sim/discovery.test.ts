@@ -92,6 +92,25 @@ describe("nodes that expect each other", () => {
     run({ ...draft, discovery: { expect: 5, contacts: [0, 1] }, settleMs: 180_000 });
   });
 
+  test("take in those who come later by gossip alone, as learners and then as voters", () => {
+    for (const lateMs of [0, 6000]) {
+      const discovery = { expect: 3, lateMs, contacts: [1] };
+      const draft = planned({ seed: `late ${lateMs}`, nodes: 5, founders: 3, discovery });
+      const { report, founded } = run(draft);
+      expect(founded).toHaveLength(1);
+      expect(String(founded[0]?.voters).split(", ")).toHaveLength(3);
+      // The run does not pass before all five vote.
+      expect(report.marks["learner-promoted"]).toBeGreaterThan(0);
+    }
+  });
+
+  test("take in who comes later while a founder is gone for ever", () => {
+    const outside = [{ node: 0, how: "power" } as const];
+    const discovery = { expect: 3, lateMs: 15_000, contacts: [0, 1] };
+    const draft = { seed: "late and gone", nodes: 4, founders: 3, discovery, outside };
+    run(planned({ ...draft, settleMs: 120_000 }));
+  });
+
   test("know of a member that fails for ever", () => {
     const outside = [{ node: 1, how: "power" } as const];
     run(planned({ seed: "gone", outside, settleMs: 60_000 }));
@@ -107,6 +126,7 @@ test("a plan says how many found, and names contacts that are there", () => {
   const refused = (discovery: PlanDraft["discovery"]) => () =>
     planOf(planned({ seed: "x", discovery }));
   expect(refused({ expect: 2 })).toThrow(BadPlan);
+  expect(() => planOf(planned({ seed: "x", founders: 2 }))).toThrow(/all 2 founders/);
   expect(refused({ expect: 3, contacts: [3] })).toThrow(/there are 3 nodes/);
 });
 
@@ -115,7 +135,7 @@ describe("the watch of discovery", () => {
     const found: Violation[] = [];
     const watch = new DiscoveryWatch();
     const report = (violation: Violation) => void found.push(violation);
-    watch.attach({ plan: { nodes: 2 }, now: 0, report } as unknown as Stage);
+    watch.attach({ plan: { discovery: { expect: 2 } }, now: 0, report } as unknown as Stage);
     return { watch, found };
   }
   const founds = (name: string, voters: string) => {
