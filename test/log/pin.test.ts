@@ -81,6 +81,7 @@ test("a pin that comes while a trim verifies its base is in time, whatever was r
 test("a snapshot that replaces the log does not wait for a pin", () => {
   pin(1);
   const at = { ...pointAfter(entries[39] as Entry), index: 50 as LogIndex };
+  driver.receiveUpTo({ at, state: stateAt(50) });
   driver.write({ install: { at, membership: NO_MEMBERS, state: stateAt(50) } });
   expect(start()).toBe(51);
 });
