@@ -76,9 +76,14 @@ export class SerfAgent {
     return stdout;
   }
 
-  /** Lines of its log at these levels. */
+  /**
+   * Lines of its log at these levels; but for what an agent alone says, too, of a `serf query` that
+   * has ended before the agent's last word to it.
+   */
   complaints(): string[] {
-    return this.log.split("\n").filter((line) => /\[(?:WARN|ERR)\]/.test(line));
+    const isOwn = (line: string) => line.includes("agent.ipc: Failed to stream");
+    const lines = this.log.split("\n").filter((line) => /\[(?:WARN|ERR)\]/.test(line));
+    return lines.filter((line) => !isOwn(line));
   }
 
   /** Ends without a word. */
