@@ -52,6 +52,11 @@ const RETRY_FAULTS: ReadonlySet<FaultCode> = new Set([
   "outcome-unknown",
 ]);
 
+const TOO_LATE = {
+  kind: "refused",
+  fault: { code: "change-refused", what: "nobody wants that any more" },
+} as const;
+
 /** What is being asked for. */
 interface Errand {
   readonly make: (computer: SimComputer) => RequestMaker;
@@ -126,7 +131,9 @@ export class Operator {
       this.#try({ make: () => make, attemptMicros, ended: then });
     } else if (planned.kind === "transfer") {
       const to = planned.to === null ? null : this.#nameOf(planned.to);
-      const make: RequestMaker = (requestId) => ({ kind: "transfer-leadership", requestId, to });
+      // What comes so late that nobody waits for it any more must not unseat a leader after all.
+      const make: RequestMaker = (requestId) =>
+        this.#room.isClosing ? TOO_LATE : { kind: "transfer-leadership", requestId, to };
       // To whom is down for good nobody hands over: each try keeps everybody else waiting.
       const mayGiveUp = true;
       this.#try({ make: () => make, attemptMicros, ended: then, mayGiveUp });
