@@ -9,7 +9,8 @@ import { type Measured, type Row, table } from "./row.ts";
 /** How much is run: enough for a first look, for a figure, or for what shows only in hours. */
 export type Size = "quick" | "usual" | "long";
 
-type Bench = (size: Size) => Promise<readonly Row[] | Measured>;
+/** `only` is null for all parts, else names of `parts`. */
+type Bench = (size: Size, only: readonly string[] | null) => Promise<readonly Row[] | Measured>;
 type SmallBench = (quick: boolean) => Promise<readonly Row[] | Measured>;
 
 interface Listed {
@@ -18,6 +19,8 @@ interface Listed {
   /** The page of docs that shows its figures. */
   readonly page?: string;
   readonly hasLong?: boolean;
+  /** What --only takes. */
+  readonly parts?: () => Promise<readonly string[]>;
 }
 
 function sized(bench: SmallBench): Bench {
@@ -26,8 +29,11 @@ function sized(bench: SmallBench): Bench {
 
 const BENCHES: Readonly<Record<string, Listed>> = {
   cluster: {
-    what: "three real agents, mTLS, fsync before every acknowledgement",
-    load: async () => sized((await import("./cluster.ts")).runClusterBench),
+    what: "three real agents, mTLS, fsync before every acknowledgement, beside etcd",
+    load: async () => (await import("./cluster.ts")).runClusterBench,
+    page: "performance.md",
+    hasLong: true,
+    parts: async () => (await import("./cluster.ts")).CLUSTER_PARTS,
   },
   raft: {
     what: "the consensus core of three nodes in one process, no disk, no sockets",
@@ -64,6 +70,7 @@ interface Options {
   readonly quick: boolean;
   readonly long: boolean;
   readonly docs: boolean;
+  readonly only?: string;
 }
 
 async function main(): Promise<void> {
@@ -77,6 +84,7 @@ async function main(): Promise<void> {
     .option("--json", "one JSON object a line", false)
     .option("--quick", "shorter runs, for a first look", false)
     .option("--long", "runs of an hour and more, where there are any", false)
+    .option("--only <parts>", "some parts of a bench that has parts, as a,b,c")
     .option("--docs", "write the figures and plots into the page of docs that shows them", false)
     .exitOverride();
   try {
@@ -93,7 +101,7 @@ async function main(): Promise<void> {
     process.exitCode = EXIT_USAGE;
     return;
   }
-  const { json, quick, long, docs } = command.opts<Options>();
+  const { json, quick, long, docs, only: wanted } = command.opts<Options>();
   if (long && bench.hasLong !== true) {
     process.stderr.write(`${name} has no long runs\n`);
     process.exitCode = EXIT_USAGE;
@@ -104,9 +112,18 @@ async function main(): Promise<void> {
     process.exitCode = EXIT_USAGE;
     return;
   }
+  const only = wanted?.split(",") ?? null;
+  const parts = (await bench.parts?.()) ?? [];
+  const unknown = only?.find((part) => !parts.includes(part));
+  if (unknown !== undefined) {
+    const known = parts.length === 0 ? "it has none" : `choose of ${parts.join(", ")}`;
+    process.stderr.write(`${name} has no part ${unknown}: ${known}\n`);
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
   if (!json) process.stdout.write(`${name}: ${bench.what}\n`);
   const run = await bench.load();
-  const result = await run(long ? "long" : quick ? "quick" : "usual");
+  const result = await run(long ? "long" : quick ? "quick" : "usual", only);
   const measured: Measured = "rows" in result ? result : { rows: result, plots: [] };
   const { rows } = measured;
   const text = json ? rows.map((row) => JSON.stringify(row)).join("\n") : table(rows);

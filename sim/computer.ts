@@ -5,7 +5,7 @@
 import { assert } from "../src/base/assert.ts";
 import type { Answer, ClientRequest } from "../src/base/client.ts";
 import type { DiskOperation, DiskResult } from "../src/base/disk.ts";
-import { millis, type NodeId, type WallMs } from "../src/base/ids.ts";
+import { type Micros, millis, type NodeId, type WallMs } from "../src/base/ids.ts";
 import type { Notice } from "../src/base/notice.ts";
 import type { Prng } from "../src/base/prng.ts";
 import type { GossipStatus } from "../src/gossip/protocol.ts";
@@ -415,6 +415,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     redialMinMs,
     redialMaxMs,
     scrubEveryMs,
+    commitNoticeMicros,
     ...bounds
   } = plan.options;
   return {
@@ -427,6 +428,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     electionTimeoutMin: millis(electionTimeoutMinMs),
     electionTimeoutMax: millis(electionTimeoutMaxMs),
     heartbeatInterval: millis(heartbeatIntervalMs),
+    commitNoticeDelay: commitNoticeMicros as Micros,
     snapshotBytesMax: SNAPSHOT_BYTES_MAX,
     snapshotPartBytes: SNAPSHOT_PART_BYTES,
     redialMin: millis(redialMinMs),

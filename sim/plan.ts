@@ -13,6 +13,7 @@ const options = z
     heartbeatIntervalMs: z.int().min(1).default(50),
     appendBytesMax: z.int().min(1).default(65_536),
     appendsInFlightMax: z.int().min(1).default(8),
+    commitNoticeMicros: z.int().min(0).default(0),
     uncommittedBytesMax: z.int().min(1).default(4_194_304),
     readsWaitingMax: z.int().min(1).default(256),
     segmentBytesMax: z.int().min(1024).default(65_536),

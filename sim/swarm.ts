@@ -117,6 +117,7 @@ function drawOptions(prng: Prng): PlanDraft["options"] {
     mailboxEventsMax: prng.pick([16, 64, 256]),
     turnEventsMax: prng.pick([1, 8, 64]),
     producersMax: prng.pick([32, 1024]),
+    commitNoticeMicros: prng.fork("commit-notice").pick([0, 0, 0, 0, 0, 0, 0, 5000]),
     scrubBytesPerSecond: prng.fork("scrub").pick([0, 0, 0, 40_000]),
   };
 }

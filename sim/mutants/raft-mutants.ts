@@ -231,6 +231,15 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     hunt: { by: "tests", files: ["test/raft/replication.test.ts"] },
   },
   {
+    name: "commit-told-by-entries-alone",
+    breaks: "A leader that may wait with word of a commit waits for entries, or the next heartbeat.",
+    properties: ["test/raft/commit-notice.test.ts"],
+    file: "src/raft/leader.ts",
+    find: "this.#commitNoticeAt = earlier(this.#commitNoticeAt, after(now, commitNoticeDelay));",
+    replace: "this.#commitNoticeAt = NEVER;",
+    hunt: { by: "tests", files: ["test/raft/commit-notice.test.ts"] },
+  },
+  {
     name: "loss-taken-for-late",
     breaks: "A refusal of what a peer had acknowledged is always taken for a late one.",
     properties: ["test/raft/replication.test.ts"],

@@ -10,6 +10,8 @@ import type { AgentConfig } from "./config.ts";
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
+/** Longer than a caller needs to send its next append: that one brings the followers the news. */
+const COMMIT_NOTICE_DELAY = millis(2);
 
 /** A batch must have room for one record of the largest size, its key and its headers. */
 export function batchBytesMax({ recordBytesMax }: AgentConfig): number {
@@ -33,6 +35,7 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     electionTimeoutMin: millis(config.electionTimeoutMs),
     electionTimeoutMax: millis(2 * config.electionTimeoutMs),
     heartbeatInterval: millis(config.heartbeatMs),
+    commitNoticeDelay: COMMIT_NOTICE_DELAY,
     appendBytesMax: MIB,
     appendsInFlightMax: 16,
     uncommittedBytesMax: 64 * MIB,

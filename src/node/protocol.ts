@@ -40,6 +40,8 @@ export interface NodeOptions {
    * leader give way and keeps others from standing for election; absent: 4 electionTimeoutMax.
    */
   readonly diskPatience?: Micros;
+  /** Followers that no entries tell of a commit are told after so long; absent: at once. */
+  readonly commitNoticeDelay?: Micros;
   readonly segmentBytesMax: number;
   readonly indexEntriesMax: number;
   readonly preallocateBytes: number;

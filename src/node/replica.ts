@@ -431,6 +431,7 @@ export class Replica {
     const { electionTimeoutMin, electionTimeoutMax } = this.#options;
     const { heartbeatInterval, appendBytesMax, appendsInFlightMax } = this.#options;
     const { uncommittedBytesMax, readsWaitingMax, bytesInFlightMax } = this.#options;
+    const { commitNoticeDelay } = this.#options;
     return {
       self,
       diskPatience: this.#diskPatience,
@@ -440,6 +441,7 @@ export class Replica {
       appendBytesMax,
       appendsInFlightMax,
       ...(bytesInFlightMax === undefined ? {} : { bytesInFlightMax }),
+      ...(commitNoticeDelay === undefined ? {} : { commitNoticeDelay }),
       uncommittedBytesMax,
       readsWaitingMax,
       prng: this.#prng,

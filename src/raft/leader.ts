@@ -75,6 +75,8 @@ export class Leader {
   #changeId: number | null = null;
   #roundIsDue = true;
   #nextHeartbeat: Instant;
+  /** When peers are told of a commit that nothing else has told them by then. */
+  #commitNoticeAt: Instant = NEVER;
 
   /** Just elected by `votes`: `server` is in its term, and all of that is durable. */
   constructor(server: Server, votes: Tally<"vote">, now: Instant) {
@@ -92,12 +94,14 @@ export class Leader {
   }
 
   /**
-   * The next heartbeat, a reader's deadline, or the end of patience with a silent quorum or disk.
+   * The next heartbeat or word of a commit, a reader's deadline, or the end of patience with a
+   * silent quorum or disk.
    */
   get deadline(): Instant {
     const heartbeat = this.#peers.size > 0 ? this.#nextHeartbeat : NEVER;
     const patience = earlier(this.#quorumDeadline(), this.#succession.deadline);
-    return earlier(earlier(heartbeat, this.#reads.deadline), patience);
+    const word = earlier(heartbeat, this.#commitNoticeAt);
+    return earlier(earlier(word, this.#reads.deadline), patience);
   }
 
   status(before: readonly PeerStatus[]): readonly PeerStatus[] {
@@ -251,7 +255,11 @@ export class Leader {
       const readIndex = Math.max(commitIndex, this.#firstIndex) as LogIndex;
       this.#reads.roundBegan(this.#replication.round, readIndex);
     }
-    this.#replication.flush(now);
+    const { commitNoticeDelay = 0 as Micros } = options;
+    const tellsCommits = commitNoticeDelay === 0 || now >= this.#commitNoticeAt;
+    this.#replication.flush(now, tellsCommits);
+    if (!this.#replication.hasUntold) this.#commitNoticeAt = NEVER;
+    else this.#commitNoticeAt = earlier(this.#commitNoticeAt, after(now, commitNoticeDelay));
     if (this.#reads.waiting > 0) {
       const confirmed = this.#confirmedRound();
       this.#reads.release(confirmed, commitIndex, (asker, index) => this.#answer(asker, index));

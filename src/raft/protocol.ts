@@ -281,6 +281,12 @@ export interface RaftOptions {
    * from standing for election; at least electionTimeoutMax, absent: four times that.
    */
   readonly diskPatience?: Micros;
+  /**
+   * A leader without entries for a peer tells it a new commit index after so long, unless entries
+   * or a heartbeat have told it by then; absent: at once. Under load the next entries tell it
+   * anyway: waiting for them spares a message and its answer for each commit.
+   */
+  readonly commitNoticeDelay?: Micros;
   readonly prng: Prng;
   readonly seal: Seal;
 }

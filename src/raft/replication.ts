@@ -33,9 +33,25 @@ export class Replication {
     for (const peer of this.#peers) this.#sendHeartbeat(peer);
   }
 
-  /** Sends each peer all that it may have now. */
-  flush(now: Instant): void {
-    for (const peer of this.#peers) this.#replicate(now, peer);
+  /**
+   * Sends each peer all that it may have now. `tellsCommits`: also to those whom nothing else tells
+   * of a commit, what their last entries have become.
+   */
+  flush(now: Instant, tellsCommits: boolean): void {
+    for (const peer of this.#peers) {
+      this.#replicate(now, peer);
+      if (tellsCommits && this.#isUntold(peer)) this.#sendHeartbeat(peer);
+    }
+  }
+
+  /** Whether a commit of ours is news to a peer, and no message on its way tells it. */
+  get hasUntold(): boolean {
+    for (const peer of this.#peers) if (this.#isUntold(peer)) return true;
+    return false;
+  }
+
+  #isUntold({ matchIndex, toldCommit }: Progress): boolean {
+    return Math.min(matchIndex, this.#server.commitIndex) > toldCommit;
   }
 
   /** Asks whether the end of the pipeline has arrived; if not, the answer is a refusal. */
@@ -80,8 +96,6 @@ export class Replication {
       });
       peer.appendSent(now, lastIndex, commitIndex);
     }
-    // Nothing else tells it: an idle leader says at once what its last entries have become.
-    if (Math.min(peer.matchIndex, commitIndex) > peer.toldCommit) this.#sendHeartbeat(peer);
   }
 
   #sendSnapshot(peer: Progress): void {
