@@ -416,6 +416,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     redialMaxMs,
     scrubEveryMs,
     commitNoticeMicros,
+    lostLeaderDivisor,
     ...bounds
   } = plan.options;
   return {
@@ -429,6 +430,7 @@ function nodeOptionsOf(plan: Plan, name: NodeId, members: readonly MemberAddress
     electionTimeoutMax: millis(electionTimeoutMaxMs),
     heartbeatInterval: millis(heartbeatIntervalMs),
     commitNoticeDelay: commitNoticeMicros as Micros,
+    ...(lostLeaderDivisor === 1 ? {} : { lostLeaderDivisor }),
     snapshotBytesMax: SNAPSHOT_BYTES_MAX,
     snapshotPartBytes: SNAPSHOT_PART_BYTES,
     redialMin: millis(redialMinMs),

@@ -14,6 +14,8 @@ const options = z
     appendBytesMax: z.int().min(1).default(65_536),
     appendsInFlightMax: z.int().min(1).default(8),
     commitNoticeMicros: z.int().min(0).default(0),
+    /** 1: a lost link to the leader means nothing to a follower's patience. */
+    lostLeaderDivisor: z.int().min(1).default(1),
     uncommittedBytesMax: z.int().min(1).default(4_194_304),
     readsWaitingMax: z.int().min(1).default(256),
     segmentBytesMax: z.int().min(1024).default(65_536),

@@ -232,7 +232,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "commit-told-by-entries-alone",
-    breaks: "A leader that may wait with word of a commit waits for entries, or the next heartbeat.",
+    breaks:
+      "A leader that may wait with word of a commit waits for entries, or the next heartbeat.",
     properties: ["test/raft/commit-notice.test.ts"],
     file: "src/raft/leader.ts",
     find: "this.#commitNoticeAt = earlier(this.#commitNoticeAt, after(now, commitNoticeDelay));",

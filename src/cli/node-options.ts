@@ -10,6 +10,10 @@ import type { AgentConfig } from "./config.ts";
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
+/**
+ * Of the election timeout; a heartbeat's interval is at most half of it, and a fifth as it comes.
+ */
+const LOST_LEADER_DIVISOR = 4;
 /** Longer than a caller needs to send its next append: that one brings the followers the news. */
 const COMMIT_NOTICE_DELAY = millis(2);
 
@@ -36,6 +40,7 @@ export function nodeOptionsOf(config: AgentConfig): NodeOptions {
     electionTimeoutMax: millis(2 * config.electionTimeoutMs),
     heartbeatInterval: millis(config.heartbeatMs),
     commitNoticeDelay: COMMIT_NOTICE_DELAY,
+    lostLeaderDivisor: LOST_LEADER_DIVISOR,
     appendBytesMax: MIB,
     appendsInFlightMax: 16,
     uncommittedBytesMax: 64 * MIB,

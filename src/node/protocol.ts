@@ -42,6 +42,8 @@ export interface NodeOptions {
   readonly diskPatience?: Micros;
   /** Followers that no entries tell of a commit are told after so long; absent: at once. */
   readonly commitNoticeDelay?: Micros;
+  /** See RaftOptions. */
+  readonly lostLeaderDivisor?: number;
   readonly segmentBytesMax: number;
   readonly indexEntriesMax: number;
   readonly preallocateBytes: number;

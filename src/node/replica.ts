@@ -431,7 +431,7 @@ export class Replica {
     const { electionTimeoutMin, electionTimeoutMax } = this.#options;
     const { heartbeatInterval, appendBytesMax, appendsInFlightMax } = this.#options;
     const { uncommittedBytesMax, readsWaitingMax, bytesInFlightMax } = this.#options;
-    const { commitNoticeDelay } = this.#options;
+    const { commitNoticeDelay, lostLeaderDivisor } = this.#options;
     return {
       self,
       diskPatience: this.#diskPatience,
@@ -442,6 +442,7 @@ export class Replica {
       appendsInFlightMax,
       ...(bytesInFlightMax === undefined ? {} : { bytesInFlightMax }),
       ...(commitNoticeDelay === undefined ? {} : { commitNoticeDelay }),
+      ...(lostLeaderDivisor === undefined ? {} : { lostLeaderDivisor }),
       uncommittedBytesMax,
       readsWaitingMax,
       prng: this.#prng,

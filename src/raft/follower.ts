@@ -4,6 +4,7 @@
 import { brokenLink, type Entry, type Snapshot } from "../base/entry.ts";
 import {
   after,
+  earlier,
   type Instant,
   type LogIndex,
   type MemberId,
@@ -111,6 +112,19 @@ export class Follower {
     }
     if (this.#verifiedIndex <= server.journal.durableIndex) this.#ackIsDue = true;
     return null;
+  }
+
+  /**
+   * The connection to a peer is gone. A leader's closes the moment that it dies, long before the
+   * timeout; one that lives is soon heard again, and then all is as before. Whoever stands for
+   * nothing is refused by those who still hear it.
+   */
+  lost(now: Instant, peer: MemberId): void {
+    const { lostLeaderDivisor } = this.#server.options;
+    if (lostLeaderDivisor === undefined || peer !== this.#leader) return;
+    this.#heardAt = null;
+    const wait = Math.ceil(this.#timeout / lostLeaderDivisor) as Micros;
+    this.#deadline = earlier(this.#deadline, after(now, wait));
   }
 
   /** More is durable: acknowledges what waited for it. */

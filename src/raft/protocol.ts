@@ -287,6 +287,12 @@ export interface RaftOptions {
    * anyway: waiting for them spares a message and its answer for each commit.
    */
   readonly commitNoticeDelay?: Micros;
+  /**
+   * A follower that the host tells of a lost connection to the leader waits for no more than this
+   * part of its election timeout (1/n), and no longer vouches for that leader; absent: all of it. A
+   * leader that lives is to be heard again by then: keep the part above heartbeatInterval.
+   */
+  readonly lostLeaderDivisor?: number;
   readonly prng: Prng;
   readonly seal: Seal;
 }

@@ -185,8 +185,11 @@ export class Raft implements Machine<RaftEvent, RaftOutput> {
         this.#server.disk.hostSaysFull(this.#now, event.isFull);
         break;
       case "snapshot-ended":
+        if (this.#role.kind === "leader") this.#role.heardOf(this.#now, event);
+        break;
       case "peer-unreachable":
         if (this.#role.kind === "leader") this.#role.heardOf(this.#now, event);
+        else if (this.#role.kind === "follower") this.#role.lost(this.#now, event.peer);
         break;
       default:
         unreachable(event);

@@ -40,6 +40,7 @@ export class Server {
     assert(options.heartbeatInterval < electionTimeoutMin, "heartbeats must outpace elections");
     assert(options.appendsInFlightMax >= 1, "at least one append must fit in flight");
     assert((options.bytesInFlightMax ?? 1) >= 1, "at least one byte must fit in flight");
+    assert((options.lostLeaderDivisor ?? 1) >= 1, "a part is at most the whole");
     this.options = options;
     this.self = self;
     this.configuration = new Configuration(self, restored.base.index, restored.membership);
