@@ -59,7 +59,9 @@ export class Elections {
 
   constructor({ options }: Plan, report: Report) {
     this.#report = report;
-    this.#loyalty = options.electionTimeoutMinMs * 500;
+    // Who minds a lost link is loyal to nobody behind it, and what a node knows of links is its
+    // own.
+    this.#loyalty = options.lostLeaderDivisor > 1 ? 0 : options.electionTimeoutMinMs * 500;
     this.#patience = options.electionTimeoutMaxMs * 2000;
     const share = Math.ceil(options.turnEventsMax / MAIL_CLASSES.length);
     this.#mailTurns = Math.ceil(options.mailboxEventsMax / share) + SPARE_TURNS;

@@ -5,12 +5,18 @@
 import type { Instant, NodeId, Term } from "../../src/base/ids.ts";
 import type { RaftMessage, RaftStatus } from "../../src/raft/protocol.ts";
 import type { Computer } from "../observer.ts";
+import type { Plan } from "../plan.ts";
 import type { Report } from "./violation.ts";
 import { type Vote, voteOf } from "./vote.ts";
 
+type Waits = Pick<Plan["options"], "electionTimeoutMinMs" | "lostLeaderDivisor">;
+
 export class Patience {
   readonly #report: Report;
-  /** Half of the least election timeout: a clock that runs fast is not a clock that jumps. */
+  /**
+   * Half of the least that a follower waits: a clock that runs fast is not a clock that jumps.
+   * Since a lost link, where it minds one; what it heard was before.
+   */
   readonly #patience: number;
   /** Followers whose hard state was durable after their last turn: they hold no message back. */
   readonly #settled = new Set<NodeId>();
@@ -22,8 +28,9 @@ export class Patience {
     { readonly at: Instant; readonly from: NodeId; readonly term: Term }
   >();
 
-  constructor(electionTimeoutMinMs: number, report: Report) {
-    this.#patience = electionTimeoutMinMs * 500;
+  constructor(options: Waits, report: Report) {
+    const { electionTimeoutMinMs, lostLeaderDivisor } = options;
+    this.#patience = Math.floor((electionTimeoutMinMs * 500) / lostLeaderDivisor);
     this.#report = report;
   }
 

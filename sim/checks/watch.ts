@@ -89,7 +89,7 @@ export class Watch implements Observer {
     this.#safety = safety;
     this.#meaning = meaning;
     this.#archive = archive;
-    this.#patience = new Patience(stage.plan.options.electionTimeoutMinMs, report);
+    this.#patience = new Patience(stage.plan.options, report);
     this.#elections = new Elections(stage.plan, report);
     this.#bounds = new Bounds(stage.plan, report);
     this.#rest = new Rest(stage, report);

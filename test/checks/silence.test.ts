@@ -113,7 +113,7 @@ describe("a follower", () => {
 
   /** Has its leader's append in the mailbox, and asks for pre-votes so much later. */
   function asks(afterMs: number, prepare: (patience: Patience) => void = () => undefined): void {
-    const patience = new Patience(200, report);
+    const patience = new Patience({ electionTimeoutMinMs: 200, lostLeaderDivisor: 1 }, report);
     patience.afterTurn(node, settled);
     patience.taken(node, N1, appendRequest(3, [0, 0], []), at(10));
     prepare(patience);
