@@ -54,7 +54,7 @@ const ETCD = "etcd";
  * The log of the book with mutual TLS and without any fsync, by the same generator, as it was
  * measured on a quiet machine of two cores on 2026-11-20.
  */
-const BOOK = "book's, no fsync";
+const BOOK = "book";
 
 /** What a run has: how long, how often, and where it shows that it goes on. */
 interface Run {

@@ -121,6 +121,11 @@ async function main(): Promise<void> {
     process.exitCode = EXIT_USAGE;
     return;
   }
+  if (docs && only !== null) {
+    process.stderr.write("--docs writes a whole table: leave out --only\n");
+    process.exitCode = EXIT_USAGE;
+    return;
+  }
   if (!json) process.stdout.write(`${name}: ${bench.what}\n`);
   const run = await bench.load();
   const result = await run(long ? "long" : quick ? "quick" : "usual", only);
@@ -128,7 +133,10 @@ async function main(): Promise<void> {
   const { rows } = measured;
   const text = json ? rows.map((row) => JSON.stringify(row)).join("\n") : table(rows);
   process.stdout.write(`${text}\n`);
-  if (docs && bench.page !== undefined) writeFigures(bench.page, name, measured);
+  if (!docs || bench.page === undefined) return;
+  // Where --long is another part, its figures have a place of their own.
+  const place = long && bench.parts !== undefined ? `${name}-long` : name;
+  writeFigures(bench.page, place, measured, long ? `${name} --long` : name);
 }
 
 await main();

@@ -11,27 +11,34 @@ import { type Measured, type Row, readable } from "./row.ts";
 /** Run from the repository, as npm does. */
 const DOCS = "docs";
 
-/** Replaces what `page` has between the marks of `bench`, and writes the plots beside it. */
-export function writeFigures(page: string, bench: string, { rows, plots }: Measured): void {
+/**
+ * Replaces what `page` has between the marks of `bench`, and writes the plots beside it; `words` of
+ * the command line have measured them.
+ */
+export function writeFigures(
+  page: string,
+  bench: string,
+  { rows, plots }: Measured,
+  words = bench,
+): void {
   const file = path.join(DOCS, page);
   const before = readFileSync(file, "utf8");
   const [begin, end] = [`<!-- figures: ${bench} -->`, `<!-- end of figures: ${bench} -->`];
   const [from, to] = [before.indexOf(begin), before.indexOf(end)];
   if (from < 0 || to < from)
     throw new Error(`${file} has no place for figures: ${begin} .. ${end}`);
-  const figures = [begin, tableOf(rows), "", `_${provenance(bench)}_`, end].join("\n");
+  const figures = [begin, tableOf(rows), "", `_${provenance(words)}_`, end].join("\n");
   writeFileSync(file, before.slice(0, from) + figures + before.slice(to + end.length));
   for (const plot of plots) writeFileSync(path.join(DOCS, plot.file), plot.svg);
 }
 
-function provenance(bench: string): string {
-  const git = (...words: string[]): string =>
-    execFileSync("git", words, { encoding: "utf8" }).trim();
+function provenance(words: string): string {
+  const git = (...args: string[]): string => execFileSync("git", args, { encoding: "utf8" }).trim();
   const commit = git("rev-parse", "--short", "HEAD");
   const isClean = git("status", "--porcelain", "--untracked-files=no") === "";
   const date = new Date().toISOString().slice(0, 10);
   const machine = `Node ${process.versions.node}, ${platform()} ${arch()}, ${cpus().length} CPUs`;
-  const what = `\`npm run bench -- ${bench} --docs\``;
+  const what = `\`npm run bench -- ${words} --docs\``;
   return `Written by ${what} at ${commit}${isClean ? "" : " with changes"}, ${date}; ${machine}.`;
 }
 
