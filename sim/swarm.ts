@@ -117,8 +117,8 @@ function drawOptions(prng: Prng): PlanDraft["options"] {
     mailboxEventsMax: prng.pick([16, 64, 256]),
     turnEventsMax: prng.pick([1, 8, 64]),
     producersMax: prng.pick([32, 1024]),
-    lostLeaderDivisor: prng.fork("lost-leader").pick([1, 1, 1, 1, 1, 1, 1, 3]),
-    commitNoticeMicros: prng.fork("commit-notice").pick([0, 0, 0, 0, 0, 0, 0, 5000]),
+    lostLeaderDivisor: prng.fork("leader-lost").pick([1, 1, 1, 1, 1, 1, 1, 3]),
+    commitNoticeMicros: prng.fork("commit-told").pick([0, 0, 0, 0, 0, 0, 0, 5000]),
     scrubBytesPerSecond: prng.fork("scrub").pick([0, 0, 0, 40_000]),
   };
 }
