@@ -263,6 +263,16 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     replace: "if (vote.answers === 0 || vote.forUs > vote.answers + majority) {",
   },
   {
+    name: "gives-its-name-up-unseen",
+    breaks: "A member that moved gives its name up to its own old place, where nobody is.",
+    source: "Consul issue 733: blocked after an address change",
+    properties: [],
+    hunt: { by: "tests", files: ["test/gossip/fleet.test.ts"] },
+    file: "src/gossip/name-conflicts.ts",
+    find: "this.#knock = { vote, sequences: new Set(), nextAt: now, pingsLeft: PINGS };",
+    replace: "this.#hasLost = true;",
+  },
+  {
     name: "measures-relayed-answers",
     breaks: "The way through others counts as the round trip to a member.",
     source: "Vivaldi; memberlist NotifyPingComplete",
