@@ -259,6 +259,11 @@ export class SimComputer implements Computer {
     audience.tell("nodeCrashed", this, "power", loss);
   }
 
+  /** Its disk has rotted: with nobody there the next node may start on less than was promised. */
+  rottedWhileDown(): void {
+    if (this.#host === null && this.#lookAtDisk()) this.lose();
+  }
+
   /** Nobody starts a node on this disk any more. */
   lose(): void {
     if (this.#isLost) return;

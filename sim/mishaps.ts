@@ -317,6 +317,7 @@ export class Mishaps {
       return range === null ? atlas.maybeLose(place) : atlas.maybeDamage(place, range);
     });
     if (flipped > 0) this.#audience.tell("bitsRotted", computer, flipped);
+    if (flipped > 0) computer.rottedWhileDown();
   }
 
   #beginErrors(mishap: Extract<PlannedMishap, { kind: "disk-error" }>): void {

@@ -145,6 +145,8 @@ export class SimDisk implements Disk, DiskView {
       content.rot(position, 1 << this.#prng.below(8));
       flipped++;
     }
+    // Nobody is there to notice: what the next one would not know any more is judged as in a crash.
+    if (flipped > 0 && this.#inbox === null) this.#lookForForgotten();
     return flipped;
   }
 
@@ -217,8 +219,12 @@ export class SimDisk implements Disk, DiskView {
     this.#pending.clear();
     this.#busyUntil.clear();
     this.#stuck.clear();
-    this.#forgotten = this.isDamaged ? forgottenIn(this.#readImage(), this.writtenImage()) : null;
+    this.#lookForForgotten();
     return loss;
+  }
+
+  #lookForForgotten(): void {
+    this.#forgotten = this.isDamaged ? forgottenIn(this.#readImage(), this.writtenImage()) : null;
   }
 
   /** What a process that starts now would really read. */

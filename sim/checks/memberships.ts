@@ -104,9 +104,12 @@ export class Memberships {
   }
 
   /** A node leads that did not before. */
-  elected(node: NodeId, { self, term, membership, committedMembership }: RaftStatus): void {
-    // Whom only an uncommitted entry removes may be the only one that can win (thesis 4.2.2).
+  elected(node: NodeId, raft: RaftStatus): void {
+    const { self, term, membership, committedMembership } = raft;
+    // Whom only an uncommitted entry removes may be the only one that can win (thesis 4.2.2); after
+    // a restart a node knows of none that it is committed.
     if (isVoterIn(membership, self) || isVoterIn(committedMembership, self)) return;
+    if (this.#placed.some((placed) => mayBeUncommitted(placed, raft))) return;
     const first = `${node} leads term ${term}`;
     const second = `it votes neither in ${describeMembership(membership)} nor in what it has committed`;
     this.#report({ property: "leader-votes", facts: [first, second], node });
@@ -165,4 +168,10 @@ export function describeMembership(membership: Membership): string {
 
 function shortOf(id: MemberId): string {
   return id === (nameOf(id) as string) ? id : id.slice(0, nameOf(id).length + 5);
+}
+
+/** Whether a log may have this membership, in which its node votes, beyond its commit index. */
+function mayBeUncommitted({ index, membership }: Placed, raft: RaftStatus): boolean {
+  const isThere = index > raft.commitIndex && index <= raft.lastIndex;
+  return isThere && isVoterIn(membership, raft.self);
 }

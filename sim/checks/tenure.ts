@@ -51,8 +51,10 @@ export class Tenure {
       terms.transferTo = raft.transferTo;
       terms.transferSince = now;
     }
-    const { committedMembership, self, term } = raft;
-    if (isVoterIn(committedMembership, self)) terms.removedSince = null;
+    const { committedMembership, membership, self, term } = raft;
+    // After a restart it may know of an older one to be committed than is.
+    const isVoter = isVoterIn(committedMembership, self) || isVoterIn(membership, self);
+    if (isVoter) terms.removedSince = null;
     else terms.removedSince ??= now;
     if (terms.transferTo !== null && now - terms.transferSince > this.#patience) {
       const first = `${name} has been handing term ${term} over to ${terms.transferTo} for ${now - terms.transferSince} us`;

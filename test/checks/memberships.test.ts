@@ -272,12 +272,19 @@ describe("a leader", () => {
     expect(findings).toEqual([]);
   });
 
-  it("is found when it leads a cluster that it was removed from", () => {
-    const committedMembership = of([B, C]);
-    turn(0, {}, { committedMembership });
-    turn(patience, {}, { committedMembership });
+  it("is left alone when its log has admitted it again, committed or not", () => {
+    const former = { committedMembership: of([B, C]) };
+    turn(0, {}, former);
+    turn(patience + 1, {}, former);
     expect(findings).toEqual([]);
-    turn(patience + 1, {}, { committedMembership });
+  });
+
+  it("is found when it leads a cluster that it was removed from", () => {
+    const removed = { committedMembership: of([B, C]), membership: of([B, C]) };
+    turn(0, {}, removed);
+    turn(patience, {}, removed);
+    expect(findings).toEqual([]);
+    turn(patience + 1, {}, removed);
     expect(findings.map(({ property }) => property)).toEqual(["removed-leader-leaves"]);
     expect(findings[0]?.facts[0]).toContain("{n2 n3}, in which it does not vote");
   });
