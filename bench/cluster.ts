@@ -61,6 +61,8 @@ interface Run {
   readonly bed: Bed;
   readonly loop: (inFlight: number) => Loop;
   readonly rounds: number;
+  /** Of each kind of load, before anything is measured. */
+  readonly warmUpMs: number;
   readonly failovers: number;
   readonly idleMs: number;
   readonly step: (note: string) => void;
@@ -98,6 +100,7 @@ export async function runClusterBench(size: Size, only: readonly string[] | null
       return { inFlight, warmUpMs: 500, measuredMs: isQuick ? 700 : 2000 };
     },
     rounds: isQuick ? 1 : 5,
+    warmUpMs: isQuick ? 2_000 : 6_000,
     failovers: isQuick ? 2 : 20,
     idleMs: isQuick ? 3_000 : 10_000,
   };
@@ -129,11 +132,13 @@ function sayEtcd({ etcd, etcdVersion }: Bed): void {
   process.stderr.write(`beside it: ${what}\n`);
 }
 
-/** Two seconds of load on each, so that nobody is measured while it compiles or allocates. */
-async function warmUp({ bed }: Run): Promise<void> {
-  const loop: Loop = { inFlight: 64, warmUpMs: 0, measuredMs: 2000 };
-  await onLeader(bed, (client) => produceLoop(client, loop, VALUE_BYTES));
-  await onEtcd(bed, (client) => putLoop(client, loop, VALUE_BYTES));
+/** Load on each, so that nobody is measured while it still compiles or allocates. */
+async function warmUp({ bed, warmUpMs }: Run): Promise<void> {
+  for (const inFlight of [64, 1]) {
+    const loop: Loop = { inFlight, warmUpMs: 0, measuredMs: warmUpMs };
+    await onLeader(bed, (client) => produceLoop(client, loop, VALUE_BYTES));
+    await onEtcd(bed, (client) => putLoop(client, loop, VALUE_BYTES));
+  }
 }
 
 /** What the disk gives to whoever writes one block and waits for it. */
