@@ -13,9 +13,10 @@ import { type Instant, NEVER, type NodeId, type Offset } from "../src/base/ids.t
 import { isJoint } from "../src/base/membership.ts";
 import { Prng } from "../src/base/prng.ts";
 import type { Stopped } from "../src/node/protocol.ts";
+import { crashKnownWithinMs } from "../src/service/membership.ts";
 import { Audience } from "./audience.ts";
 import { Beyond } from "./beyond.ts";
-import { findDiscord } from "./checks/discovery-watch.ts";
+import { findGhost, findStranger } from "./checks/discovery-watch.ts";
 import { proveUnelectable } from "./checks/electable.ts";
 import { ClientPath } from "./client-path.ts";
 import { type MachineOf, membersOf, SimComputer, type Surroundings } from "./computer.ts";
@@ -192,10 +193,23 @@ export class World implements Stage {
     );
   }
 
-  /** Where nodes gossip: until each knows of each other whether it is there. */
+  /**
+   * Where nodes gossip: until each knows of each other whether it is there. Of whoever crashed it
+   * must by the formula's time, however bad all feel and however slow their clocks are; of whoever
+   * came back when somebody has tried it again.
+   */
   #awaitConcord(): void {
-    const missing = () => (this.#gossip === null ? null : findDiscord(this.#computers));
-    this.#await("gossip-agrees-after-healing", missing, () => this.#audit());
+    if (this.#gossip === null) {
+      this.#audit();
+      return;
+    }
+    const ghost = () => findGhost(this.#computers);
+    const discord = () => findStranger(this.#computers) ?? ghost();
+    const drift = Math.max(0, ...this.plan.driftPpm.map(Math.abs));
+    const withinMs = crashKnownWithinMs("local", this.#computers.length);
+    const boundMs = Math.ceil(withinMs * (1e6 / (1e6 - drift)));
+    const agree = () => this.#await("gossip-agrees-after-healing", discord, () => this.#audit());
+    this.#await("crash-known-to-all", ghost, agree, boundMs);
   }
 
   get #isUnfounded(): boolean {
@@ -235,8 +249,13 @@ export class World implements Stage {
   }
 
   /** Goes on when nothing is missing any more; a liveness failure when that takes too long. */
-  #await(property: string, missing: () => string | null, then: () => void): void {
-    const deadline = this.now + this.plan.settleMs * 1000;
+  #await(
+    property: string,
+    missing: () => string | null,
+    then: () => void,
+    boundMs = this.plan.settleMs,
+  ): void {
+    const deadline = this.now + boundMs * 1000;
     const look = () => {
       const fact = missing();
       const excuse = this.#excuse(this.now >= deadline);
@@ -246,7 +265,7 @@ export class World implements Stage {
         this.#pass();
       } else if (this.now < deadline) this.#timeline.after(LOOK_MICROS, look);
       else {
-        const bound = `${this.plan.settleMs} ms after the last mishap ended, it had to be otherwise`;
+        const bound = `${boundMs} ms later, with no mishap left, it had to be otherwise`;
         const violation = { property, facts: [fact, bound], at: this.now, node: null };
         if (this.#beyond?.maybeExplain(violation) === true) then();
         else this.#verdict ??= { kind: "liveness", violation };

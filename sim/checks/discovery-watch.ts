@@ -1,7 +1,7 @@
 // Gossip and discovery, watched: one cluster is founded, by one node, with as many voters as were
 // expected; and only its owner raises an incarnation. And what must be true after healing: whoever
 // is up is known to be, and whoever is gone is known to be gone. Owns no time: how long that may
-// take is the plan's.
+// take is said in sim/world.ts.
 
 import type { NodeId } from "../../src/base/ids.ts";
 import type { Notice } from "../../src/base/notice.ts";
@@ -52,22 +52,36 @@ export class DiscoveryWatch implements Observer {
   }
 }
 
-/** What one node's gossip has wrong of another, in a sentence; null when nothing is. */
-export function findDiscord(
-  computers: readonly (Computer & { readonly isPaused: boolean })[],
-): string | null {
-  const core = computers.filter(({ isLost, isOutside }) => !isLost && !isOutside);
+type Gossiping = Computer & { readonly isPaused: boolean };
+
+/** Who is up takes somebody who is not for alive, in a sentence; null when nobody does. */
+export function findGhost(computers: readonly Gossiping[]): string | null {
   // Whoever is only cut off is there, as it knows itself: no two must agree on that.
   const gone = computers.filter(({ host, isPaused }) => host === null || isPaused);
-  for (const { name, gossip } of core) {
-    if (gossip === null) return `${name} does not gossip`;
-    const statusOf = (node: NodeId) => gossip.members.find((each) => each.node === node)?.status;
-    const missed = core.find((other) => statusOf(other.name) !== "alive");
-    if (missed !== undefined) {
-      return `${name} takes ${missed.name}, who is up, for ${statusOf(missed.name) ?? "nobody"}`;
-    }
-    const ghost = gone.find((other) => statusOf(other.name) === "alive");
+  for (const { name, gossip } of coreOf(computers)) {
+    const ghost = gone.find((other) => statusIn(gossip, other.name) === "alive");
     if (ghost !== undefined) return `${name} takes ${ghost.name}, who is gone, for alive`;
   }
   return null;
+}
+
+/** Who is up does not take somebody else who is for alive; null when all know each other. */
+export function findStranger(computers: readonly Gossiping[]): string | null {
+  const core = coreOf(computers);
+  for (const { name, gossip } of core) {
+    if (gossip === null) return `${name} does not gossip`;
+    const missed = core.find((other) => statusIn(gossip, other.name) !== "alive");
+    if (missed === undefined) continue;
+    const status = statusIn(gossip, missed.name) ?? "nobody";
+    return `${name} takes ${missed.name}, who is up, for ${status}`;
+  }
+  return null;
+}
+
+function coreOf(computers: readonly Gossiping[]): Gossiping[] {
+  return computers.filter(({ isLost, isOutside }) => !isLost && !isOutside);
+}
+
+function statusIn(gossip: Computer["gossip"], node: NodeId): string | undefined {
+  return gossip?.members.find((each) => each.node === node)?.status;
 }

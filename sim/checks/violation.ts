@@ -80,6 +80,8 @@ export const PROPERTIES = {
   "keeps-running": "A node neither throws nor stops by itself, unless its disk explains it.",
   "records-unaltered": "A reader gets the bytes that somebody appended.",
   "recovers-after-healing": "A healed cluster elects, takes an append, answers all, and agrees.",
+  "crash-known-to-all": "Where nodes gossip, all know of a crash by the formula's time.",
+  "gossip-agrees-after-healing": "Then whoever is up is known to be, and who is gone to be gone.",
   "readable-after-healing": "Then every node that is left gives its whole log to a reader.",
   "stable-when-healed": "Once all is well and nobody asks anything, the term stays.",
   "quiet-when-idle": "Then a node sends and does no more than heartbeats take.",

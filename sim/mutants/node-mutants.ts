@@ -165,6 +165,15 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     replace: "const learner: Member = isOwed ? { ...entrant } : entrant;",
   },
   {
+    name: "unasked-change-never-rests",
+    breaks: "A wiped member that never catches up keeps the next one from its place. (seed 48)",
+    properties: [],
+    hunt: { by: "tests", files: ["test/node/changes.test.ts"] },
+    file: "src/node/changes.ts",
+    find: "this.#restUntil.set(current.change.name, after(now, UNASKED_PATIENCE));",
+    replace: "this.#restUntil.set(current.change.name, now);",
+  },
+  {
     name: "one-class-starves-the-rest",
     breaks: "A class of mail with much in it starves those after it.",
     properties: [],

@@ -4,6 +4,7 @@
 
 import type { Micros } from "../base/ids.ts";
 import { ceilLog2, ceilLog10, ceilShareOfLog, thousandLog10 } from "./logarithm.ts";
+import type { GossipProfile } from "./protocol.ts";
 
 const MILLISECOND = 1000n;
 
@@ -76,6 +77,19 @@ export function scaledByHealth(span: Micros, score: number): Micros {
  */
 export function probeGapMax(members: number, probeInterval: Micros): Micros {
   return (Math.max(1, 2 * members - 1) * probeInterval) as Micros;
+}
+
+/**
+ * The latest that all members know of one that crashed: each has probed it once, as slowly as poor
+ * local health makes it (`score`), suspects it for as long as nobody confirms that, and tells.
+ */
+export function detectionTimeMax(profile: GossipProfile, members: number, score: number): Micros {
+  const { probeInterval, suspicionMult, suspicionMaxTimeoutMult } = profile;
+  const probed = (probeGapMax(members, probeInterval) + probeInterval) as Micros;
+  const suspectedMin = suspicionTimeoutMin(suspicionMult, members, probeInterval);
+  const suspected = suspicionTimeoutMax(suspectedMin, suspicionMaxTimeoutMult);
+  const rounds = 2 * retransmitLimit(profile.retransmitMult, members);
+  return (scaledByHealth(probed, score) + suspected + rounds * profile.gossipInterval) as Micros;
 }
 
 /**

@@ -31,6 +31,11 @@ const RETRY: Micros = millis(100);
 const PATIENCE: Micros = millis(30_000);
 /** Nobody answers at an address: that is known sooner. */
 const GREETING_PATIENCE: Micros = millis(5000);
+/**
+ * What nobody asked for gives way to whatever else is due after so long, and rests for as long: a
+ * wiped member that never catches up must not keep the next one from coming back.
+ */
+const UNASKED_PATIENCE: Micros = millis(5000);
 const WAITING_MAX = 16;
 
 type ChangeRequest = Extract<ClientRequest, { kind: "change-membership" }>;
@@ -63,8 +68,10 @@ export class Changes {
   #current: Operation | null = null;
   /** Below all ids of requests. */
   #nextProposal = -1;
-  /** Not before this does anything begin that nobody asked for. */
+  /** Not before this is a member swapped that nobody asked for. */
   #nextReplacement = 0 as Instant;
+  /** Until when what nobody asked for is not tried again, by the member's name. */
+  readonly #restUntil = new Map<NodeId, Instant>();
   #answers: Answer[] = [];
   #proposals: RaftEvent[] = [];
   /** What the last look at who answers was taken of. */
@@ -137,10 +144,10 @@ export class Changes {
     current.proposalId = null;
     if (verdict.kind === "committed") {
       current.nextTry = now;
-      current.giveUpAt = after(now, PATIENCE);
+      current.giveUpAt = after(now, patienceOf(current.requestId));
     } else if (verdict.kind === "unknown") this.#end({ code: "outcome-unknown" });
     else if (verdict.why === "not-leader") this.#end(notLeader);
-    else if (verdict.why === "invalid") this.#end(refused(verdict.what ?? "it cannot be so"));
+    else if (verdict.why === "invalid") this.#giveUp(now, verdict.what ?? "it cannot be so");
     else this.#wait(now, current, verdict.what ?? verdict.why);
     return true;
   }
@@ -166,7 +173,7 @@ export class Changes {
         this.#end(null);
         return;
       case "refused":
-        this.#end(refused(step.what));
+        this.#giveUp(now, step.what);
         return;
       case "waits":
         if (!current.isBegun && current.waitsFor === "") {
@@ -189,7 +196,15 @@ export class Changes {
   #wait(now: Instant, current: Operation, what: string): void {
     current.waitsFor = what;
     current.nextTry = after(now, RETRY);
-    if (now >= current.giveUpAt) this.#end(refused(`given up: ${what}`));
+    if (now >= current.giveUpAt) this.#giveUp(now, `given up: ${what}`);
+  }
+
+  #giveUp(now: Instant, why: string): void {
+    const current = this.#current;
+    if (current?.requestId === null && "name" in current.change) {
+      this.#restUntil.set(current.change.name, after(now, UNASKED_PATIENCE));
+    }
+    this.#end(refused(why));
   }
 
   /**
@@ -200,12 +215,14 @@ export class Changes {
   #replacement(now: Instant, { self, membership, greetings }: ChangeView): Operation | null {
     if (!this.#replacesWiped) return null;
     for (const { id, isOwedVote } of membership.members) {
-      if (isOwedVote && greetings.some(({ member }) => member === id)) {
+      if (!isOwedVote || this.#rests(now, id)) continue;
+      if (greetings.some(({ member }) => member === id)) {
         return operation(null, { kind: "promote", name: nameOf(id) }, now);
       }
     }
     for (const { id, address } of membership.members) {
-      if (id === self || greetings.some(({ member }) => member === id)) continue;
+      if (id === self || this.#rests(now, id)) continue;
+      if (greetings.some(({ member }) => member === id)) continue;
       const there = greetings.find((greeting) => {
         return isOtherInstance(greeting.member, id) && greeting.address === address;
       });
@@ -222,6 +239,15 @@ export class Changes {
     return null;
   }
 
+  /** Whether it was tried for this member and given up; if so, it is looked at again. */
+  #rests(now: Instant, id: MemberId): boolean {
+    const until = this.#restUntil.get(nameOf(id));
+    if (until === undefined) return false;
+    if (now >= until) this.#restUntil.delete(nameOf(id));
+    else this.#seen = -1;
+    return now < until;
+  }
+
   #endAll(fault: Fault): void {
     // What was proposed has a verdict to come.
     if (this.#current !== null && this.#current.proposalId === null) this.#end(fault);
@@ -229,6 +255,7 @@ export class Changes {
       if (requestId !== null) this.#refuse(requestId, fault);
     }
     this.#nextReplacement = 0 as Instant;
+    this.#restUntil.clear();
   }
 
   /** The change under way is over: done, or not with this fault. */
@@ -247,7 +274,7 @@ export class Changes {
 }
 
 function operation(requestId: RequestId | null, change: Change, now: Instant): Operation {
-  const giveUpAt = after(now, PATIENCE);
+  const giveUpAt = after(now, patienceOf(requestId));
   return {
     requestId,
     change,
@@ -257,6 +284,10 @@ function operation(requestId: RequestId | null, change: Change, now: Instant): O
     giveUpAt,
     waitsFor: "",
   };
+}
+
+function patienceOf(requestId: RequestId | null): Micros {
+  return requestId === null ? UNASKED_PATIENCE : PATIENCE;
 }
 
 function refused(what: string): Fault {

@@ -7,6 +7,7 @@ import { millis, type NodeId } from "../base/ids.ts";
 import { encodeUtf8 } from "../base/utf8.ts";
 import type { Coordinate } from "../gossip/coordinate.ts";
 import { asName } from "../gossip/fields.ts";
+import { detectionTimeMax } from "../gossip/formulas.ts";
 import { type Incarnation, META_BYTES_MAX } from "../gossip/messages.ts";
 import { PROFILES, type ProfileName } from "../gossip/profiles.ts";
 import type {
@@ -101,6 +102,15 @@ export interface MembershipPorts extends GossipPorts {
 /** How patient members of that profile are, one value changed here and there. */
 export function profileOf(name: ProfileName, timing: Partial<GossipProfile> = {}): GossipProfile {
   return { ...PROFILES[name], ...timing };
+}
+
+/**
+ * The latest that all of so many members know of one that crashed, in milliseconds, however bad the
+ * health of all of them is.
+ */
+export function crashKnownWithinMs(name: ProfileName, members: number): number {
+  const profile = profileOf(name);
+  return detectionTimeMax(profile, members, profile.awarenessMax - 1) / 1000;
 }
 
 /** Members in the table, whatever their status. */

@@ -3,11 +3,7 @@
 import { expect, test } from "vitest";
 import { type Instant, millis } from "../../src/base/ids.ts";
 import { Prng } from "../../src/base/prng.ts";
-import {
-  probeGapMax,
-  suspicionTimeoutMax,
-  suspicionTimeoutMin,
-} from "../../src/gossip/formulas.ts";
+import { detectionTimeMax } from "../../src/gossip/formulas.ts";
 import { Gossip } from "../../src/gossip/gossip.ts";
 import type { MemberState } from "../../src/gossip/messages.ts";
 import { readPacket } from "../../src/gossip/packet-codec.ts";
@@ -33,13 +29,6 @@ const incarnationOf = (node: FleetNode) => node.gossip.status().incarnation as n
 const told = (node: FleetNode, what: string) => node.story().filter((each) => each === what);
 const hasFalseWord = (node: FleetNode) => node.happenings.some(({ kind }) => kind === "fail");
 
-/** The latest a crash is known by all: probed once, suspected for as long as may be, and told. */
-function detectionMax(members: number): number {
-  const timeoutMin = suspicionTimeoutMin(LAN.suspicionMult, members, LAN.probeInterval);
-  const suspected = suspicionTimeoutMax(timeoutMin, LAN.suspicionMaxTimeoutMult);
-  return probeGapMax(members, LAN.probeInterval) + LAN.probeInterval + suspected + seconds(2);
-}
-
 for (const count of [2, 3, 8, 32]) {
   test(`${count} members that join one of them all know each other within seconds`, () => {
     const { fleet, nodes } = whole(`join/${count}`, count);
@@ -56,7 +45,7 @@ for (const count of [2, 3, 8, 32]) {
     const crashed = at(nodes, -1);
     fleet.kill(crashed);
     const isKnown = () => fleet.allSay(crashed.name, "failed");
-    expect(fleet.runUntil(isKnown, detectionMax(count) as typeof LAN.probeInterval)).toBe(true);
+    expect(fleet.runUntil(isKnown, detectionTimeMax(LAN, count, 0))).toBe(true);
     for (const node of fleet.up) {
       expect(node.story().filter((what) => what.startsWith("fail"))).toEqual([
         `fail ${crashed.name}`,

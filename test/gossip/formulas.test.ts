@@ -6,6 +6,7 @@ import type { Micros } from "../../src/base/ids.ts";
 import { millis } from "../../src/base/ids.ts";
 import {
   confirmationsWanted,
+  detectionTimeMax,
   nackTimeout,
   probeGapMax,
   pushPullInterval,
@@ -17,6 +18,7 @@ import {
   suspicionTimeoutMin,
 } from "../../src/gossip/formulas.ts";
 import { ceilLog2, ceilLog10, ceilShareOfLog, thousandLog10 } from "../../src/gossip/logarithm.ts";
+import { LAN_PROFILE } from "../../src/gossip/profiles.ts";
 
 test("a logarithm to ten rounds up at the powers of ten", () => {
   const table: [number, number][] = [
@@ -258,6 +260,14 @@ test("poor health lengthens a span by its own length a point", () => {
 test("a member is probed at least once in two laps less one", () => {
   expect(probeGapMax(1, millis(1000))).toBe(millis(1000));
   expect(probeGapMax(5, millis(1000))).toBe(millis(9000));
+});
+
+test("a crash is known by all when it was probed, suspected and told, the later the worse they feel", () => {
+  // 9 + 1 probes, 4 s six times over, 2 x 4 rounds of 200 ms.
+  expect(detectionTimeMax(LAN_PROFILE, 5, 0)).toBe(millis(10_000 + 24_000 + 1600));
+  expect(detectionTimeMax(LAN_PROFILE, 5, 7)).toBe(millis(80_000 + 24_000 + 1600));
+  // 63 + 1 probes, 4 x 1.505 s six times over, 2 x 8 rounds.
+  expect(detectionTimeMax(LAN_PROFILE, 32, 0)).toBe(millis(64_000 + 36_120 + 3200));
 });
 
 test("a helper says that it has no answer before the asker's time is up", () => {

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 
-import { DiscoveryWatch, findDiscord } from "../../sim/checks/discovery-watch.ts";
+import { DiscoveryWatch, findGhost, findStranger } from "../../sim/checks/discovery-watch.ts";
 import type { Computer, Observer, Stage, Violation } from "../../sim/observer.ts";
 import { BadPlan, type PlanDraft, planOf } from "../../sim/plan.ts";
 import { runPlan } from "../../sim/run.ts";
@@ -174,10 +174,10 @@ describe("the watch of discovery", () => {
   test("finds whoever is up and taken for failed, and whoever is gone and taken for alive", () => {
     const a = gossiping("a", member("a", 1), member("b", 1, "failed"));
     const b = gossiping("b", member("b", 1), member("a", 1));
-    expect(findDiscord([a, b])).toBe("a takes b, who is up, for failed");
-    expect(findDiscord([b, { ...a, gossip: null }])).toBe("a does not gossip");
+    expect(findStranger([a, b])).toBe("a takes b, who is up, for failed");
+    expect(findStranger([b, { ...a, gossip: null }])).toBe("a does not gossip");
     const gone = { ...a, host: null, isOutside: true };
-    expect(findDiscord([b, gone])).toBe("b takes a, who is gone, for alive");
-    expect(findDiscord([a, { ...b, host: null, isOutside: true }])).toBeNull();
+    expect(findGhost([b, gone])).toBe("b takes a, who is gone, for alive");
+    expect(findStranger([a, { ...b, host: null, isOutside: true }])).toBeNull();
   });
 });

@@ -358,6 +358,11 @@ const OCCURRED: Readonly<
     expect(marks["learner-promoted"]).toBeGreaterThan(0);
     expect(counts.acked).toBeGreaterThan(200);
   },
+  "wiped-and-deaf-does-not-hold-up-the-next": (_, { marks, counts }) => {
+    expect(counts).toMatchObject({ disksReplaced: 2, outside: 1 });
+    // Of the two only the second.
+    expect(marks["wiped-votes"]).toBe(1);
+  },
   "wiped-node-is-replaced-while-another-crashes": (_, { marks, counts }) => {
     expect(counts).toMatchObject({ disksReplaced: 1, disksLost: 0 });
     expect(counts.crashes).toBeGreaterThanOrEqual(4);
