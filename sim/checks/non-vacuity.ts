@@ -14,7 +14,7 @@ export function describeVacuity(counts: Counts): string | null {
 /** The dangers that a run of a batch must have met, and the words for them. */
 const DANGERS: readonly (readonly [string, (counts: Counts) => boolean])[] = [
   ["two leaders", ({ leaders }) => leaders >= 2],
-  ["50 acknowledged appends", ({ acked }) => acked >= 50],
+  ["35 acknowledged appends", ({ acked }) => acked >= 35],
   ["a crash that lost unsynced bytes", ({ lossyCrashes }) => lossyCrashes >= 1],
   ["a partition", ({ partitions, oneWayCuts }) => partitions + oneWayCuts >= 1],
 ];
