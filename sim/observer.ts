@@ -102,6 +102,8 @@ export interface Observer {
   noticed?(node: Computer, notice: Notice): void;
   /** Its gossip took a turn. */
   gossiped?(node: Computer): void;
+  /** A datagram of its gossip left. */
+  gossipSent?(node: Computer): void;
   /** Its process stands still, and goes on. */
   nodePaused?(node: Computer): void;
   nodeResumed?(node: Computer): void;

@@ -40,12 +40,15 @@ export function makeGossipNetwork(
     readonly digest: Digest;
     readonly prng: Prng;
     readonly names: readonly NodeId[];
+    readonly sent: (name: NodeId) => void;
   },
 ): SimGossipNetwork {
   const nameAt = new Map(parts.names.map((name, at) => [describeAddress(gossipAddress(at)), name]));
-  const network = new SimGossipNetwork(parts.timeline, planned, parts.prng, (_from, _to, bytes) =>
-    parts.digest.mixBytes(bytes),
-  );
+  const network = new SimGossipNetwork(parts.timeline, planned, parts.prng, (from, _to, bytes) => {
+    parts.digest.mixBytes(bytes);
+    const name = nameAt.get(describeAddress(from));
+    if (name !== undefined) parts.sent(name);
+  });
   network.isCutElsewhere = (from, to) => {
     const [one, other] = [from, to].map((address) => nameAt.get(describeAddress(address)));
     return one !== undefined && other !== undefined && parts.network.path(one, other).cuts > 0;

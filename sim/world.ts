@@ -49,6 +49,8 @@ export type Verdict =
 const LOOK_MICROS = 20_000;
 /** Then the cluster is watched for as many election timeouts, in which nobody asks anything. */
 const REST_TIMEOUTS = 4;
+/** Long enough to tell what gossip costs at rest from what it still has to say. */
+const GOSSIP_REST_MICROS = 10_000_000;
 
 export class World implements Stage {
   readonly plan: Plan;
@@ -239,7 +241,8 @@ export class World implements Stage {
   /** Nobody asks anything any more: whatever still goes on, goes on by itself. */
   #rest(): void {
     this.#audience.tell("recovered");
-    const restMicros = REST_TIMEOUTS * this.plan.options.electionTimeoutMaxMs * 1000;
+    const timeoutsMicros = REST_TIMEOUTS * this.plan.options.electionTimeoutMaxMs * 1000;
+    const restMicros = this.#gossip === null ? timeoutsMicros : GOSSIP_REST_MICROS;
     this.#timeline.after(restMicros, () => this.#pass());
   }
 
@@ -349,7 +352,11 @@ export class World implements Stage {
     if (discovery === null) return null;
     const names = membersOf(nodes).map(({ id }) => id);
     const parts = { timeline: this.#timeline, network: this.#network, digest: this.#digest };
-    return makeGossipNetwork(discovery, { ...parts, prng, names });
+    const sent = (name: NodeId) => {
+      const computer = this.#computers.find((each) => each.name === name);
+      if (computer !== undefined) this.#audience.tell("gossipSent", computer);
+    };
+    return makeGossipNetwork(discovery, { ...parts, prng, names, sent });
   }
 
   #assemble(prng: Prng, machineOf: MachineOf): SimComputer[] {

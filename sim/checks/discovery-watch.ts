@@ -7,11 +7,19 @@ import type { NodeId } from "../../src/base/ids.ts";
 import type { Notice } from "../../src/base/notice.ts";
 import type { Computer, Observer, Stage } from "../observer.ts";
 
+/** A probe and an answer a second, whatever the size; as many again for what chance adds. */
+const PACKETS_A_SECOND = 4;
+/** What was being told when all was well is told to its end. */
+const LAST_NEWS = 40;
+
 export class DiscoveryWatch implements Observer {
   #stage: Stage | null = null;
   #founder: NodeId | null = null;
   /** The highest that each member was seen to use of itself, over all its lives. */
   readonly #used = new Map<NodeId, number>();
+  /** Datagrams that each has sent since all is well; null before that. */
+  #sent: Map<NodeId, number> | null = null;
+  #since = 0;
 
   attach(stage: Stage): void {
     this.#stage = stage;
@@ -44,6 +52,28 @@ export class DiscoveryWatch implements Observer {
       if (incarnation <= used) continue;
       const first = `${node} has used incarnations up to ${used}`;
       this.#report("incarnation-owned", name, first, `${name} knows it by ${incarnation}`);
+    }
+  }
+
+  recovered(): void {
+    this.#sent = new Map();
+    this.#since = this.#stage?.now ?? 0;
+  }
+
+  gossipSent({ name }: Computer): void {
+    this.#sent?.set(name, (this.#sent.get(name) ?? 0) + 1);
+  }
+
+  /** What a member sends at rest does not depend on how many there are. */
+  atEnd(): void {
+    const { nodes = [], now = 0 } = this.#stage ?? {};
+    const seconds = (now - this.#since) / 1_000_000;
+    const most = LAST_NEWS + PACKETS_A_SECOND * seconds;
+    for (const { name, isLost, isOutside } of nodes) {
+      const sent = this.#sent?.get(name) ?? 0;
+      if (isLost || isOutside || sent <= most) continue;
+      const first = `${name} sent ${sent} datagrams in ${seconds} s in which nothing happened`;
+      this.#report("gossip-quiet-when-idle", name, first, `at rest no more than ${most}`);
     }
   }
 

@@ -75,6 +75,7 @@ export const PROPERTIES = {
   linearizability: "What ended before another operation began stands before it in the log.",
   // Of gossip and discovery, where a plan has them.
   "founded-once": "One node founds the cluster, with exactly as many voters as were expected.",
+  "gossip-quiet-when-idle": "At rest a member sends as many datagrams a second, whatever the size.",
   "incarnation-owned": "Nobody knows a later incarnation of a member than the member itself used.",
   // Looked after by the run itself (sim/world.ts).
   "keeps-running": "A node neither throws nor stops by itself, unless its disk explains it.",

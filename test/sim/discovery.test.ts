@@ -162,6 +162,27 @@ describe("the watch of discovery", () => {
     expect(found.map(({ property }) => property)).toEqual(["founded-once", "founded-once"]);
   });
 
+  test("finds a member that goes on talking when there is nothing to say", () => {
+    const found: Violation[] = [];
+    const report = (violation: Violation) => void found.push(violation);
+    const nodes = ["a", "b", "c"].map((name) => ({ name, isLost: false, isOutside: name === "c" }));
+    const stage = { plan: { discovery: { expect: 3 } }, now: 0, nodes, report };
+    const watch = new DiscoveryWatch();
+    watch.attach(stage as unknown as Stage);
+    const sends = (name: string, count: number) => {
+      for (let sent = 0; sent < count; sent++) watch.gossipSent({ name } as unknown as Computer);
+    };
+    // What was sent before does not count, nor does who is outside.
+    sends("a", 500);
+    watch.recovered();
+    stage.now = 10_000_000;
+    sends("a", 80);
+    sends("b", 81);
+    sends("c", 300);
+    watch.atEnd();
+    expect(found).toMatchObject([{ property: "gossip-quiet-when-idle", node: "b" }]);
+  });
+
   test("finds an incarnation that its owner never used", () => {
     const { watch, found } = watching();
     watch.gossiped(gossiping("a", member("a", 3)));
