@@ -34,6 +34,17 @@ const IN_THE_SIMULATOR: readonly Mutant[] = [
     knownSeed: 1,
   },
   {
+    name: "news-without-end",
+    breaks: "What was told often enough is told for ever, so that a member at rest never is.",
+    source: "gossip queue never retires",
+    properties: ["gossip-quiet-when-idle"],
+    file: "src/gossip/broadcasts.ts",
+    find: "sent === 0 || sent < limit);",
+    replace: "sent >= 0 || sent < limit);",
+    hunt: BY_DISCOVERY,
+    knownSeed: 1,
+  },
+  {
     name: "accuser-raises-the-incarnation",
     breaks: "Whoever suspects a member counts its incarnation on.",
     source: "SWIM 4.2: only the owner does",
