@@ -185,11 +185,15 @@ export interface FalseWords {
   readonly ofSlow: number;
 }
 
-/** No local health, and no more time for a suspicion that few share: SWIM as it was. */
+/**
+ * SWIM as it was: no local health, so that nacks count for nothing; no more time for a suspicion
+ * that few share; and no suspect is told first.
+ */
 export const WITHOUT_LIFEGUARD: GossipProfile = {
   ...LAN_PROFILE,
   awarenessMax: 1,
   suspicionMaxTimeoutMult: 1,
+  tellsSuspects: false,
 };
 
 export interface SlowSetting {

@@ -5,6 +5,8 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import path from "node:path";
+
+import type { LogOptions } from "../src/log/protocol.ts";
 import {
   BenchLog,
   copyOf,
@@ -54,6 +56,41 @@ function inTurn({ records, recordBytes }: Batch): () => Made {
   return () => entries[at++ % KEPT] ?? made(records, recordBytes);
 }
 
+interface Rates {
+  readonly log: number;
+  readonly raw: number;
+}
+
+interface Setting {
+  readonly folder: string;
+  readonly options: LogOptions;
+  /** Zeros in the plain file before the clock runs. */
+  readonly aheadBytes: number;
+  /** One round of each, as a rate. */
+  readonly appendLog: (log: BenchLog) => Promise<number>;
+  readonly appendRaw: (raw: RawFile) => Promise<number>;
+}
+
+/** The median rates of a new log and a new plain file, in turn. */
+async function inRounds(setting: Setting): Promise<Rates> {
+  const { folder, options, aheadBytes, appendLog, appendRaw } = setting;
+  const directory = mkdtempSync(path.join(folder, "append-"));
+  const log = new BenchLog(directory, options);
+  await log.open();
+  const raw = await RawFile.make(path.join(folder, "raw"));
+  if (aheadBytes > 0) await raw.preallocate(aheadBytes);
+  const logs: number[] = [];
+  const raws: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    logs.push(await appendLog(log));
+    raws.push(await appendRaw(raw));
+  }
+  await raw.close();
+  await log.close();
+  rmSync(directory, { recursive: true });
+  return { log: median(logs), raw: median(raws) };
+}
+
 /** One batch after another, each an entry, into zeros that were written before. */
 async function benchBatch(batch: Batch, folder: string, ms: number): Promise<Row> {
   const { records, recordBytes } = batch;
@@ -61,76 +98,61 @@ async function benchBatch(batch: Batch, folder: string, ms: number): Promise<Row
   const { bytes } = take();
   const most = Math.floor(Math.min(ms * SYNCS_PER_MS, AHEAD_BYTES_MAX / ROUNDS / bytes.length));
   const roomFor = ROUNDS * most * (bytes.length + 128);
-  const directory = mkdtempSync(path.join(folder, "batch-"));
-  const log = new BenchLog(
-    directory,
-    optionsWith({ segmentBytesMax: roomFor + MIB, preallocateBytes: roomFor }),
-  );
-  await log.open();
-  const raw = await RawFile.make(path.join(folder, "raw"));
-  await raw.preallocate(roomFor);
-  const logs: number[] = [];
-  const raws: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const append = () => log.append([take()]);
-    logs.push(await rate(ms, append, most));
-    raws.push(await rate(ms, () => raw.append([take().bytes]), most));
-  }
-  await raw.close();
-  await log.close();
-  rmSync(directory, { recursive: true });
-  const name = `append ${records} x ${recordBytes} B a sync`;
-  return row("log", name, records * median(logs), "records/s", "raw", records * median(raws));
-}
-
-/** Many writers of one entry each: the log merges what waits while it syncs. */
-async function benchWriters(writers: number, folder: string, ms: number): Promise<Row> {
-  const directory = mkdtempSync(path.join(folder, "writers-"));
-  const log = new BenchLog(directory, optionsWith({ preallocateBytes: 32 * MIB }));
-  await log.open();
-  const raw = await RawFile.make(path.join(folder, "raw"));
-  await raw.preallocate(32 * MIB);
-  const one = made(1, 256);
-  const logs: number[] = [];
-  const raws: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const started = performance.now();
-    let appended = 0;
-    const writer = async () => {
-      for (; performance.now() - started < ms; appended++) await log.append([copyOf(one)]);
-    };
-    await Promise.all(Array.from({ length: writers }, writer));
-    logs.push((appended * 1000) / (performance.now() - started));
-    raws.push(await rate(ms, () => raw.append([one.bytes])));
-  }
-  await raw.close();
-  await log.close();
-  rmSync(directory, { recursive: true });
-  const name = `append 256 B, ${writers} writers`;
-  return row("log", name, median(logs), "entries/s", "one each", median(raws));
+  const rates = await inRounds({
+    folder,
+    options: optionsWith({ segmentBytesMax: roomFor + MIB, preallocateBytes: roomFor }),
+    aheadBytes: roomFor,
+    appendLog: (log) => rate(ms, () => log.append([take()]), most),
+    appendRaw: (raw) => rate(ms, () => raw.append([take().bytes]), most),
+  });
+  return batchRow(batch, `append ${records} x ${recordBytes} B a sync`, rates);
 }
 
 /** As an agent has it, in segments of 64 MiB, beside a file that just grows. */
 async function benchGrowth(batch: Batch, folder: string, ms: number): Promise<Row> {
   const { records, recordBytes } = batch;
-  const directory = mkdtempSync(path.join(folder, "growth-"));
   const take = inTurn(batch);
   const { bytes } = take();
   const options = optionsWith();
   const most = Math.floor(options.segmentBytesMax / bytes.length);
-  const log = new BenchLog(directory, options);
-  await log.open();
-  const raw = await RawFile.make(path.join(folder, "raw"));
-  const logs: number[] = [];
-  const raws: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const append = () => log.append([take()]);
-    logs.push(await rate(ms, append, most));
-    raws.push(await rate(ms, () => raw.append([take().bytes]), most));
-  }
-  await raw.close();
-  await log.close();
-  rmSync(directory, { recursive: true });
-  const name = `append ${records} x ${recordBytes} B, growing`;
-  return row("log", name, records * median(logs), "records/s", "raw", records * median(raws));
+  const rates = await inRounds({
+    folder,
+    options,
+    aheadBytes: 0,
+    appendLog: (log) => rate(ms, () => log.append([take()]), most),
+    appendRaw: (raw) => rate(ms, () => raw.append([take().bytes]), most),
+  });
+  return batchRow(batch, `append ${records} x ${recordBytes} B, growing`, rates);
+}
+
+function batchRow({ records }: Batch, name: string, rates: Rates): Row {
+  return row("log", name, records * rates.log, "records/s", "raw", records * rates.raw);
+}
+
+/** Many writers of one entry each: the log merges what waits while it syncs. */
+async function benchWriters(writers: number, folder: string, ms: number): Promise<Row> {
+  const one = made(1, 256);
+  const rates = await inRounds({
+    folder,
+    options: optionsWith({ preallocateBytes: 32 * MIB }),
+    aheadBytes: 32 * MIB,
+    appendLog: (log) => rateOfWriters(writers, ms, () => log.append([copyOf(one)])),
+    appendRaw: (raw) => rate(ms, () => raw.append([one.bytes])),
+  });
+  const name = `append 256 B, ${writers} writers`;
+  return row("log", name, rates.log, "entries/s", "one each", rates.raw);
+}
+
+async function rateOfWriters(
+  writers: number,
+  ms: number,
+  append: () => Promise<void>,
+): Promise<number> {
+  const started = performance.now();
+  let appended = 0;
+  const writer = async () => {
+    for (; performance.now() - started < ms; appended++) await append();
+  };
+  await Promise.all(Array.from({ length: writers }, writer));
+  return (appended * 1000) / (performance.now() - started);
 }

@@ -167,7 +167,8 @@ export class Prober {
 
   /** A suspect is told so with the ping: it may be the first it hears of it (Lifeguard IV-C). */
   #ping(now: Instant, target: Member, ping: Ping): void {
-    const accusation = this.#membership.accusationOf(target.node);
+    const { tellsSuspects } = this.#profile;
+    const accusation = tellsSuspects ? this.#membership.accusationOf(target.node) : null;
     const packed = encodeMessage(ping);
     if (accusation !== null) {
       this.#disseminator.sendTo(target, [packed, encodeMessage(accusation)]);

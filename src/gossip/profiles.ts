@@ -1,6 +1,7 @@
 // The presets of memberlist and Serf: how patient members are on one machine, in one network, and
 // over long distances. Owns the numbers, which peers need not share; what they mean is said in
-// protocol.ts. One number is our own: stock agents never give the name of a dead member away.
+// protocol.ts. Two are our own: stock agents never give the name of a dead member away, and always
+// tell suspects.
 
 import { millis } from "../base/ids.ts";
 import type { GossipProfile } from "./protocol.ts";
@@ -14,6 +15,7 @@ export const LAN_PROFILE: GossipProfile = {
   suspicionMult: 4,
   suspicionMaxTimeoutMult: 6,
   awarenessMax: 8,
+  tellsSuspects: true,
   retransmitMult: 4,
   gossipInterval: millis(200),
   gossipNodes: 3,

@@ -265,6 +265,8 @@ export interface GossipProfile {
   readonly suspicionMult: number;
   readonly suspicionMaxTimeoutMult: number;
   readonly awarenessMax: number;
+  /** A ping tells a suspect that it is one (Lifeguard's buddy system); stock agents always do. */
+  readonly tellsSuspects: boolean;
   readonly retransmitMult: number;
   readonly gossipInterval: Micros;
   readonly gossipNodes: number;

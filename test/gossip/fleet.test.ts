@@ -353,8 +353,8 @@ function falseWords(profile: Partial<GossipProfile>, lag: number): FalseWords {
   return { ofHealthy: failed.length - ofSlow, ofSlow };
 }
 
-/** No local health, and no more time for a suspicion that nobody confirms. */
-const WITHOUT_LIFEGUARD = { awarenessMax: 1, suspicionMaxTimeoutMult: 1 };
+/** No local health, no more time for a suspicion that nobody confirms, no word to the suspect. */
+const WITHOUT_LIFEGUARD = { awarenessMax: 1, suspicionMaxTimeoutMult: 1, tellsSuspects: false };
 
 test("with Lifeguard, members that hear late seldom call healthy ones failed, as they do without", () => {
   const without = falseWords(WITHOUT_LIFEGUARD, 5).ofHealthy;

@@ -34,9 +34,11 @@ test.each(TABLE)("%s is %i on a LAN, %i on a WAN and %i on one machine", (key, .
   expect([lan[key], wan[key], local[key]]).toEqual(values.map((value) => value * unit));
 });
 
-test("every number but our own is in the table", () => {
+test("everything but our own is in the table, and what stock agents always do is done", () => {
   const told = TABLE.map(([key]) => key);
   expect(Object.keys(PROFILES.lan).filter((key) => !told.includes(key as never))).toEqual([
+    "tellsSuspects",
     "deadNodeReclaim",
   ]);
+  for (const { tellsSuspects } of Object.values(PROFILES)) expect(tellsSuspects).toBe(true);
 });
